@@ -1,0 +1,36 @@
+"""Identifiers: opaque global ids that clients cache by, and random ids for requests and holders."""
+
+import secrets
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as Base64Error
+
+
+class MalformedId(ValueError):
+    """The text is not an id of ours."""
+
+
+def encode_id(kind: str, *parts: str | int) -> str:
+    """The opaque, stable id of an object: its kind and key, URL-safe."""
+    text = ":".join((kind, *map(str, parts)))
+    return urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def decode_id(text: str) -> tuple[str, list[str]]:
+    """Kind and key parts of an id made by `encode_id`.
+
+    Raises:
+        MalformedId: when it was not.
+    """
+    try:
+        plain = urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4)).decode()
+    except (Base64Error, UnicodeError, ValueError) as error:
+        raise MalformedId("expected an id as this API returned it") from error
+    kind, *parts = plain.split(":")
+    if not kind.isidentifier() or not parts or encode_id(kind, *parts) != text:
+        raise MalformedId("expected an id as this API returned it")
+    return kind, parts
+
+
+def random_id() -> str:
+    """128 random bits as text, for requests, processes and lease holders."""
+    return secrets.token_urlsafe(16)

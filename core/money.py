@@ -1,0 +1,94 @@
+"""Decimal rules: one wide context, one strict parser, one canonical text, one storage type.
+
+Layout: parsing (what the outside may send), text (what we send), storage (Decimal128).
+Invariant: no value that leaves this module is NaN or infinite, and nothing is rounded without a named rounding.
+"""
+
+import re
+from decimal import Context, Decimal, DivisionByZero, InvalidOperation, Overflow, setcontext
+from typing import Annotated
+
+from bson import Decimal128
+from pydantic import BeforeValidator
+
+MAX_SCALE = 18
+MAX_DIGITS = 34
+"""Decimal128 holds 34 significant digits; nothing we store may need more."""
+
+CONTEXT = Context(prec=76, traps=[InvalidOperation, DivisionByZero, Overflow])
+"""Python's default context rounds silently at 28 digits; a product of two 34-digit numbers needs 68."""
+
+_PATTERN = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?", re.ASCII)
+
+
+class MalformedNumber(ValueError):
+    """The text is not a plain decimal number, or has more digits than may be kept."""
+
+
+def use_wide_context() -> None:
+    """Make the wide context the calling thread's own. Every process calls it before anything else."""
+    setcontext(CONTEXT.copy())
+
+
+def parse_decimal(text: str, *, max_scale: int = MAX_SCALE) -> Decimal:
+    """Read a plain ASCII decimal such as ``-12.50``.
+
+    Refuses exponents, signs other than a leading minus, underscores, blanks, non-ASCII digits, NaN and
+    infinities, more than ``max_scale`` fractional digits and more than 34 digits in all.
+
+    Raises:
+        MalformedNumber: with a message that says what would be right.
+    """
+    if len(text) > MAX_DIGITS + 3 or _PATTERN.fullmatch(text) is None:
+        raise MalformedNumber(f"expected a plain decimal number such as 12.5, at most {MAX_DIGITS} digits")
+    value = Decimal(text)
+    exponent = value.as_tuple().exponent
+    if isinstance(exponent, int) and -exponent > max_scale:
+        raise MalformedNumber(f"expected at most {max_scale} digits after the point")
+    if len(value.as_tuple().digits) > MAX_DIGITS:
+        raise MalformedNumber(f"expected at most {MAX_DIGITS} digits")
+    return value
+
+
+def provider_decimal(value: object) -> Decimal:
+    """Read a number as a provider sends it: text, int, or a JSON float already parsed to Decimal.
+
+    Exponents are allowed (some providers send ``1E-8``), floats are not: they have lost digits already.
+
+    Raises:
+        MalformedNumber: for anything that is not a finite number of at most 34 digits.
+    """
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+        raise MalformedNumber(f"expected a number as text, got {type(value).__name__}")
+    if isinstance(value, str) and (len(value) > 64 or not value.isascii() or "_" in value):
+        raise MalformedNumber("expected a decimal number")
+    try:
+        number = Decimal(value)
+    except InvalidOperation as error:
+        raise MalformedNumber("expected a decimal number") from error
+    if not number.is_finite():
+        raise MalformedNumber("expected a finite number")
+    if len(number.as_tuple().digits) > MAX_DIGITS or not -MAX_DIGITS <= number.adjusted() <= MAX_DIGITS:
+        raise MalformedNumber(f"expected at most {MAX_DIGITS} digits")
+    return number
+
+
+def canonical(value: Decimal) -> str:
+    """The one text of a number: no exponent, no trailing zeros, no negative zero."""
+    if not value:
+        return "0"
+    text = format(value, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def to_storage(value: Decimal) -> Decimal128:
+    """The BSON form. Raises ``decimal.Inexact`` rather than losing a digit."""
+    return Decimal128(value)
+
+
+def _from_storage(value: object) -> object:
+    return value.to_decimal() if isinstance(value, Decimal128) else value
+
+
+StoredDecimal = Annotated[Decimal, BeforeValidator(_from_storage)]
+"""The type of every decimal field of a document: Decimal in Python, Decimal128 in the database."""

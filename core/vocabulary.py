@@ -1,0 +1,113 @@
+"""The words that rooms share: enums of the market domain, spelled as clients see them."""
+
+from enum import StrEnum
+
+
+class PriceSource(StrEnum):
+    """Where a price comes from."""
+
+    BINANCE = "BINANCE"
+    COINBASE = "COINBASE"
+    KRAKEN = "KRAKEN"
+    COINGECKO = "COINGECKO"
+    COINMARKETCAP = "COINMARKETCAP"
+    CHAINLINK = "CHAINLINK"
+    EXCHANGE = "EXCHANGE"
+    SIMULATED = "SIMULATED"
+    REPLAY = "REPLAY"
+
+
+class Series(StrEnum):
+    """Kinds of market data that are never mixed in one history."""
+
+    LIVE = "LIVE"
+    SIMULATED = "SIMULATED"
+    REPLAY = "REPLAY"
+
+
+def series_of(source: PriceSource) -> Series:
+    """The history a source's data belongs to."""
+    if source is PriceSource.SIMULATED:
+        return Series.SIMULATED
+    if source is PriceSource.REPLAY:
+        return Series.REPLAY
+    return Series.LIVE
+
+
+class FeedStatus(StrEnum):
+    """State of a market's price feed."""
+
+    LIVE = "LIVE"
+    DEGRADED = "DEGRADED"
+    STALE = "STALE"
+    SIMULATED = "SIMULATED"
+    REPLAY = "REPLAY"
+    DOWN = "DOWN"
+
+
+class MarketStatus(StrEnum):
+    """What a market accepts."""
+
+    TRADING = "TRADING"
+    POST_ONLY = "POST_ONLY"
+    CANCEL_ONLY = "CANCEL_ONLY"
+    HALTED = "HALTED"
+
+
+class MarketDataOrigin(StrEnum):
+    """Whose book and trades: this exchange's own or the reference venues'."""
+
+    EXCHANGE = "EXCHANGE"
+    REFERENCE = "REFERENCE"
+
+
+class OrderSide(StrEnum):
+    """Side of an order or of a trade's taker."""
+
+    BUY = "BUY"
+    SELL = "SELL"
+
+
+class AssetKind(StrEnum):
+    """What an asset is."""
+
+    NATIVE = "NATIVE"
+    TOKEN = "TOKEN"  # noqa: S105
+    STABLECOIN = "STABLECOIN"
+    FIAT = "FIAT"
+
+
+class CandleInterval(StrEnum):
+    """Length of a candle."""
+
+    MINUTE_1 = "MINUTE_1"
+    MINUTE_5 = "MINUTE_5"
+    MINUTE_15 = "MINUTE_15"
+    HOUR_1 = "HOUR_1"
+    HOUR_4 = "HOUR_4"
+    DAY_1 = "DAY_1"
+    WEEK_1 = "WEEK_1"
+
+    @property
+    def length_ms(self) -> int:
+        """Length in milliseconds."""
+        return _LENGTH_MS[self]
+
+    def open_time_ms(self, time_ms: int) -> int:
+        """Start of the candle that holds this moment; weeks start on Monday, 00:00 UTC."""
+        offset = _MONDAY_MS if self is CandleInterval.WEEK_1 else 0
+        return time_ms - (time_ms - offset) % self.length_ms
+
+
+_MINUTE_MS = 60_000
+_MONDAY_MS = 4 * 86_400_000
+"""1970-01-05, the first Monday of the epoch."""
+_LENGTH_MS = {
+    CandleInterval.MINUTE_1: _MINUTE_MS,
+    CandleInterval.MINUTE_5: 5 * _MINUTE_MS,
+    CandleInterval.MINUTE_15: 15 * _MINUTE_MS,
+    CandleInterval.HOUR_1: 60 * _MINUTE_MS,
+    CandleInterval.HOUR_4: 240 * _MINUTE_MS,
+    CandleInterval.DAY_1: 1440 * _MINUTE_MS,
+    CandleInterval.WEEK_1: 10080 * _MINUTE_MS,
+}

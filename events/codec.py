@@ -1,0 +1,102 @@
+"""Events as bytes, for the bus between processes and for storage.
+
+Layout: `{"t": type name, "v": version, ...fields}` as JSON; Decimals and enums as text, tuples as arrays. A reader refuses a
+version it does not know. To change an event: raise its version in `VERSIONS` and add an upcaster for the old one.
+"""
+
+import dataclasses
+import types
+from collections.abc import Callable
+from decimal import Decimal
+from enum import Enum
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+import orjson
+
+from events import market
+
+Decoder = Callable[[Any], Any]
+
+
+class UnknownEvent(ValueError):
+    """The bytes are no event of a type and version known here."""
+
+
+EVENT_TYPES: tuple[type, ...] = (
+    market.TickAccepted,
+    market.TradeAccepted,
+    market.TickerChanged,
+    market.BookReset,
+    market.BookChanged,
+    market.BookLost,
+    market.CandleChanged,
+    market.FeedChanged,
+    market.MarketStatusChanged,
+    market.ResyncRequested,
+    market.PaceRequested,
+    market.PaceConfirmed,
+)
+VERSIONS: dict[str, int] = {event.__name__: 1 for event in EVENT_TYPES}
+
+
+def _decimal_default(value: object) -> str:
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    raise TypeError(f"an event may not hold {type(value).__name__}")
+
+
+def encode(event: object) -> bytes:
+    """One event as JSON bytes. Raises TypeError for anything that is not made of event fields."""
+    name = type(event).__name__
+    body = {"t": name, "v": VERSIONS[name]}
+    for field in _FIELDS[name]:
+        body[field] = getattr(event, field)
+    return orjson.dumps(body, default=_decimal_default)
+
+
+def decode(data: bytes | str) -> object:
+    """The event of these bytes.
+
+    Raises:
+        UnknownEvent: not JSON, or of a type or version this process does not know.
+    """
+    try:
+        body = orjson.loads(data)
+        name = body["t"]
+        if body["v"] != VERSIONS[name]:
+            raise UnknownEvent(f"{name} version {body['v']} is not known here")
+        decoders = _DECODERS[name]
+        return _TYPES[name](**{field: read(body[field]) for field, read in decoders.items()})
+    except UnknownEvent:
+        raise
+    except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+        raise UnknownEvent("not an event of ours") from error
+
+
+def _decoder(hint: Any) -> Decoder:
+    origin = get_origin(hint)
+    if origin in (Union, types.UnionType):
+        (inner,) = (arg for arg in get_args(hint) if arg is not type(None))
+        read = _decoder(inner)
+        return lambda value: None if value is None else read(value)
+    if origin is tuple:
+        arguments = get_args(hint)
+        if len(arguments) == 2 and arguments[1] is Ellipsis:
+            item = _decoder(arguments[0])
+            return lambda value: tuple([item(entry) for entry in value])
+        items = [_decoder(argument) for argument in arguments]
+        return lambda value: tuple([read(entry) for read, entry in zip(items, value, strict=True)])
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+        make: Callable[..., Any] = hint
+        fields = {name: _decoder(field) for name, field in get_type_hints(hint).items()}
+        return lambda value: make(**{name: read(value[name]) for name, read in fields.items()})
+    if hint is Decimal or (isinstance(hint, type) and issubclass(hint, Enum)):
+        return hint
+    return lambda value: value
+
+
+_TYPES = {event.__name__: event for event in EVENT_TYPES}
+_FIELDS = {event.__name__: tuple(get_type_hints(event)) for event in EVENT_TYPES}
+_DECODERS = {
+    event.__name__: {name: _decoder(hint) for name, hint in get_type_hints(event).items()} for event in EVENT_TYPES
+}

@@ -1,0 +1,131 @@
+"""Real components for tests, each on a free port and stopped at the end."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED_DATA = ROOT.parent / "shared" / "data"
+START_SECONDS = 30.0
+
+
+def missing(what: str) -> None:
+    """Skip here, or fail where everything must be present (CI=true)."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{what} is missing, and CI=true allows no skip")
+    pytest.skip(f"{what} is missing")
+
+
+def free_port() -> int:
+    """A port nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+async def wait_for_port(port: int, process: asyncio.subprocess.Process) -> None:
+    """Return when the port accepts; raise when the process ends first or takes too long."""
+    async with asyncio.timeout(START_SECONDS):
+        while True:
+            if process.returncode is not None:
+                raise RuntimeError(f"the component ended with status {process.returncode} before it listened")
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                await asyncio.sleep(0.02)
+            else:
+                writer.close()
+                return
+
+
+async def stop(process: asyncio.subprocess.Process) -> None:
+    """SIGTERM, then SIGKILL after ten seconds."""
+    if process.returncode is not None:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        async with asyncio.timeout(10):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+
+
+@contextmanager
+def secantus_for_session(folder: Path) -> Iterator[str]:
+    """The embedded database for a whole test process (its event loops come and go); yields its URL."""
+    binary = Path(sys.executable).parent / "secantusd-py"
+    if not binary.exists():
+        missing("secantusdb")
+    port = free_port()
+    process = subprocess.Popen(
+        [str(binary), "--host", "127.0.0.1", "--port", str(port), "--storage-path", str(folder)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while process.poll() is None and time.monotonic() < deadline:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.02)
+        yield f"mongodb://127.0.0.1:{port}/"
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+@asynccontextmanager
+async def secantus(folder: Path, port: int | None = None) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """The embedded database on a free port; yields its process and URL."""
+    binary = Path(sys.executable).parent / "secantusd-py"
+    if not binary.exists():
+        missing("secantusdb")
+    port = port or free_port()
+    process = await asyncio.create_subprocess_exec(
+        str(binary),
+        *("--host", "127.0.0.1", "--port", str(port), "--storage-path", str(folder)),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        await wait_for_port(port, process)
+        yield process, f"mongodb://127.0.0.1:{port}/"
+    finally:
+        await stop(process)
+
+
+@asynccontextmanager
+async def redis(folder: Path, port: int | None = None) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """A Redis server on a free port; yields its process and URL. Start it again on the same port to test recovery."""
+    binary = shutil.which("redis-server")
+    if binary is None:
+        missing("redis-server")
+    port = port or free_port()
+    process = await asyncio.create_subprocess_exec(
+        str(binary),
+        *("--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        await wait_for_port(port, process)
+        yield process, f"redis://127.0.0.1:{port}/0"
+    finally:
+        await stop(process)
