@@ -10,7 +10,7 @@ from core.vocabulary import AssetKind
 from models.base import replace_many
 
 
-class StoredAssetNetwork(BaseModel):
+class AssetNetworkEntry(BaseModel, frozen=True):
     """An asset's form on one chain. Amounts in whole units of the asset."""
 
     chain: str
@@ -24,26 +24,33 @@ class StoredAssetNetwork(BaseModel):
     withdrawal_fee: StoredDecimal | None = None
 
 
-class AssetDocument(Document):
-    """One asset; the id is its code, `decimals` its ledger scale."""
+class AssetEntry(BaseModel, frozen=True):
+    """One asset; `decimals` is its ledger scale."""
 
-    id: str  # type: ignore[assignment]
+    code: str
     name: str
     decimals: int
     kind: AssetKind
-    networks: list[StoredAssetNetwork] = []
+    networks: tuple[AssetNetworkEntry, ...] = ()
+
+
+class AssetDocument(Document):
+    """One asset under its code. A small collection, read whole into memory at start."""
+
+    id: str  # type: ignore[assignment]
+    asset: AssetEntry
 
     class Settings:
-        """A small collection, read whole into memory at start."""
+        """Where it is kept."""
 
         name = "assets"
 
 
-async def all_assets() -> list[AssetDocument]:
+async def all_assets() -> list[AssetEntry]:
     """Every asset, in no order."""
-    return await AssetDocument.find_all().to_list()
+    return [document.asset for document in await AssetDocument.find_all().to_list()]
 
 
-async def replace_assets(assets: Sequence[AssetDocument]) -> None:
+async def replace_assets(assets: Sequence[AssetEntry]) -> None:
     """Write these assets over what was stored under their codes."""
-    await replace_many(AssetDocument, assets)
+    await replace_many(AssetDocument, [AssetDocument(id=asset.code, asset=asset) for asset in assets])

@@ -10,7 +10,7 @@ from core.vocabulary import MarketStatus, PriceSource
 from models.base import replace_many
 
 
-class StoredMarketRules(BaseModel):
+class MarketRulesEntry(BaseModel, frozen=True):
     """Prices in quote, quantities in base, fees and band as fractions (0.001 is 0.1 %)."""
 
     tick_size: StoredDecimal
@@ -24,29 +24,36 @@ class StoredMarketRules(BaseModel):
     taker_fee: StoredDecimal
 
 
-class MarketDocument(Document):
-    """One market; the id is its symbol, BASE-QUOTE. `providers` maps a price source to its own name of the pair."""
+class MarketEntry(BaseModel, frozen=True):
+    """One market, BASE-QUOTE. `providers` maps a price source to its own name of the pair."""
 
-    id: str  # type: ignore[assignment]
+    symbol: str
     base: str
     quote: str
     status: MarketStatus
-    rules: StoredMarketRules
+    rules: MarketRulesEntry
     providers: dict[PriceSource, str]
     simulated_price: StoredDecimal
     """Where the simulated feed starts, in quote; never shown as a price of anything else."""
 
+
+class MarketDocument(Document):
+    """One market under its symbol. A small collection, read whole into memory at start."""
+
+    id: str  # type: ignore[assignment]
+    market: MarketEntry
+
     class Settings:
-        """A small collection, read whole into memory at start."""
+        """Where it is kept."""
 
         name = "markets"
 
 
-async def all_markets() -> list[MarketDocument]:
+async def all_markets() -> list[MarketEntry]:
     """Every market, in no order."""
-    return await MarketDocument.find_all().to_list()
+    return [document.market for document in await MarketDocument.find_all().to_list()]
 
 
-async def replace_markets(markets: Sequence[MarketDocument]) -> None:
+async def replace_markets(markets: Sequence[MarketEntry]) -> None:
     """Write these markets over what was stored under their symbols."""
-    await replace_many(MarketDocument, markets)
+    await replace_many(MarketDocument, [MarketDocument(id=market.symbol, market=market) for market in markets])

@@ -1,0 +1,172 @@
+"""The reviewed data file: chains, assets and markets this server knows, and how they enter the database.
+
+The JSON files beside this module are the reviewed truth for names, networks, provider names and rules; an operator's market status
+in the database is kept, and rules refreshed from a provider replace the file's until the file is loaded again.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import BaseModel, TypeAdapter
+
+from core.errors import ExpectedError
+from core.money import canonical
+from core.vocabulary import MarketStatus, PriceSource
+from integrations.feeds.base import FeedMarket, ProviderRules
+from models.asset import AssetEntry, all_assets, replace_assets
+from models.market import MarketEntry, all_markets, replace_markets
+
+_FOLDER = Path(__file__).parent
+
+
+class UnknownMarket(ExpectedError):
+    """No market has this symbol."""
+
+    code = "UNKNOWN_MARKET"
+
+
+class UnknownAsset(ExpectedError):
+    """No asset has this code."""
+
+    code = "UNKNOWN_ASSET"
+
+
+class CatalogueInvalid(Exception):
+    """The reviewed data file contradicts itself; the message names the entry."""
+
+
+class ChainFamily(StrEnum):
+    """Chains that share addresses and signatures."""
+
+    EVM = "EVM"
+    BITCOIN = "BITCOIN"
+    SOLANA = "SOLANA"
+
+
+class ChainEntry(BaseModel, frozen=True):
+    """A chain; `chain_id` is the EIP-155 id of EVM chains."""
+
+    key: str
+    name: str
+    family: ChainFamily
+    chain_id: int | None
+    native: str
+    explorer: str
+
+
+@dataclass(slots=True)
+class Catalogue:
+    """The catalogue of one process, by code and symbol, in the file's order. `version` rises with every change."""
+
+    chains: Mapping[str, ChainEntry]
+    assets: Mapping[str, AssetEntry]
+    markets: dict[str, MarketEntry]
+    version: int = field(default=1)
+
+    def market(self, symbol: str) -> MarketEntry:
+        """The market of this symbol. Raises UnknownMarket."""
+        market = self.markets.get(symbol)
+        if market is None:
+            raise UnknownMarket(
+                f"there is no market {symbol[:40]!r}; symbols are BASE-QUOTE in capitals, such as BTC-USDT (see markets)",
+                field=["symbol"],
+            )
+        return market
+
+    def asset(self, code: str) -> AssetEntry:
+        """The asset of this code. Raises UnknownAsset."""
+        asset = self.assets.get(code)
+        if asset is None:
+            raise UnknownAsset(
+                f"there is no asset {code[:40]!r}; codes are in capitals, such as BTC (see assets)", field=["code"]
+            )
+        return asset
+
+    def set_status(self, symbol: str, status: MarketStatus) -> None:
+        """Take over a status that was decided elsewhere."""
+        self.markets[symbol] = self.market(symbol).model_copy(update={"status": status})
+        self.version += 1
+
+    def feed_markets(self) -> dict[PriceSource, list[FeedMarket]]:
+        """Which markets each provider is asked for, under its own names."""
+        wanted: dict[PriceSource, list[FeedMarket]] = {}
+        for market in self.markets.values():
+            for source, name in market.providers.items():
+                wanted.setdefault(source, []).append(FeedMarket(symbol=market.symbol, provider_symbol=name))
+        return wanted
+
+
+def read_files() -> Catalogue:
+    """The catalogue as the data files say.
+
+    Raises:
+        CatalogueInvalid: an asset, chain or rule is missing or contradictory.
+    """
+    chains = TypeAdapter(list[ChainEntry]).validate_json((_FOLDER / "chains.json").read_bytes())
+    assets = TypeAdapter(list[AssetEntry]).validate_json((_FOLDER / "assets.json").read_bytes())
+    markets = TypeAdapter(list[MarketEntry]).validate_json((_FOLDER / "markets.json").read_bytes())
+    catalogue = Catalogue(
+        chains={chain.key: chain for chain in chains},
+        assets={asset.code: asset for asset in assets},
+        markets={market.symbol: market for market in markets},
+    )
+    _check(catalogue)
+    return catalogue
+
+
+async def load() -> Catalogue:
+    """Bring the database up to the data files and return what holds now. Safe to run in every process at once."""
+    catalogue = read_files()
+    known = {market.symbol: market for market in await all_markets()}
+    for symbol, market in catalogue.markets.items():
+        if symbol in known:
+            catalogue.markets[symbol] = market.model_copy(update={"status": known[symbol].status})
+    changed_markets = [market for market in catalogue.markets.values() if known.get(market.symbol) != market]
+    known_assets = {asset.code: asset for asset in await all_assets()}
+    changed_assets = [asset for asset in catalogue.assets.values() if known_assets.get(asset.code) != asset]
+    await replace_assets(changed_assets)
+    await replace_markets(changed_markets)
+    return catalogue
+
+
+async def refresh_rules(catalogue: Catalogue, published: Iterable[ProviderRules]) -> list[str]:
+    """Take over tick, lot and limits as a provider publishes them; returns the symbols that changed."""
+    changed = []
+    for rules in published:
+        market = catalogue.market(rules.symbol)
+        update = {
+            name: value
+            for name in ("tick_size", "lot_size", "min_quantity", "max_quantity", "min_notional")
+            if (value := getattr(rules, name)) is not None and value != getattr(market.rules, name)
+        }
+        if update:
+            catalogue.markets[market.symbol] = market.model_copy(
+                update={"rules": market.rules.model_copy(update=update)}
+            )
+            changed.append(market.symbol)
+    await replace_markets([catalogue.markets[symbol] for symbol in changed])
+    catalogue.version += bool(changed)
+    return changed
+
+
+def _check(catalogue: Catalogue) -> None:
+    for asset in catalogue.assets.values():
+        for network in asset.networks:
+            if network.chain not in catalogue.chains:
+                raise CatalogueInvalid(f"asset {asset.code}: chain {network.chain} is not in chains.json")
+    for market in catalogue.markets.values():
+        if market.symbol != f"{market.base}-{market.quote}":
+            raise CatalogueInvalid(f"market {market.symbol}: the symbol must be {market.base}-{market.quote}")
+        for code in (market.base, market.quote):
+            if code not in catalogue.assets:
+                raise CatalogueInvalid(f"market {market.symbol}: asset {code} is not in assets.json")
+        rules = market.rules
+        for name in ("tick_size", "lot_size", "min_quantity", "min_notional"):
+            if getattr(rules, name) <= 0:
+                raise CatalogueInvalid(f"market {market.symbol}: {name} must be above 0")
+        if rules.min_quantity % rules.lot_size:
+            raise CatalogueInvalid(
+                f"market {market.symbol}: min_quantity must be a multiple of the lot {canonical(rules.lot_size)}"
+            )

@@ -1,0 +1,58 @@
+from decimal import Decimal
+
+import pytest
+
+from core.database import Database
+from core.vocabulary import MarketStatus, PriceSource
+from integrations.feeds.base import ProviderRules
+from models.market import all_markets, replace_markets
+from services import catalogue
+
+
+def test_the_files_hold_enough_assets_and_markets() -> None:
+    known = catalogue.read_files()
+    assert len(known.assets) >= 20
+    assert len(known.markets) >= 20
+    assert {"BTC-USD", "BTC-USDT"} <= known.markets.keys()
+
+
+def test_every_market_has_a_provider_that_streams() -> None:
+    streaming = {PriceSource.BINANCE, PriceSource.COINBASE, PriceSource.KRAKEN}
+    assert [m.symbol for m in catalogue.read_files().markets.values() if not streaming & m.providers.keys()] == []
+
+
+@pytest.mark.parametrize("symbol", ["BTCUSDT", "btc-usdt", "", "BTC-USDT ", "x" * 500])
+def test_an_unknown_symbol_is_refused_by_name(symbol: str) -> None:
+    with pytest.raises(catalogue.UnknownMarket, match="BASE-QUOTE") as refusal:
+        catalogue.read_files().market(symbol)
+    assert refusal.value.code == "UNKNOWN_MARKET"
+    assert len(refusal.value.message) < 200
+
+
+async def test_loading_keeps_an_operators_status_and_renews_the_rest(database: Database) -> None:
+    first = await catalogue.load()
+    halted = first.market("BTC-USD").model_copy(update={"status": MarketStatus.HALTED, "simulated_price": Decimal(1)})
+    await replace_markets([halted])
+    again = await catalogue.load()
+    assert again.market("BTC-USD").status is MarketStatus.HALTED
+    assert again.market("BTC-USD").simulated_price == first.market("BTC-USD").simulated_price
+    assert {market.symbol: market for market in await all_markets()} == again.markets
+
+
+async def test_rules_are_refreshed_from_a_provider(database: Database) -> None:
+    known = await catalogue.load()
+    before = known.market("BTC-USDT")
+    rules = ProviderRules(
+        symbol="BTC-USDT",
+        tick_size=Decimal("0.1"),
+        lot_size=None,
+        min_quantity=before.rules.min_quantity,
+        max_quantity=None,
+        min_notional=None,
+        trading=True,
+    )
+    assert await catalogue.refresh_rules(known, [rules]) == ["BTC-USDT"]
+    assert known.market("BTC-USDT").rules == before.rules.model_copy(update={"tick_size": Decimal("0.1")})
+    stored = {market.symbol: market for market in await all_markets()}
+    assert stored["BTC-USDT"] == known.market("BTC-USDT")
+    assert await catalogue.refresh_rules(known, [rules]) == []
