@@ -5,7 +5,7 @@ Invariant: no value that leaves this module is NaN or infinite, and nothing is r
 """
 
 import re
-from decimal import Context, Decimal, DivisionByZero, InvalidOperation, Overflow, setcontext
+from decimal import ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, InvalidOperation, Overflow, setcontext
 from typing import Annotated
 
 from bson import Decimal128
@@ -79,6 +79,20 @@ def canonical(value: Decimal) -> str:
         return "0"
     text = format(value, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+FIGURE_DIGITS = 12
+"""Significant digits of derived figures (averages, indicators): more than their inputs justify, fewer than a float holds."""
+_FIGURE_CONTEXT = Context(prec=FIGURE_DIGITS, rounding=ROUND_HALF_EVEN)
+
+
+def figure(value: Decimal) -> Decimal:
+    """A derived figure: half-even to 12 significant digits and at most 18 after the point. Never for balances."""
+    rounded = _FIGURE_CONTEXT.plus(value)
+    exponent = rounded.as_tuple().exponent
+    if isinstance(exponent, int) and -exponent > MAX_SCALE:
+        return rounded.quantize(Decimal(1).scaleb(-MAX_SCALE), rounding=ROUND_HALF_EVEN)
+    return rounded
 
 
 def to_storage(value: Decimal) -> Decimal128:

@@ -61,6 +61,9 @@ class Settings(BaseSettings):
         default=Decimal("0.05"), gt=0, lt=1, description="Distance from the median that rejects a source."
     )
     price_stale_seconds: float = Field(default=15.0, gt=0, description="Silence that makes a source stale.")
+    reference_trade_retention_days: int = Field(
+        default=7, ge=1, le=3650, description="Days a reference trade stays stored; its candles stay for good."
+    )
 
     binance_ws_url: str = Field(default="wss://stream.binance.com:9443", description="Binance socket.")
     binance_rest_url: str = Field(default="https://api.binance.com", description="Binance REST.")

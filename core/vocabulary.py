@@ -54,6 +54,13 @@ class MarketStatus(StrEnum):
     HALTED = "HALTED"
 
 
+class TimeOrder(StrEnum):
+    """Direction of a list in time."""
+
+    NEWEST_FIRST = "NEWEST_FIRST"
+    OLDEST_FIRST = "OLDEST_FIRST"
+
+
 class MarketDataOrigin(StrEnum):
     """Whose book and trades: this exchange's own or the reference venues'."""
 
@@ -97,6 +104,30 @@ class CandleInterval(StrEnum):
         """Start of the candle that holds this moment; weeks start on Monday, 00:00 UTC."""
         offset = _MONDAY_MS if self is CandleInterval.WEEK_1 else 0
         return time_ms - (time_ms - offset) % self.length_ms
+
+
+class IndicatorKind(StrEnum):
+    """Technical indicators."""
+
+    SMA = "SMA"
+    EMA = "EMA"
+    WMA = "WMA"
+    RSI = "RSI"
+    MACD = "MACD"
+    BOLLINGER = "BOLLINGER"
+    ATR = "ATR"
+    STOCHASTIC = "STOCHASTIC"
+    ADX = "ADX"
+    OBV = "OBV"
+    VWAP = "VWAP"
+
+
+class TrendDirection(StrEnum):
+    """Where a price has been heading."""
+
+    UP = "UP"
+    DOWN = "DOWN"
+    SIDEWAYS = "SIDEWAYS"
 
 
 _MINUTE_MS = 60_000

@@ -3,6 +3,16 @@
 from beanie import Document
 
 from models.asset import AssetDocument
+from models.candle import CandleDocument
 from models.market import MarketDocument
+from models.market_state import MarketStateDocument, SequenceDocument
+from models.trade import TradeDocument
 
-DOCUMENTS: tuple[type[Document], ...] = (AssetDocument, MarketDocument)
+DOCUMENTS: tuple[type[Document], ...] = (
+    AssetDocument,
+    CandleDocument,
+    MarketDocument,
+    MarketStateDocument,
+    SequenceDocument,
+    TradeDocument,
+)

@@ -1,16 +1,19 @@
-"""What the documents share: their stored form and a bulk write that serves both database engines.
+"""What the documents share: their stored form and bulk writes that serve both database engines.
 
 The embedded engine scans for findAndModify, so nothing here uses `document.save()`; writes are replaced or updated by `_id`, in bulk.
 """
 
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 from beanie import Document
 from beanie.odm.utils.dump import get_dict
 from pymongo import ReplaceOne
+from pymongo.errors import BulkWriteError
 
 D = TypeVar("D", bound=Document)
+
+DUPLICATE_KEY = 11000
 
 
 def stored(document: Document) -> dict[str, object]:
@@ -21,8 +24,25 @@ def stored(document: Document) -> dict[str, object]:
 
 async def replace_many(model: type[D], documents: Sequence[D]) -> None:
     """Write these documents over whatever is stored under their ids, in one round trip."""
-    if documents:
+    await replace_rows(model, [stored(document) for document in documents])
+
+
+async def replace_rows(model: type[Document], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write these rows, already BSON values, over whatever is stored under their ids, in one round trip."""
+    if rows:
         await model.get_pymongo_collection().bulk_write(
-            [ReplaceOne({"_id": document.id}, stored(document), upsert=True) for document in documents],
-            ordered=False,
+            [ReplaceOne({"_id": row["_id"]}, row, upsert=True) for row in rows], ordered=False
         )
+
+
+async def insert_new_rows(model: type[Document], rows: Sequence[dict[str, Any]]) -> None:
+    """Insert these rows, already BSON values; those whose id is stored already stay as they are."""
+    if not rows:
+        return
+    try:
+        await model.get_pymongo_collection().insert_many(rows, ordered=False)
+    except BulkWriteError as error:
+        if error.details.get("writeConcernErrors") or any(
+            problem.get("code") != DUPLICATE_KEY for problem in error.details.get("writeErrors", ())
+        ):
+            raise
