@@ -95,6 +95,8 @@ async def candles_between(
 async def candles_at(keys: Collection[CandleKey]) -> dict[CandleKey, Candle]:
     """Those of these candles that are stored. Few keys: the embedded engine reads about 100 in 10 ms."""
     by_id = {_id(key): key for key in keys}
+    if not by_id:
+        return {}
     cursor = CandleDocument.get_pymongo_collection().find({"_id": {"$in": list(by_id)}})
     return {by_id[row["_id"]]: _candle(row) async for row in cursor}
 
