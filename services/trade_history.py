@@ -44,7 +44,7 @@ class TradeHistory:
 
         async def fetch(low: int, high: int) -> list[TradeAccepted]:
             fresh = following[max(0, low - through - 1) : max(0, high - through - 1)]
-            if following and low > through:
+            if low > through:
                 return fresh
             known = [trade for trade in newest if low <= trade.sequence <= through and trade.sequence < high]
             if len(known) == min(high, through + 1) - low:

@@ -37,8 +37,8 @@ async def read_page(history: History[Row], order: TimeOrder, request: PageReques
     before = number_cursor(request.before, "before")
     newest_first = order is TimeOrder.NEWEST_FIRST
     above, below = (before, after) if newest_first else (after, before)
-    low = history.low if above is None else max(history.low, above + 1)
-    high = history.high if below is None else min(history.high, below)
+    low = history.low if above is None else min(max(history.low, above + 1), history.high)
+    high = history.high if below is None else max(min(history.high, below), history.low)
     downwards = newest_first is not request.backwards
     found = await _gather(history, low=low, high=high, count=request.size + 1, downwards=downwards)
     more = len(found) > request.size

@@ -11,6 +11,7 @@ from core.money import use_wide_context
 from core.settings import Settings
 from models import DOCUMENTS
 from tests import components
+from tests.models import query_guard
 
 use_wide_context()
 
@@ -24,12 +25,17 @@ def embedded_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
 
 @pytest.fixture
 async def database(embedded_database: str, request: pytest.FixtureRequest) -> AsyncIterator[Database]:
-    """A connected, empty database of this test's own, with all documents and indexes declared."""
+    """A connected, empty database of this test's own, with all documents and indexes declared.
+
+    The test fails when it sent a query that no index serves.
+    """
     name = f"t{abs(hash(request.node.nodeid)):x}"
     settings = Settings(_env_file=None, mongo_database=name)
     database = Database(embedded_database, settings, SystemClock())
     await database.connect(DOCUMENTS)
-    yield database
+    with query_guard.RECORDER.recording(name) as queries:
+        yield database
+    assert await query_guard.scans(database.handle, queries) == []
     await database.handle.client.drop_database(name)
     await database.close()
 

@@ -1,0 +1,93 @@
+"""Finds queries that no index serves: every filter a test sends is remembered, and explained when the test is over.
+
+The embedded engine explains an update or delete as a scan whatever its filter, so those filters are explained as the find they are.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from pymongo import monitoring
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.monitoring import CommandFailedEvent, CommandStartedEvent, CommandSucceededEvent
+
+READ_WHOLE = frozenset({"assets", "markets"})
+"""Small collections that are read whole at start."""
+
+Query = tuple[str, dict[str, Any]]
+"""Collection and filter."""
+
+
+def queries_of(command_name: str, command: Mapping[str, Any]) -> list[Query]:
+    """The filters a command sends to the database."""
+    collection = command.get(command_name)
+    if not isinstance(collection, str):
+        return []
+    match command_name:
+        case "find":
+            return [(collection, dict(command.get("filter", {})))]
+        case "count" | "distinct" | "findAndModify":
+            return [(collection, dict(command.get("query", {})))]
+        case "update":
+            return [(collection, dict(update["q"])) for update in command["updates"]]
+        case "delete":
+            return [(collection, dict(delete["q"])) for delete in command["deletes"]]
+        case "aggregate":
+            stages = command["pipeline"]
+            return [(collection, dict(stages[0]["$match"]) if stages and "$match" in stages[0] else {})]
+        case _:
+            return []
+
+
+class QueryRecorder(monitoring.CommandListener):
+    """Remembers one query of each shape, per database, while it is asked to."""
+
+    def __init__(self) -> None:
+        self._recorded: dict[str, dict[str, Query]] = {}
+
+    @contextmanager
+    def recording(self, database: str) -> Iterator[dict[str, Query]]:
+        """Queries of this database by shape, complete when the block ends; an outer recording does not see them."""
+        outer = self._recorded.pop(database, None)
+        self._recorded[database] = {}
+        try:
+            yield self._recorded[database]
+        finally:
+            self._recorded.pop(database, None)
+            if outer is not None:
+                self._recorded[database] = outer
+
+    def started(self, event: CommandStartedEvent) -> None:
+        recorded = self._recorded.get(event.database_name)
+        if recorded is not None and "explain" not in event.command:
+            for collection, query in queries_of(event.command_name, event.command):
+                recorded.setdefault(f"{collection} {json.dumps(_shape(query))}", (collection, query))
+
+    def succeeded(self, event: CommandSucceededEvent) -> None:
+        """Nothing to learn from."""
+
+    def failed(self, event: CommandFailedEvent) -> None:
+        """Nothing to learn from."""
+
+
+def _shape(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {key: _shape(entry) for key, entry in value.items()}
+    return "?"
+
+
+async def scans(handle: AsyncDatabase[dict[str, Any]], queries: Mapping[str, Query]) -> list[str]:
+    """Those of these queries that walk a whole collection, as text."""
+    found = []
+    for shape, (collection, query) in queries.items():
+        if collection in READ_WHOLE and not query:
+            continue
+        plan = await handle.command({"explain": {"find": collection, "filter": query}})
+        if "COLLSCAN" in json.dumps(plan["queryPlanner"]["winningPlan"], default=str):
+            found.append(shape)
+    return found
+
+
+RECORDER = QueryRecorder()
+monitoring.register(RECORDER)
