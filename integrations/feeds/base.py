@@ -25,6 +25,16 @@ class FeedMarket:
     provider_symbol: str
 
 
+def by_provider_symbol(markets: Sequence[FeedMarket]) -> dict[str, str]:
+    """Our symbol of each provider symbol. Raises ValueError when two markets claim the same one."""
+    symbols: dict[str, str] = {}
+    for market in markets:
+        other = symbols.setdefault(market.provider_symbol, market.symbol)
+        if other != market.symbol:
+            raise ValueError(f"{other} and {market.symbol} both name {market.provider_symbol}; one of them must go")
+    return symbols
+
+
 @dataclass(frozen=True, slots=True)
 class ProviderCandle:
     """A finished candle of a provider's history."""
