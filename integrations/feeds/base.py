@@ -35,6 +35,14 @@ def by_provider_symbol(markets: Sequence[FeedMarket]) -> dict[str, str]:
     return symbols
 
 
+def split_pair(provider_symbol: str) -> tuple[str, str]:
+    """Name and currency of NAME/CURRENCY. Raises ValueError."""
+    name, slash, currency = provider_symbol.partition("/")
+    if not (name and slash and currency) or "," in provider_symbol:
+        raise ValueError(f"{provider_symbol!r}: expected NAME/CURRENCY such as bitcoin/usd")
+    return name, currency
+
+
 @dataclass(frozen=True, slots=True)
 class ProviderCandle:
     """A finished candle of a provider's history."""

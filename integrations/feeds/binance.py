@@ -111,7 +111,7 @@ class BinanceFeed:
         return _BinanceConversation(self._symbols, self._rest, self._clock, self._randomness)
 
 
-class _Book:
+class BinanceBook:
     """One market's book on one connection. `shown`: a snapshot was emitted and nothing has been lost since."""
 
     def __init__(self, provider_symbol: str, symbol: str) -> None:
@@ -147,11 +147,11 @@ class _BinanceConversation(Conversation):
     """One connection. Every book starts without a snapshot."""
 
     def __init__(self, symbols: Mapping[str, str], rest: BinanceRest, clock: Clock, randomness: random.Random) -> None:
-        self._books = {name: _Book(name, symbol) for name, symbol in symbols.items()}
+        self._books = {name: BinanceBook(name, symbol) for name, symbol in symbols.items()}
         self._rest = rest
         self._clock = clock
         self._randomness = randomness
-        self._wanted: asyncio.Queue[_Book] = asyncio.Queue(len(self._books))
+        self._wanted: asyncio.Queue[BinanceBook] = asyncio.Queue(len(self._books))
         """Books without a snapshot; a book is in it once, so it never overflows."""
         for book in self._books.values():
             self._wanted.put_nowait(book)
@@ -204,7 +204,7 @@ class _BinanceConversation(Conversation):
     def lose(self, reason: str) -> Sequence[FeedMessage]:
         return [FeedBookLost(PriceSource.BINANCE, book.symbol, reason) for book in self._books.values() if book.shown]
 
-    def _trade(self, book: _Book, data: JsonObject) -> Made:
+    def _trade(self, book: BinanceBook, data: JsonObject) -> Made:
         buyer_is_maker = data.get("m")
         if not isinstance(buyer_is_maker, bool):
             raise Garbage("m: expected true or false")
@@ -220,12 +220,12 @@ class _BinanceConversation(Conversation):
             )
         ]
 
-    def _quote(self, book: _Book, data: JsonObject) -> Made:
+    def _quote(self, book: BinanceBook, data: JsonObject) -> Made:
         """Spot quotes carry no time: the time of arrival stands for it."""
         time_ms = if_given(epoch_ms, data, "E") or self._clock.now_ms()
         return [FeedQuote(PriceSource.BINANCE, book.symbol, price(data, "b"), price(data, "a"), time_ms)]
 
-    def _stats(self, book: _Book, data: JsonObject) -> Made:
+    def _stats(self, book: BinanceBook, data: JsonObject) -> Made:
         return [
             FeedStats24h(
                 PriceSource.BINANCE,
@@ -241,7 +241,7 @@ class _BinanceConversation(Conversation):
             )
         ]
 
-    def _depth(self, book: _Book, data: JsonObject) -> Made:
+    def _depth(self, book: BinanceBook, data: JsonObject) -> Made:
         diff = DepthDiff(
             first_id=integer(data, "U"),
             last_id=integer(data, "u"),

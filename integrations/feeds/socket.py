@@ -75,8 +75,9 @@ class Conversation(ABC):
     def lose(self, reason: str) -> Sequence[FeedMessage]:
         """What is no longer true now that the connection is lost."""
 
-    async def assist(self, deliver: Deliver) -> None:
+    async def assist(self, deliver: Deliver) -> None:  # noqa: ARG002
         """Work beside the reading: begun once the provider has answered, cancelled with the connection."""
+        return
 
 
 class SocketLoop:
