@@ -16,6 +16,9 @@ from events.feed import FeedMessage
 Emit = Callable[[FeedMessage], Awaitable[None]]
 """Takes one message; may make the adapter wait (back-pressure), never raises for a bad price."""
 
+Sleep = Callable[[float], Awaitable[None]]
+"""Waits some seconds; asyncio.sleep, or a test's."""
+
 
 @dataclass(frozen=True, slots=True)
 class FeedMarket:

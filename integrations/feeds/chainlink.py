@@ -19,9 +19,9 @@ from core.clock import Clock
 from core.money import MAX_SCALE
 from core.vocabulary import PriceSource
 from events.feed import FeedMessage, FeedPrice, FeedRejected
-from integrations.feeds.base import Emit, FeedMarket, ProviderUnavailable
+from integrations.feeds.base import Emit, FeedMarket, ProviderUnavailable, Sleep
 from integrations.feeds.fields import Garbage, JsonObject, as_list, as_object, as_price, checked_time
-from integrations.feeds.http import HttpPolicy, ProviderHttp, Sleep
+from integrations.feeds.http import HttpPolicy, ProviderHttp
 from integrations.feeds.polling import poll_for_ever
 
 DECIMALS = "0x313ce567"

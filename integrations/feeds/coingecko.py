@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from core.clock import Clock
 from core.vocabulary import PriceSource
 from events.feed import FeedMessage, FeedPrice, FeedRejected
-from integrations.feeds.base import Emit, FeedMarket, ProviderUnavailable, split_pair
+from integrations.feeds.base import Emit, FeedMarket, ProviderUnavailable, Sleep, split_pair
 from integrations.feeds.fields import Garbage, JsonObject, as_object, checked_time, child, integer, price
-from integrations.feeds.http import HttpPolicy, ProviderHttp, Sleep
+from integrations.feeds.http import HttpPolicy, ProviderHttp
 from integrations.feeds.polling import poll_for_ever
 
 KEYLESS_INTERVAL_SECONDS = 60.0

@@ -13,9 +13,9 @@ from core.clock import Clock
 from core.money import MalformedNumber, provider_decimal
 from core.vocabulary import PriceSource
 from events.feed import FeedMessage, FeedPrice, FeedRejected
-from integrations.feeds.base import Emit, FeedMarket, ProviderUnavailable, split_pair
+from integrations.feeds.base import Emit, FeedMarket, ProviderUnavailable, Sleep, split_pair
 from integrations.feeds.fields import Garbage, JsonObject, as_object, as_price, child, rfc3339_ms
-from integrations.feeds.http import HttpPolicy, ProviderHttp, Sleep
+from integrations.feeds.http import HttpPolicy, ProviderHttp
 from integrations.feeds.polling import poll_for_ever
 
 CREDITS_A_MONTH = 10_000

@@ -6,7 +6,7 @@ Every failure is a `ProviderUnavailable` in our own words. Addresses are never r
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -15,13 +15,12 @@ import httpx
 
 from core.backoff import Backoff
 from core.clock import Clock, to_ms
-from integrations.feeds.base import ProviderUnavailable
+from integrations.feeds.base import ProviderUnavailable, Sleep
 from integrations.feeds.fields import Garbage, decode
 
 logging.getLogger("httpx").setLevel(logging.WARNING)
 """httpx logs every address at INFO, and an Ethereum node's address holds its key."""
 
-Sleep = Callable[[float], Awaitable[None]]
 Params = Mapping[str, str | int]
 
 

@@ -7,8 +7,8 @@ from typing import NoReturn
 from core.backoff import Backoff
 from core.vocabulary import PriceSource
 from events.feed import FeedConnected, FeedDisconnected, FeedMessage, FeedRejected
-from integrations.feeds.base import Emit, ProviderUnavailable
-from integrations.feeds.http import RateLimited, Sleep
+from integrations.feeds.base import Emit, ProviderUnavailable, Sleep
+from integrations.feeds.http import RateLimited
 
 FIRST_RETRY_SECONDS = 5.0
 

@@ -20,7 +20,7 @@ from core.backoff import Backoff
 from core.clock import Clock
 from core.vocabulary import PriceSource
 from events.feed import FeedConnected, FeedDisconnected, FeedMessage, FeedRejected
-from integrations.feeds.base import Emit
+from integrations.feeds.base import Emit, Sleep
 from integrations.feeds.fields import Garbage, JsonObject, as_object, decode
 
 
@@ -84,13 +84,21 @@ class SocketLoop:
     """Keeps one connection to one address alive."""
 
     def __init__(
-        self, source: PriceSource, url: str, *, policy: SocketPolicy, clock: Clock, randomness: random.Random
+        self,
+        source: PriceSource,
+        url: str,
+        *,
+        policy: SocketPolicy,
+        clock: Clock,
+        randomness: random.Random,
+        sleep: Sleep = asyncio.sleep,
     ) -> None:
         self._source = source
         self._url = url
         self._policy = policy
         self._clock = clock
         self._randomness = randomness
+        self._sleep = sleep
 
     async def run(self, converse: Callable[[], Conversation], emit: Emit) -> NoReturn:
         """Connect, talk, and start again, until cancelled."""
@@ -105,7 +113,7 @@ class SocketLoop:
             await emit(FeedDisconnected(self._source, reason))
             if self._clock.monotonic() - began >= policy.lasting_seconds:
                 backoff.reset()
-            await asyncio.sleep(backoff.next_delay())
+            await self._sleep(backoff.next_delay())
 
     async def _connect(self, conversation: Conversation, emit: Emit) -> str:
         """One connection from its opening to its end; returns why it ended."""
