@@ -76,6 +76,9 @@ class ProviderRules:
 class ProviderUnavailable(Exception):
     """A one-off request (history, rules) could not be answered; the caller goes on without it."""
 
+    retry_after_seconds: float = 0.0
+    """How long the provider asked to be left alone."""
+
 
 class Feed(Protocol):
     """One provider."""

@@ -197,7 +197,8 @@ class _BinanceConversation(Conversation):
             except (ProviderUnavailable, DepthGap) as failure:
                 self._wanted.put_nowait(book)
                 await deliver(partial(book.reject, str(failure)))
-                await asyncio.sleep(backoff.next_delay())
+                asked = failure.retry_after_seconds if isinstance(failure, ProviderUnavailable) else 0.0
+                await asyncio.sleep(max(backoff.next_delay(), asked))
             else:
                 backoff.reset()
 

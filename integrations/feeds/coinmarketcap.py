@@ -8,6 +8,7 @@ import asyncio
 import random
 from collections.abc import Sequence
 from decimal import ROUND_HALF_EVEN, Decimal
+from math import ceil
 
 from core.clock import Clock
 from core.money import MalformedNumber, provider_decimal
@@ -47,7 +48,7 @@ class CoinMarketCapFeed:
             number, currency = split_pair(market.provider_symbol)
             self._by_currency.setdefault(currency, []).append((market.symbol, number))
         requests = max(1, len(self._by_currency))
-        self._interval_seconds = interval_seconds or requests * SECONDS_A_MONTH / CREDITS_A_MONTH
+        self._interval_seconds = interval_seconds or ceil(requests * SECONDS_A_MONTH / CREDITS_A_MONTH)
         self._http = ProviderHttp(
             url,
             clock=clock,

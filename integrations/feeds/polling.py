@@ -8,7 +8,6 @@ from core.backoff import Backoff
 from core.vocabulary import PriceSource
 from events.feed import FeedConnected, FeedDisconnected, FeedMessage, FeedRejected
 from integrations.feeds.base import Emit, ProviderUnavailable, Sleep
-from integrations.feeds.http import RateLimited
 
 FIRST_RETRY_SECONDS = 5.0
 
@@ -34,8 +33,7 @@ async def poll_for_ever(
         except ProviderUnavailable as error:
             connected = False
             await emit(FeedDisconnected(source, str(error)))
-            asked = error.retry_after_seconds if isinstance(error, RateLimited) else 0.0
-            await sleep(max(backoff.next_delay(), asked))
+            await sleep(max(backoff.next_delay(), error.retry_after_seconds))
             continue
         if not connected and any(not isinstance(message, FeedRejected) for message in messages):
             connected = True

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
 
@@ -160,6 +161,21 @@ async def test_a_snapshot_older_than_the_stream_is_asked_for_again(
         await seen.wait(FeedBookSnapshot)
     assert fold(seen.messages, "BTC-USDT") == (venue.engine.bids, venue.engine.asks)
     assert not seen.of(FeedBookLost)
+
+
+async def test_too_many_snapshot_requests_are_waited_out_as_asked(
+    venue: BinanceVenue, make: Callable[..., BinanceFeed]
+) -> None:
+    venue.replies["/api/v3/depth"] = Reply(None, status=429, headers={"Retry-After": "1"})
+    began = time.monotonic()
+    async with running(make()) as seen:
+        async with asyncio.timeout(10):
+            while not venue.snapshots_asked:
+                await asyncio.sleep(0.005)
+        del venue.replies["/api/v3/depth"]
+        await seen.wait(FeedBookSnapshot)
+    assert time.monotonic() - began >= 1
+    assert venue.snapshots_asked == 2
 
 
 TRADE = {"e": "trade", "s": "BTCUSDT", "t": 1, "p": "1.5", "q": "2", "T": 1700000000000, "m": True}
