@@ -169,9 +169,7 @@ async def test_too_many_snapshot_requests_are_waited_out_as_asked(
     venue.replies["/api/v3/depth"] = Reply(None, status=429, headers={"Retry-After": "1"})
     began = time.monotonic()
     async with running(make()) as seen:
-        async with asyncio.timeout(10):
-            while not venue.snapshots_asked:
-                await asyncio.sleep(0.005)
+        await venue.web.asked()
         del venue.replies["/api/v3/depth"]
         await seen.wait(FeedBookSnapshot)
     assert time.monotonic() - began >= 1

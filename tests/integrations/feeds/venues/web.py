@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
 
-from tests.integrations.feeds.venues.sockets import to_json
+from tests.integrations.feeds.venues.sockets import WAIT_SECONDS, to_json
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,12 @@ class HttpVenue:
         self.answer = answer
         self.requests: list[Request] = []
         self.url = ""
+        self._asked = asyncio.Event()
+
+    async def asked(self) -> None:
+        """Return once anything was asked."""
+        async with asyncio.timeout(WAIT_SECONDS):
+            await self._asked.wait()
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator["HttpVenue"]:
@@ -53,6 +59,7 @@ class HttpVenue:
         try:
             request = await self._read(reader)
             self.requests.append(request)
+            self._asked.set()
             reply = self.answer(request)
             if reply.silent:
                 await reader.read()
