@@ -71,6 +71,15 @@ class Settings(BaseSettings):
     kraken_ws_url: str = Field(default="wss://ws.kraken.com/v2", description="Kraken socket, version 2.")
     coingecko_url: str = Field(default="https://api.coingecko.com/api/v3", description="CoinGecko REST.")
     coinmarketcap_url: str = Field(default="https://pro-api.coinmarketcap.com", description="CoinMarketCap REST.")
+    binance_api_key: SecretStr | None = Field(default=None, description="Binance key; market data works without.")
+    binance_api_secret: SecretStr | None = Field(default=None, description="Secret of the Binance key.")
+    coingecko_api_key: SecretStr | None = Field(default=None, description="CoinGecko key, demo or pro.")
+    coinmarketcap_api_key: SecretStr | None = Field(
+        default=None, description="CoinMarketCap key; required by the source."
+    )
+    ethereum_rpc_url: SecretStr | None = Field(
+        default=None, description="Ethereum mainnet JSON-RPC; required by the source CHAINLINK."
+    )
 
     @property
     def embedded_database(self) -> bool:

@@ -16,6 +16,9 @@ from events.feed import FeedMessage
 Emit = Callable[[FeedMessage], Awaitable[None]]
 """Takes one message; may make the adapter wait (back-pressure), never raises for a bad price."""
 
+Sleep = Callable[[float], Awaitable[None]]
+"""Waits some seconds; asyncio.sleep, or a test's."""
+
 
 @dataclass(frozen=True, slots=True)
 class FeedMarket:
@@ -23,6 +26,24 @@ class FeedMarket:
 
     symbol: str
     provider_symbol: str
+
+
+def by_provider_symbol(markets: Sequence[FeedMarket]) -> dict[str, str]:
+    """Our symbol of each provider symbol. Raises ValueError when two markets claim the same one."""
+    symbols: dict[str, str] = {}
+    for market in markets:
+        other = symbols.setdefault(market.provider_symbol, market.symbol)
+        if other != market.symbol:
+            raise ValueError(f"{other} and {market.symbol} both name {market.provider_symbol}; one of them must go")
+    return symbols
+
+
+def split_pair(provider_symbol: str) -> tuple[str, str]:
+    """Name and currency of NAME/CURRENCY. Raises ValueError."""
+    name, slash, currency = provider_symbol.partition("/")
+    if not (name and slash and currency) or "," in provider_symbol:
+        raise ValueError(f"{provider_symbol!r}: expected NAME/CURRENCY such as bitcoin/usd")
+    return name, currency
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +75,9 @@ class ProviderRules:
 
 class ProviderUnavailable(Exception):
     """A one-off request (history, rules) could not be answered; the caller goes on without it."""
+
+    retry_after_seconds: float = 0.0
+    """How long the provider asked to be left alone."""
 
 
 class Feed(Protocol):
