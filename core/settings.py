@@ -37,6 +37,11 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Log level.")
     log_format: Literal["auto", "json", "console"] = Field(default="auto", description="Log format.")
 
+    sentry_dsn: SecretStr | None = Field(default=None, description="Sentry DSN; unset: no error reports are sent.")
+    worker_port: int = Field(
+        default=8001, ge=0, le=65535, description="Port of a worker process's health and metrics; 0: any free one."
+    )
+
     mongo_url: SecretStr | None = Field(default=None, description="MongoDB URL; unset: embedded.")
     mongo_database: str = Field(default="cryptovault", description="Database name.")
     mongo_max_pool_size: int = Field(default=50, ge=1, le=1000, description="Connections at most.")

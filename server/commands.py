@@ -1,0 +1,127 @@
+"""The command line: `python -m server COMMAND`. Each command's own module is loaded when it is chosen, so that help is instant.
+
+Exit status: 0 done, or stopped by a signal; 1 could not run, could not go on, or a check failed; 2 wrong usage or wrong settings.
+"""
+
+import argparse
+import importlib
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import SecretStr, ValidationError
+
+from core.money import use_wide_context
+from core.redaction import redactor_for
+from core.settings import Settings, load_settings
+from core.telemetry import ErrorReporter, configure_logging
+
+EXIT_USAGE = 2
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command and give the exit status."""
+    options = _parser().parse_args(arguments)
+    if options.command == "replay":
+        _replay_environment(options)
+    try:
+        settings = load_settings()
+    except ValidationError as error:
+        for line in problems(error):
+            sys.stderr.write(f"cryptovault: {line}\n")
+        return EXIT_USAGE
+    use_wide_context()
+    return _dispatch(options, settings)
+
+
+def _dispatch(options: argparse.Namespace, settings: Settings) -> int:
+    if options.command == "settings":
+        sys.stdout.write("".join(f"{line}\n" for line in effective(settings)))
+        return 0
+    if options.command == "schema":
+        return int(importlib.import_module("server.schema").main(check=options.check, path=options.file))
+    redactor = redactor_for(settings)
+    configure_logging(settings, redactor, on_error=_error_reporter(settings))
+    if options.command == "worker":
+        return int(importlib.import_module("server.workers").run(settings, options.names))
+    module = "server.api" if options.command == "api" else "server.dev"
+    return int(importlib.import_module(module).run(settings))
+
+
+def _error_reporter(settings: Settings) -> ErrorReporter | None:
+    if settings.sentry_dsn is None:
+        return None
+    reporter: ErrorReporter = importlib.import_module("core.sentry").SentryReporter(settings, redactor_for(settings))
+    return reporter
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m server",
+        description="CryptoVault: one GraphQL endpoint with subscriptions. Settings come from the environment and .env.",
+        epilog="exit status: 0 done or stopped by a signal; 1 could not run, or a check failed; 2 wrong usage or settings",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser(
+        "dev", help="API, all workers and, unless MONGO_URL is set, the embedded database in one process"
+    )
+    commands.add_parser("api", help="the API alone (needs MONGO_URL and REDIS_URL)")
+    worker = commands.add_parser("worker", help="some workers alone (needs MONGO_URL and REDIS_URL)")
+    worker.add_argument("names", nargs="+", metavar="NAME", help="worker to run")
+    schema = commands.add_parser("schema", help="write schema.graphql, or check it")
+    schema.add_argument("--check", action="store_true", help="fail when the file differs from the code")
+    schema.add_argument("--file", type=Path, default=Path("schema.graphql"), help="the file (default: %(default)s)")
+    commands.add_parser("settings", help="print the effective settings, secrets redacted")
+    replay = commands.add_parser("replay", help="dev, with prices from a recorded trades CSV")
+    replay.add_argument(
+        "file", type=_existing_file, metavar="FILE", help="CSV: time_ms, trade_id, price, quantity, buyer_maker"
+    )
+    replay.add_argument("--speed", type=_speed, help="a factor such as 1 or 10, or max (default: REPLAY_SPEED or 1)")
+    replay.add_argument("--symbol", help="market to play into (default: REPLAY_SYMBOL or BTC-USDT)")
+    return parser
+
+
+def _existing_file(text: str) -> Path:
+    if not Path(text).is_file():
+        raise argparse.ArgumentTypeError(f"there is no file {text}")
+    return Path(text).resolve()
+
+
+def _speed(text: str) -> str:
+    if text != "max" and not (re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,3})?", text, re.ASCII) and float(text) > 0):
+        raise argparse.ArgumentTypeError(f"expected a factor above 0 such as 1 or 10, or max; got {text}")
+    return text
+
+
+def _replay_environment(options: argparse.Namespace) -> None:
+    """What the options say wins over the environment and .env."""
+    chosen = {
+        "PRICE_SOURCES": "replay",
+        "REPLAY_FILE": str(options.file),
+        "REPLAY_SPEED": options.speed,
+        "REPLAY_SYMBOL": options.symbol,
+    }
+    os.environ.update({name: value for name, value in chosen.items() if value is not None})
+
+
+def problems(error: ValidationError) -> list[str]:
+    """One line per wrong setting: the variable and what is wrong with it."""
+    return [f"{'.'.join(map(str, each['loc'])).upper() or 'settings'}: {each['msg']}" for each in error.errors()]
+
+
+def effective(settings: Settings) -> list[str]:
+    """NAME=value of every setting, secrets redacted, in the order of the documentation."""
+    redactor = redactor_for(settings)
+    return [f"{name.upper()}={redactor.text(_shown(getattr(settings, name)))}" for name in type(settings).model_fields]
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, SecretStr):
+        return "***"
+    if isinstance(value, tuple | list):
+        return ",".join(str(item) for item in value)
+    return str(value)

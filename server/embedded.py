@@ -1,0 +1,193 @@
+"""The embedded database: SecantusDB as a supervised child on a free port, its files in DATA_DIR/database, its output in DATA_DIR/database.log.
+
+It runs in its own session, so that Ctrl-C in a terminal reaches it only through its parent, which flushes first; and it is tied to
+the parent's life, so that no way of ending the parent leaves it behind. A separate process, never imported: its licence is GPL-2.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import NoReturn
+
+import structlog
+
+from core.backoff import Backoff
+from core.clock import Clock
+from server.bounded_log import BoundedLog
+from server.data_folder import DataFolder, lock_data_folder
+from server.errors import CannotRun
+
+log = structlog.get_logger(__name__)
+
+PROGRAM = Path(sys.executable).parent / "secantusd-py"
+TETHER = Path(__file__).with_name("tether.py")
+HOST = "127.0.0.1"
+READY_SECONDS = 20.0
+STOP_SECONDS = 10.0
+MOST_RESTARTS = 3
+"""Restarts within RESTART_WINDOW_SECONDS; one death more and the process gives up."""
+RESTART_WINDOW_SECONDS = 60.0
+
+
+class EmbeddedDatabase:
+    """The child and its supervision. `url` stays the same over restarts."""
+
+    def __init__(self, folder: DataFolder, program: Path, clock: Clock) -> None:
+        self._folder = folder
+        self._program = program
+        self._clock = clock
+        self._port = _free_port()
+        self._output = BoundedLog(folder.path / "database.log")
+        self._process: asyncio.subprocess.Process | None = None
+        self._copying: asyncio.Task[None] | None = None
+        self.url = f"mongodb://{HOST}:{self._port}/?directConnection=true"
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the child, None before the first start."""
+        return self._process.pid if self._process else None
+
+    async def start(self) -> None:
+        """Start the child and wait until it accepts connections.
+
+        Raises:
+            CannotRun: when it ends first, or takes longer than READY_SECONDS.
+        """
+        process = await self._spawn()
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                while not await self._accepts():
+                    if process.returncode is not None:
+                        raise CannotRun(await self._obituary(process))
+                    await asyncio.sleep(0.02)
+        except TimeoutError as error:
+            process.kill()
+            raise CannotRun(
+                f"the embedded database did not answer within {READY_SECONDS:.0f} s; see {self._folder.path}/database.log"
+            ) from error
+
+    async def supervise(self) -> NoReturn:
+        """Restart the child whenever it dies, with backoff, on the same port and files; runs until cancelled.
+
+        Raises:
+            CannotRun: when it died more than MOST_RESTARTS times within RESTART_WINDOW_SECONDS.
+        """
+        deaths: deque[float] = deque(maxlen=MOST_RESTARTS + 1)
+        backoff = Backoff(first_seconds=0.5, most_seconds=8.0)
+        while True:
+            process = self._running()
+            await process.wait()
+            reason = await self._obituary(process)
+            now = self._clock.monotonic()
+            deaths.append(now)
+            if len(deaths) > MOST_RESTARTS and now - deaths[0] < RESTART_WINDOW_SECONDS:
+                raise CannotRun(f"giving up after {MOST_RESTARTS} restarts in a minute: {reason}")
+            if len(deaths) == 1 or now - deaths[-2] > RESTART_WINDOW_SECONDS:
+                backoff.reset()
+            delay = backoff.next_delay()
+            log.error("embedded_database.died", detail=reason, restart_in_seconds=round(delay, 2))
+            await asyncio.sleep(delay)
+            with contextlib.suppress(CannotRun):
+                await self.start()
+                log.warning("embedded_database.restarted", pid=self.pid)
+
+    async def stop(self) -> None:
+        """SIGTERM, SIGKILL after STOP_SECONDS; returns when the child is gone."""
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.terminate()
+            try:
+                async with asyncio.timeout(STOP_SECONDS):
+                    await self._process.wait()
+            except TimeoutError:
+                log.error("embedded_database.killed", detail=f"it did not stop within {STOP_SECONDS:.0f} s")
+                self._process.kill()
+                await self._process.wait()
+        if self._copying is not None:
+            await self._copying
+        self._output.close()
+
+    def _running(self) -> asyncio.subprocess.Process:
+        if self._process is None:
+            raise CannotRun("the embedded database was never started")
+        return self._process
+
+    async def _spawn(self) -> asyncio.subprocess.Process:
+        config = self._folder.path / "database.toml"
+        config.touch()
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-I", "-S", str(TETHER), str(os.getpid())),
+            *(str(self._program), "--host", HOST, "--port", str(self._port)),
+            *("--storage-path", str(self._folder.path / "database"), "--sync-on-commit", "--config", str(config)),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            pass_fds=(self._folder.fileno,),
+            start_new_session=True,
+            cwd=self._folder.path,
+        )
+        self._folder.write_owners(database_pid=self._process.pid)
+        if self._process.stdout is not None:
+            self._copying = asyncio.create_task(self._output.copy(self._process.stdout))
+        return self._process
+
+    async def _accepts(self) -> bool:
+        try:
+            _, writer = await asyncio.open_connection(HOST, self._port)
+        except OSError:
+            return False
+        writer.close()
+        return True
+
+    async def _obituary(self, process: asyncio.subprocess.Process) -> str:
+        """Why it ended, in one line: its status and the last thing it said."""
+        if self._copying is not None:
+            await self._copying
+        status = process.returncode or 0
+        how = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+        last = f" ({self._output.last_line})" if self._output.last_line else ""
+        return f"the embedded database {how}{last}; see {self._folder.path}/database.log"
+
+
+@asynccontextmanager
+async def embedded_database(data_dir: Path, clock: Clock, program: Path = PROGRAM) -> AsyncIterator[EmbeddedDatabase]:
+    """The embedded database on this folder, accepting connections and supervised; stopped, and the folder released, at the end.
+
+    Raises:
+        CannotRun: the program is not installed, the folder is in use, or the database does not start; inside an ExceptionGroup, after
+            the body was cancelled, when supervision gives up.
+    """
+    _require(program)
+    folder = await lock_data_folder(data_dir, clock)
+    try:
+        database = EmbeddedDatabase(folder, program, clock)
+        try:
+            await database.start()
+            async with asyncio.TaskGroup() as group:
+                supervision = group.create_task(database.supervise())
+                yield database
+                supervision.cancel()
+        finally:
+            await database.stop()
+    finally:
+        folder.release()
+
+
+def _require(program: Path) -> None:
+    if not program.exists():
+        raise CannotRun(f"the embedded database is not installed ({program.name}); run `make dev`, or set MONGO_URL")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,154 @@
+"""What every request passes on its way in and out, as one ASGI layer: request id, security headers, access log, metrics, last refuge.
+
+Plain ASGI, so that streams are not buffered and context variables reach the application and its tasks.
+"""
+
+from collections.abc import Iterable
+
+import structlog
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from core.clock import Clock
+from core.request_id import HEADER, accepted_or_new, current_request_id, request_scope
+from server.metrics import Metrics
+from server.refusals import INTERNAL_MESSAGE, refusal
+
+log = structlog.get_logger(__name__)
+
+STRICT_POLICY = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+"""For answers that are no pages. A page sends its own Content-Security-Policy, with frame-ancestors 'none' as well."""
+HSTS = "max-age=63072000; includeSubDomains"
+PERMISSIONS = "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()"
+_STREAMS = (b"text/event-stream", b"multipart/mixed")
+
+Headers = list[tuple[bytes, bytes]]
+
+
+def security_headers(*, https: bool) -> Headers:
+    """Headers an answer gets unless it sets them itself (OWASP REST security cheat sheet)."""
+    headers = [
+        (b"x-content-type-options", b"nosniff"),
+        (b"content-security-policy", STRICT_POLICY.encode()),
+        (b"referrer-policy", b"no-referrer"),
+        (b"permissions-policy", PERMISSIONS.encode()),
+        (b"cache-control", b"no-store"),
+    ]
+    if https:
+        headers.append((b"strict-transport-security", HSTS.encode()))
+    return headers
+
+
+class Edge:
+    """Wraps the whole application. `quiet_paths` (probes, scrapes) are logged at debug level only."""
+
+    def __init__(
+        self, app: ASGIApp, *, metrics: Metrics, clock: Clock, https: bool, quiet_paths: frozenset[str] = frozenset()
+    ) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._clock = clock
+        self._headers = security_headers(https=https)
+        self._quiet_paths = quiet_paths
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in {"http", "websocket"}:
+            await self._app(scope, receive, send)
+            return
+        with request_scope(accepted_or_new(_header(scope, HEADER.encode()))):
+            exchange = _Exchange(
+                receive, send, (*self._headers, (HEADER.encode(), (current_request_id() or "").encode()))
+            )
+            start = self._clock.monotonic()
+            if scope["type"] == "http":
+                await self._http(scope, exchange)
+            else:
+                await self._websocket(scope, exchange)
+            self._record(scope, exchange, self._clock.monotonic() - start)
+
+    async def _http(self, scope: Scope, exchange: "_Exchange") -> None:
+        try:
+            await self._app(scope, exchange.receive, exchange.send)
+        except ClientDisconnect:
+            exchange.abandoned = True
+        except Exception:
+            log.exception("http.failed", method=scope["method"], path=scope["path"])
+            if exchange.status is not None:
+                raise
+            answer = refusal(status=500, code="INTERNAL", message=INTERNAL_MESSAGE)
+            await answer(scope, exchange.receive, exchange.send)
+
+    async def _websocket(self, scope: Scope, exchange: "_Exchange") -> None:
+        try:
+            with self._metrics.open_socket("websocket"):
+                await self._app(scope, exchange.receive, exchange.send)
+        except Exception:
+            log.exception("websocket.failed", path=scope["path"])
+            if not exchange.closed:
+                await exchange.send({"type": "websocket.close", "code": 1011, "reason": "internal error"})
+
+    def _record(self, scope: Scope, exchange: "_Exchange", seconds: float) -> None:
+        path: str = scope["path"]
+        fields: dict[str, object] = {
+            "path": path,
+            "duration_ms": round(seconds * 1000, 2),
+            "client": scope["client"][0] if scope.get("client") else None,
+        }
+        if scope["type"] == "websocket":
+            log.info("websocket.closed", code=exchange.status, **fields)
+            return
+        status = exchange.status if exchange.status is not None else 499
+        streamed = exchange.streamed or exchange.abandoned
+        self._metrics.http_request(
+            method=scope["method"], path=path, status=status, seconds=None if streamed else seconds
+        )
+        write = log.debug if path in self._quiet_paths and status < 400 else log.info
+        write("http.answered", method=scope["method"], status=status, **fields)
+
+
+class _Exchange:
+    """One request's two ways: completes the headers of its answer and remembers how it went."""
+
+    __slots__ = ("_headers", "_receive", "_send", "abandoned", "closed", "status", "streamed")
+
+    def __init__(self, receive: Receive, send: Send, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        self._receive = receive
+        self._send = send
+        self._headers = tuple(headers)
+        self.status: int | None = None
+        self.streamed = False
+        self.abandoned = False
+        self.closed = False
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "websocket.disconnect":
+            self._close(message.get("code", 1005))
+        return message
+
+    async def send(self, message: Message) -> None:
+        kind = message["type"]
+        if kind in {"http.response.start", "websocket.http.response.start"}:
+            self.status = message["status"]
+            message = {**message, "headers": self._complete(message.get("headers", ()))}
+        elif kind == "websocket.accept":
+            message = {**message, "headers": [*message.get("headers", ()), self._headers[-1]]}
+        elif kind == "websocket.close":
+            self._close(message.get("code", 1000))
+        await self._send(message)
+
+    def _close(self, code: int) -> None:
+        if not self.closed:
+            self.status = code
+            self.closed = True
+
+    def _complete(self, given: Iterable[tuple[bytes, bytes]]) -> Headers:
+        headers = [(name.lower(), value) for name, value in given]
+        present = {name for name, _ in headers}
+        self.streamed = any(name == b"content-type" and value.startswith(_STREAMS) for name, value in headers)
+        headers.extend(header for header in self._headers if header[0] not in present)
+        return headers
+
+
+def _header(scope: Scope, name: bytes) -> str | None:
+    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), None)
