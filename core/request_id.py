@@ -1,0 +1,34 @@
+"""The id of the request being served: it stands in every log line, error answer and bus message that the request causes."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from core.ids import random_id
+
+HEADER = "x-request-id"
+_ACCEPTED = re.compile(r"[A-Za-z0-9_-]{8,64}", re.ASCII)
+_current: ContextVar[str | None] = ContextVar("request_id", default=None)
+
+
+def current_request_id() -> str | None:
+    """Id of the request this task works for; None outside of any."""
+    return _current.get()
+
+
+def accepted_or_new(offered: str | None) -> str:
+    """The id a caller offered when it is 8 to 64 letters, digits, `_` or `-`; otherwise a new one."""
+    if offered is not None and _ACCEPTED.fullmatch(offered):
+        return offered
+    return random_id()
+
+
+@contextmanager
+def request_scope(request_id: str | None) -> Iterator[None]:
+    """Everything inside, and every task started inside, works for this request. A worker enters it with the id a message carries."""
+    token = _current.set(request_id)
+    try:
+        yield
+    finally:
+        _current.reset(token)
