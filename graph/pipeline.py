@@ -1,0 +1,318 @@
+"""From a document's text to an answer: parse, limits, validation and cost, then execution by Strawberry's own schema.
+
+What does not depend on variables is done once per document and kept by the SHA-256 of its text. Every request pays one point at the
+door, before it is looked at, and the rest of its cost before it runs.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Collection, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+from graphql import (
+    OperationDefinitionNode,
+    OperationType,
+    get_variable_values,
+)
+from strawberry.types.execution import ExecutionResult, PreExecutionError
+
+from core.budget import Budget
+from core.errors import ExpectedError, InvalidInput
+from graph.cost import LEAST_POINTS, CostModel, OperationCost
+from graph.documents import Document, Documents
+from graph.errors import (
+    BAD_USER_INPUT,
+    ERRORS_SHOWN,
+    INTERNAL,
+    ErrorRenderer,
+    OperationNotAllowed,
+    OperationTimedOut,
+    RequestRefused,
+)
+from graph.execution import PipelineSchema, with_document
+from graph.limits import DocumentLimits
+from graph.persisted import PersistedQueries, claimed_hash
+from graph.request import Answer, Caller, ContextFactory, GraphQLRequest
+
+_CHARACTERS_PER_POINT = 100
+"""What reading a document costs that is then refused."""
+
+
+class CostLimit(ExpectedError):
+    """One request asks for more than a request may. Details: `limit`, `actual`."""
+
+    code = "COST_LIMIT"
+
+
+class RateLimited(ExpectedError):
+    """The caller has spent its points. Detail: `retryAfter`, seconds."""
+
+    code = "RATE_LIMITED"
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineLimits:
+    """Limits that do not depend on the transport."""
+
+    document: DocumentLimits = field(default_factory=DocumentLimits)
+    cost_per_request: int = 10_000
+    execution_seconds: float = 10.0
+    suggestions: bool = False
+    """Whether error messages may name what the schema has (`Did you mean`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What is to be executed."""
+
+    document: Document
+    definition: OperationDefinitionNode
+    variables: Mapping[str, object]
+    cost: OperationCost
+    label: str
+
+
+class Pipeline:
+    """Serves operations on one schema to every transport."""
+
+    def __init__(
+        self,
+        schema: PipelineSchema,
+        *,
+        context_factory: ContextFactory,
+        budget: Budget,
+        persisted: PersistedQueries,
+        limits: PipelineLimits,
+    ) -> None:
+        if limits.cost_per_request > budget.capacity:
+            raise ValueError("a request may not cost more than a caller's whole budget")
+        self._schema = schema
+        self._graphql = schema._schema
+        self._context_factory = context_factory
+        self._budget = budget
+        self._persisted = persisted
+        self._limits = limits
+        self._costs = CostModel(self._graphql)
+        self._documents = Documents(self._graphql, limits.document, suggestions=limits.suggestions)
+
+    async def execute(self, request: GraphQLRequest, caller: Caller, *, allowed: Collection[OperationType]) -> Answer:
+        """Run a query or a mutation. Never raises for anything the caller or a resolver did."""
+        errors = ErrorRenderer(caller.request_id)
+        try:
+            operation = await self._admit(request, caller, allowed)
+        except RequestRefused as refused:
+            return await self._refused(refused, errors, request, caller)
+        return await self._run(operation, caller, errors)
+
+    async def stream(
+        self, request: GraphQLRequest, caller: Caller, *, allowed: Collection[OperationType]
+    ) -> AsyncGenerator[Answer, None]:
+        """Run any operation; a query or a mutation gives one answer. An answer with `refused` is the last."""
+        errors = ErrorRenderer(caller.request_id)
+        try:
+            operation = await self._admit(request, caller, allowed)
+        except RequestRefused as refused:
+            yield await self._refused(refused, errors, request, caller)
+            return
+        if operation.definition.operation is not OperationType.SUBSCRIPTION:
+            yield await self._run(operation, caller, errors)
+            return
+        async with aclosing(self._events(operation, caller, errors)) as events:
+            async for answer in events:
+                yield answer
+
+    def estimate(self, text: str, variables: Mapping[str, object] | None = None) -> OperationCost:
+        """Cost of an operation that is not run.
+
+        Raises:
+            ExpectedError: beyond a limit, or not a valid document of one operation with these variables.
+        """
+        try:
+            document = self._documents.read(text)
+            definition = document.operation(None)
+            return self._price(document, definition, variables or {})
+        except RequestRefused as refused:
+            first = refused.errors[0]
+            if isinstance(first, ExpectedError):
+                raise first from refused
+            raise InvalidInput(str(getattr(first, "message", first)), field="document") from refused
+
+    @property
+    def cost_limit(self) -> int:
+        """Points one request may cost."""
+        return self._limits.cost_per_request
+
+    async def _admit(self, request: GraphQLRequest, caller: Caller, allowed: Collection[OperationType]) -> Operation:
+        await self._spend(caller, LEAST_POINTS)
+        document = await self._find_document(request)
+        definition = document.operation(request.operation_name)
+        if definition.operation not in allowed:
+            raise RequestRefused.because(
+                OperationNotAllowed(f"a {definition.operation.value} is not served over this transport or method")
+            )
+        cost = self._price(document, definition, request.variables or {})
+        if cost.points > self._limits.cost_per_request:
+            raise RequestRefused.because(
+                CostLimit(
+                    f"the operation costs {cost.points} points; a request may cost {self._limits.cost_per_request}",
+                    limit=self._limits.cost_per_request,
+                    actual=cost.points,
+                )
+            )
+        await self._spend(caller, cost.points - LEAST_POINTS)
+        return Operation(document, definition, request.variables or {}, cost, self._label(definition))
+
+    async def _find_document(self, request: GraphQLRequest) -> Document:
+        try:
+            digest = claimed_hash(request.extensions, request.query)
+            text = request.query
+            if text is None:
+                text = await self._persisted.find(digest or "")
+        except ExpectedError as error:
+            raise RequestRefused.because(error) from error
+        document = self._documents.read(text)
+        if digest is not None and request.query is not None:
+            await self._persisted.remember(digest, text)
+        return document
+
+    def _price(
+        self, document: Document, definition: OperationDefinitionNode, variables: Mapping[str, object]
+    ) -> OperationCost:
+        coerced = get_variable_values(
+            self._graphql,
+            definition.variable_definitions or (),
+            dict(variables),
+            max_errors=ERRORS_SHOWN,
+            hide_suggestions=not self._limits.suggestions,
+        )
+        if isinstance(coerced, list):
+            raise RequestRefused(coerced, BAD_USER_INPUT)
+        return self._costs.of(definition, document.fragments, coerced.coerced)
+
+    async def _spend(self, caller: Caller, points: int) -> int:
+        allowance = await self._budget.take(caller.limit_key, points)
+        if not allowance.granted:
+            seconds = max(1, -(-allowance.retry_after_ms // 1000))
+            raise RequestRefused.because(
+                RateLimited(
+                    f"{points} points are needed and {allowance.remaining} are left; try again in {seconds} s",
+                    retryAfter=seconds,
+                )
+            )
+        return allowance.remaining
+
+    async def _run(self, operation: Operation, caller: Caller, errors: ErrorRenderer) -> Answer:
+        try:
+            async with asyncio.timeout(self._limits.execution_seconds):
+                result = await self._schema.execute(
+                    operation.document.text,
+                    variable_values=dict(operation.variables),
+                    context_value=self._context_factory(caller),
+                    operation_name=_name(operation.definition),
+                    operation_extensions=with_document(operation.document.node),
+                )
+        except TimeoutError:
+            seconds = self._limits.execution_seconds
+            refused = RequestRefused.because(OperationTimedOut(f"execution took longer than {seconds:g} s"))
+            body: dict[str, object] = {"errors": errors.refusal(refused)}
+            return Answer({**body, **await self._cost(operation.cost.points, caller)}, refused.code, operation.label)
+        except Exception as error:  # noqa: BLE001 - the edge: whatever a resolver or extension did ends here
+            body = {"errors": [errors.unexpected(error)]}
+            return Answer({**body, **await self._cost(operation.cost.points, caller)}, INTERNAL, operation.label)
+        return self._answer(
+            result, operation, errors, await self._cost(operation.cost.points, caller, result.extensions)
+        )
+
+    async def _events(
+        self, operation: Operation, caller: Caller, errors: ErrorRenderer
+    ) -> AsyncGenerator[Answer, None]:
+        """One answer per event. The first also says what the subscription cost and what is left."""
+        extensions = await self._cost(operation.cost.points, caller)
+        try:
+            source = await self._schema.stream(
+                operation.document.text,
+                variable_values=dict(operation.variables),
+                context_value=self._context_factory(caller),
+                operation_name=_name(operation.definition),
+                operation_extensions=with_document(operation.document.node),
+            )
+            async with aclosing(source):
+                async for result in source:
+                    if not isinstance(result, ExecutionResult):
+                        raise TypeError(f"incremental delivery is not served, got {type(result).__name__}")
+                    if not isinstance(result, PreExecutionError):
+                        await self._spend(caller, operation.cost.per_event or 0)
+                    yield self._answer(result, operation, errors, extensions)
+                    extensions = {}
+        except RequestRefused as refused:
+            yield await self._refused(refused, errors, None, caller, operation)
+        except Exception as error:  # noqa: BLE001 - the edge, as above
+            yield Answer({"errors": [errors.unexpected(error)]}, INTERNAL, operation.label)
+
+    def _answer(
+        self,
+        result: ExecutionResult,
+        operation: Operation,
+        errors: ErrorRenderer,
+        extensions: dict[str, object],
+    ) -> Answer:
+        rendered = [errors.during_execution(error) for error in result.errors or ()]
+        failed_whole = result.data is None and all(error.path is None for error in result.errors or ())
+        if isinstance(result, PreExecutionError) or failed_whole:
+            return Answer({"errors": rendered, **extensions}, _code(rendered), operation.label)
+        body: dict[str, object] = {"data": result.data}
+        if rendered:
+            body["errors"] = rendered
+        return Answer({**body, **extensions}, None, operation.label)
+
+    async def _refused(
+        self,
+        refused: RequestRefused,
+        errors: ErrorRenderer,
+        request: GraphQLRequest | None,
+        caller: Caller,
+        operation: Operation | None = None,
+    ) -> Answer:
+        rendered = errors.refusal(refused)
+        points = LEAST_POINTS
+        if request is not None and request.query and refused.code != RateLimited.code:
+            reading = len(request.query) // _CHARACTERS_PER_POINT
+            await self._budget.take(caller.limit_key, reading)
+            points += reading
+        retry_after = getattr(refused.errors[0], "details", {}).get("retryAfter")
+        return Answer(
+            {"errors": rendered, **await self._cost(points, caller)},
+            _code(rendered),
+            operation.label if operation else "unknown",
+            retry_after if isinstance(retry_after, int) else None,
+        )
+
+    async def _cost(
+        self, requested: int, caller: Caller, others: Mapping[str, object] | None = None
+    ) -> dict[str, object]:
+        return {
+            "extensions": {
+                **(others or {}),
+                "cost": {
+                    "requested": requested,
+                    "remaining": await self._budget.remaining(caller.limit_key),
+                    "restoreRate": self._budget.restore_per_second,
+                },
+            }
+        }
+
+    def _label(self, definition: OperationDefinitionNode) -> str:
+        root = self._graphql.get_root_type(definition.operation)
+        first = definition.selection_set.selections[0] if definition.selection_set.selections else None
+        name = getattr(getattr(first, "name", None), "value", "")
+        known = root is not None and name in root.fields
+        return f"{definition.operation.value} {name if known else 'other'}"
+
+
+def _name(definition: OperationDefinitionNode) -> str | None:
+    return definition.name.value if definition.name else None
+
+
+def _code(rendered: list[dict[str, object]]) -> str:
+    extensions = rendered[0].get("extensions") if rendered else None
+    return str(extensions.get("code", INTERNAL)) if isinstance(extensions, dict) else INTERNAL

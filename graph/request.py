@@ -1,0 +1,104 @@
+"""What a transport hands to the pipeline and what it gets back; the same over HTTP and over a socket."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from graphql import OperationType
+
+from core.client_address import limit_key
+from core.errors import InvalidInput
+
+Kind = TypeVar("Kind")
+QUERIES = frozenset({OperationType.QUERY})
+QUERIES_AND_MUTATIONS = frozenset({OperationType.QUERY, OperationType.MUTATION})
+ALL_OPERATIONS = frozenset(OperationType)
+
+
+@dataclass(frozen=True, slots=True)
+class GraphQLRequest:
+    """The parameters of a request, of proven types (GraphQL over HTTP, section 5.1)."""
+
+    query: str | None
+    operation_name: str | None = None
+    variables: Mapping[str, object] | None = None
+    extensions: Mapping[str, object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, and through what: everything a context is made of. Made anew for every operation."""
+
+    address: str
+    request_id: str
+    transport: str = "http"
+    """`http` or `websocket`."""
+    viewer: object | None = None
+    """What `authenticate` made of the socket's connection_init payload."""
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    """The socket's connection_init payload."""
+    limit_key: str = ""
+    """What limits are counted by; derived from the address when empty."""
+
+    def __post_init__(self) -> None:
+        if not self.limit_key:
+            object.__setattr__(self, "limit_key", limit_key(self.address))
+
+
+ContextFactory = Callable[[Caller], object]
+"""Makes the context of one operation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A response. `refused` is the code of what kept the operation from running, or ended its stream; None when it ran."""
+
+    body: dict[str, object]
+    refused: str | None = None
+    operation: str = "unknown"
+    """Kind and first root field, such as `query markets`: names of the schema, fit for a metric's label."""
+    retry_after_seconds: int | None = None
+
+
+def request_from_json(value: object) -> GraphQLRequest:
+    """The request in a decoded JSON body or socket payload.
+
+    Raises:
+        InvalidInput: not an object, or a parameter of the wrong type.
+    """
+    if isinstance(value, list):
+        raise InvalidInput("batches are not served; send one operation per request")
+    if not isinstance(value, dict):
+        raise InvalidInput(f"expected a JSON object with a query, not {_kind(value)}")
+    query = _optional(value, "query", str)
+    extensions = _optional(value, "extensions", dict)
+    if query is None and not (extensions and extensions.get("persistedQuery")):
+        raise InvalidInput("query is missing: it must be a string with a GraphQL document", field="query")
+    return GraphQLRequest(
+        query=query,
+        operation_name=_optional(value, "operationName", str) or None,
+        variables=_optional(value, "variables", dict),
+        extensions=extensions,
+    )
+
+
+def _optional(parameters: Mapping[str, object], name: str, kind: type[Kind]) -> Kind | None:
+    value = parameters.get(name)
+    if value is None or isinstance(value, kind):
+        return value
+    raise InvalidInput(f"{name} must be {_NAMES[kind]}, not {_kind(value)}", field=name)
+
+
+def _kind(value: object) -> str:
+    return _NAMES.get(type(value), type(value).__name__)
+
+
+_NAMES: dict[type, str] = {
+    str: "a string",
+    dict: "an object",
+    list: "an array",
+    bool: "a boolean",
+    int: "a number",
+    float: "a number",
+    type(None): "null",
+}

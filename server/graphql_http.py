@@ -1,0 +1,206 @@
+"""GraphQL over HTTP: a plain ASGI application for one path.
+
+GET serves queries, POST with `application/json` queries and mutations. Everything else is refused before it is read, which is what
+keeps another site's page from acting for a visitor: a form, a multipart body and text/plain need no preflight, JSON does.
+https://http-spec.graphql.org
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
+
+import orjson
+import structlog
+from starlette.types import Message, Receive, Scope, Send
+
+from core.client_address import ClientAddresses
+from core.errors import ExpectedError, InvalidInput
+from graph.errors import INTERNAL, ErrorRenderer, OperationNotAllowed, OperationTimedOut, RequestRefused
+from graph.pipeline import Pipeline, RateLimited
+from graph.request import QUERIES, QUERIES_AND_MUTATIONS, Answer, Caller, GraphQLRequest, request_from_json
+from server.media_types import JSON, RESPONSE_JSON, answer_type, is_json_in_utf8
+from server.origins import Header, Origins
+from server.transport_metrics import TransportMetrics
+
+_ALLOW = b"GET, POST, OPTIONS"
+_PARAMETERS = frozenset({"query", "operationName", "variables", "extensions"})
+_DRAIN_BYTES = 16 * 1024 * 1024
+_DRAIN_SECONDS = 2.0
+"""How much of a body that is too large is read and thrown away, so that its sender gets to see the answer."""
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class HttpLimits:
+    """Bounds of one request."""
+
+    body_bytes: int = 262_144
+    body_seconds: float = 10.0
+    """For the whole body to arrive."""
+
+
+class HttpRefused(ExpectedError):
+    """A request that is no GraphQL request; `status` is its HTTP status."""
+
+    status = 400
+    code = "BAD_REQUEST"
+
+
+class MethodNotAllowed(HttpRefused):
+    """Neither GET nor POST."""
+
+    status = 405
+    code = "METHOD_NOT_ALLOWED"
+
+
+class NotAcceptable(HttpRefused):
+    """The client accepts no type we answer in."""
+
+    status = 406
+    code = "NOT_ACCEPTABLE"
+
+
+class BodyTimedOut(HttpRefused):
+    """The body did not arrive in time."""
+
+    status = 408
+    code = "REQUEST_TIMEOUT"
+
+
+class BodyTooLarge(HttpRefused):
+    """More bytes than are read."""
+
+    status = 413
+    code = "PAYLOAD_TOO_LARGE"
+
+
+class UnsupportedMediaType(HttpRefused):
+    """The body is not JSON in UTF-8."""
+
+    status = 415
+    code = "UNSUPPORTED_MEDIA_TYPE"
+
+
+class ClientGone(Exception):
+    """The client closed the connection before it was answered."""
+
+
+class GraphQLHTTP:
+    """The application. Mount it at the path itself; it does not look at the path."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        *,
+        limits: HttpLimits,
+        origins: Origins,
+        addresses: ClientAddresses,
+        request_id: Callable[[], str],
+        metrics: TransportMetrics,
+    ) -> None:
+        """`request_id` gives the id of the request being served."""
+        self._pipeline = pipeline
+        self._limits = limits
+        self._origins = origins
+        self._addresses = addresses
+        self._request_id = request_id
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request."""
+        exchange = _Exchange(scope, receive, send)
+        if exchange.method == "OPTIONS":
+            await exchange.respond(204, b"", [(b"allow", _ALLOW), *self._origins.preflight_headers(exchange.origin)])
+            return
+        started = time.perf_counter()
+        media_type = answer_type(exchange.header(b"accept"))
+        request_id = self._request_id()
+        errors = ErrorRenderer(request_id)
+        try:
+            if media_type is None:
+                raise NotAcceptable(f"answers are {RESPONSE_JSON} or {JSON}")
+            request = await self._read(exchange)
+            caller = Caller(self._addresses.of(exchange.peer, exchange.headers), request_id)
+            answer = await self._execute(exchange, request, caller)
+        except ClientGone:
+            return
+        except HttpRefused as refused:
+            body = orjson.dumps({"errors": errors.refusal(RequestRefused.because(refused))})
+            self._metrics.refusals.labels("http", refused.code).inc()
+            await self._refuse(exchange, refused, body, media_type or JSON)
+            return
+        except Exception as error:  # noqa: BLE001 - the edge: no request ends without an answer
+            answer = Answer({"errors": [errors.unexpected(error)]}, INTERNAL)
+        self._count(answer, time.perf_counter() - started)
+        await self._respond(exchange, answer, media_type, errors)
+
+    async def _read(self, exchange: "_Exchange") -> GraphQLRequest:
+        try:
+            if exchange.method == "GET":
+                return request_from_json(self._parameters_of_url(exchange.query_string))
+            if exchange.method == "POST":
+                return request_from_json(await self._json(exchange))
+        except InvalidInput as error:
+            raise HttpRefused(error.message, **error.details) from error
+        raise MethodNotAllowed("queries are sent by GET or POST, mutations by POST")
+
+    def _parameters_of_url(self, query_string: bytes) -> dict[str, object]:
+        if len(query_string) > self._limits.body_bytes:
+            raise BodyTooLarge(f"at most {self._limits.body_bytes} bytes are read", limit=self._limits.body_bytes)
+        try:
+            pairs = parse_qsl(
+                query_string.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=20
+            )
+        except ValueError as error:
+            raise HttpRefused("the query string is not percent-encoded UTF-8") from error
+        known = [(name, value) for name, value in pairs if name in _PARAMETERS]
+        parameters: dict[str, object] = dict(known)
+        if len(parameters) < len(known):
+            raise HttpRefused("a parameter is given twice")
+        for name in ("variables", "extensions"):
+            text = parameters.get(name)
+            if text is not None:
+                parameters[name] = _decode(str(text).encode()) if text else None
+        return parameters
+
+    async def _json(self, exchange: "_Exchange") -> object:
+        if not is_json_in_utf8(exchange.header(b"content-type")):
+            raise UnsupportedMediaType(f"a POST body must be {JSON}, in UTF-8")
+        if exchange.header(b"content-encoding").strip().lower() not in {"", "identity"}:
+            raise HttpRefused("a body with a Content-Encoding is not read; send it plain")
+        declared = exchange.header(b"content-length")
+        if declared.isascii() and declared.isdigit() and int(declared[:20]) > self._limits.body_bytes:
+            raise self._too_large()
+        body = bytearray()
+        try:
+            async with asyncio.timeout(self._limits.body_seconds):
+                async for chunk in exchange.chunks():
+                    body += chunk
+                    if len(body) > self._limits.body_bytes:
+                        raise self._too_large()
+        except TimeoutError as error:
+            raise BodyTimedOut(f"the body did not arrive within {self._limits.body_seconds:g} s") from error
+        if not body:
+            raise HttpRefused("the body is empty; it must be a JSON object with a query")
+        return _decode(bytes(body))
+
+    def _too_large(self) -> BodyTooLarge:
+        limit = self._limits.body_bytes
+        return BodyTooLarge(f"the body has more than {limit} bytes", limit=limit)
+
+    async def _execute(self, exchange: "_Exchange", request: GraphQLRequest, caller: Caller) -> Answer:
+        """Run it; a query whose client has gone is cancelled, a mutation is not."""
+        if exchange.method == "POST" and not _may_be_query(request):
+            return await self._pipeline.execute(request, caller, allowed=QUERIES_AND_MUTATIONS)
+        allowed = QUERIES if exchange.method == "GET" else QUERIES_AND_MUTATIONS
+        try:
+            async with asyncio.TaskGroup() as group:
+                watcher = group.create_task(exchange.until_gone())
+                answer = await self._pipeline.execute(request, caller, allowed=allowed)
+                watcher.cancel()
+        except* ClientGone as gone:
+            raise gone.exceptions[0] from None
+        return answer

@@ -1,0 +1,52 @@
+"""Which web origins may use this API from a browser (https://fetch.spec.whatwg.org/#http-cors-protocol)."""
+
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+ANY = "*"
+_METHODS = b"GET, POST, OPTIONS"
+_HEADERS = b"accept, authorization, content-type, x-exchange-sequence, x-request-id"
+_EXPOSED = b"retry-after, x-exchange-sequence, x-request-id"
+_PREFLIGHT_SECONDS = b"600"
+Header = tuple[bytes, bytes]
+
+
+class Origins:
+    """The allow-list. `*` allows every origin, for development only."""
+
+    def __init__(self, allowed: Iterable[str]) -> None:
+        """`allowed`: origins such as `https://app.example.com`. Raises ValueError naming one that is none."""
+        self._allowed = frozenset(_normalised(origin) for origin in allowed)
+
+    def allows(self, origin: str) -> bool:
+        """Whether pages of this origin may read answers and open sockets. `null` never may, unless everybody does."""
+        return ANY in self._allowed or origin.lower() in self._allowed
+
+    def response_headers(self, origin: str | None) -> list[Header]:
+        """CORS headers for an answer to a page of this origin; none for others."""
+        if origin is None or not self.allows(origin):
+            return []
+        return [
+            (b"access-control-allow-origin", origin.encode("latin-1")),
+            (b"access-control-expose-headers", _EXPOSED),
+        ]
+
+    def preflight_headers(self, origin: str | None) -> list[Header]:
+        """CORS headers for a preflight of this origin; none for others, so that the browser refuses."""
+        if origin is None or not self.allows(origin):
+            return []
+        return [
+            (b"access-control-allow-origin", origin.encode("latin-1")),
+            (b"access-control-allow-methods", _METHODS),
+            (b"access-control-allow-headers", _HEADERS),
+            (b"access-control-max-age", _PREFLIGHT_SECONDS),
+        ]
+
+
+def _normalised(origin: str) -> str:
+    if origin == ANY:
+        return ANY
+    parts = urlsplit(origin)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/") or parts.query:
+        raise ValueError(f"{origin!r} is no origin such as https://app.example.com")
+    return f"{parts.scheme}://{parts.netloc}".lower()
