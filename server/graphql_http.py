@@ -8,12 +8,11 @@ https://http-spec.graphql.org
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
 import orjson
-import structlog
 from starlette.types import Message, Receive, Scope, Send
 
 from core.client_address import ClientAddresses
@@ -30,7 +29,6 @@ _PARAMETERS = frozenset({"query", "operationName", "variables", "extensions"})
 _DRAIN_BYTES = 16 * 1024 * 1024
 _DRAIN_SECONDS = 2.0
 """How much of a body that is too large is read and thrown away, so that its sender gets to see the answer."""
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,9 +149,7 @@ class GraphQLHTTP:
         if len(query_string) > self._limits.body_bytes:
             raise BodyTooLarge(f"at most {self._limits.body_bytes} bytes are read", limit=self._limits.body_bytes)
         try:
-            pairs = parse_qsl(
-                query_string.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=20
-            )
+            pairs = parse_qsl(query_string.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=20)
         except ValueError as error:
             raise HttpRefused("the query string is not percent-encoded UTF-8") from error
         known = [(name, value) for name, value in pairs if name in _PARAMETERS]
@@ -192,15 +188,135 @@ class GraphQLHTTP:
         return BodyTooLarge(f"the body has more than {limit} bytes", limit=limit)
 
     async def _execute(self, exchange: "_Exchange", request: GraphQLRequest, caller: Caller) -> Answer:
-        """Run it; a query whose client has gone is cancelled, a mutation is not."""
-        if exchange.method == "POST" and not _may_be_query(request):
-            return await self._pipeline.execute(request, caller, allowed=QUERIES_AND_MUTATIONS)
+        """Run it, until it is answered or the client has gone."""
         allowed = QUERIES if exchange.method == "GET" else QUERIES_AND_MUTATIONS
+        answer: Answer | None = None
         try:
             async with asyncio.TaskGroup() as group:
                 watcher = group.create_task(exchange.until_gone())
                 answer = await self._pipeline.execute(request, caller, allowed=allowed)
                 watcher.cancel()
-        except* ClientGone as gone:
-            raise gone.exceptions[0] from None
+        except* ClientGone:
+            answer = None
+        if answer is None:
+            raise ClientGone
         return answer
+
+    def _count(self, answer: Answer, seconds: float) -> None:
+        if answer.refused is None:
+            self._metrics.operation_seconds.labels("http", answer.operation).observe(seconds)
+        else:
+            self._metrics.refusals.labels("http", answer.refused).inc()
+
+    async def _respond(
+        self, exchange: "_Exchange", answer: Answer, media_type: str | None, errors: ErrorRenderer
+    ) -> None:
+        try:
+            body = orjson.dumps(answer.body)
+        except orjson.JSONEncodeError as error:
+            answer = Answer({"errors": [errors.unexpected(error)]}, INTERNAL)
+            body = orjson.dumps(answer.body)
+        status = _status(answer, exchange.method, media_type)
+        headers = self._headers(exchange, media_type or JSON)
+        if status == MethodNotAllowed.status:
+            headers.append((b"allow", b"POST"))
+        if answer.retry_after_seconds is not None:
+            headers.append((b"retry-after", str(answer.retry_after_seconds).encode()))
+        await exchange.respond(status, body, headers)
+
+    async def _refuse(self, exchange: "_Exchange", refused: HttpRefused, body: bytes, media_type: str) -> None:
+        headers = self._headers(exchange, media_type)
+        if isinstance(refused, MethodNotAllowed):
+            headers.append((b"allow", _ALLOW))
+        unread = isinstance(refused, BodyTooLarge | BodyTimedOut)
+        if unread:
+            headers.append((b"connection", b"close"))
+        await exchange.respond(refused.status, b"" if exchange.method == "HEAD" else body, headers, drain=unread)
+
+    def _headers(self, exchange: "_Exchange", media_type: str) -> list[Header]:
+        return [
+            (b"content-type", f"{media_type}; charset=utf-8".encode()),
+            (b"cache-control", b"no-store"),
+            (b"vary", b"Accept, Origin"),
+            *self._origins.response_headers(exchange.origin),
+        ]
+
+
+class _Exchange:
+    """One request and its answer, in ASGI's messages."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.method: str = scope["method"]
+        self.headers: list[Header] = scope["headers"]
+        self.query_string: bytes = scope["query_string"]
+        client = scope.get("client")
+        self.peer: str | None = client[0] if client else None
+        self._receive = receive
+        self._send = send
+        self._body_ended = False
+
+    def header(self, name: bytes) -> str:
+        """All values of a header, joined by commas; empty when there is none."""
+        return ",".join([value.decode("latin-1") for key, value in self.headers if key == name])
+
+    @property
+    def origin(self) -> str | None:
+        """The page's origin a browser names."""
+        return self.header(b"origin") or None
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it arrives. Raises ClientGone."""
+        while not self._body_ended:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            self._body_ended = not message.get("more_body", False)
+            yield message.get("body", b"")
+
+    async def until_gone(self) -> None:
+        """Raises ClientGone when the client closes the connection; a body that was not read is thrown away until then."""
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+
+    async def respond(self, status: int, body: bytes, headers: list[Header], *, drain: bool = False) -> None:
+        """Send the answer. `drain`: go on reading a while, so that a client that is still sending gets to read it."""
+        length = [] if status == 204 else [(b"content-length", str(len(body)).encode())]
+        start: Message = {"type": "http.response.start", "status": status, "headers": [*headers, *length]}
+        await self._send(start)
+        await self._send({"type": "http.response.body", "body": body, "more_body": drain})
+        if drain:
+            await self._drain()
+            await self._send({"type": "http.response.body", "body": b""})
+
+    async def _drain(self) -> None:
+        thrown_away = 0
+        with contextlib.suppress(TimeoutError, ClientGone):
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                async for chunk in self.chunks():
+                    thrown_away += len(chunk)
+                    if thrown_away > _DRAIN_BYTES:
+                        return
+
+
+def _status(answer: Answer, method: str, media_type: str | None) -> int:
+    """GraphQL over HTTP, section 6.4: with `application/json` a well-formed request is answered 200 whatever became of it."""
+    if answer.refused is None:
+        return 200
+    if answer.refused == RateLimited.code:
+        return 429
+    if answer.refused == OperationNotAllowed.code and method == "GET":
+        return MethodNotAllowed.status
+    if media_type == JSON:
+        return 200
+    return {INTERNAL: 500, OperationTimedOut.code: 504}.get(answer.refused, 400)
+
+
+def _decode(data: bytes) -> object:
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise HttpRefused(
+            "the request is not JSON in UTF-8, or nested too deeply, or holds a number too large"
+        ) from error

@@ -1,0 +1,186 @@
+"""Uvicorn's protocols with an end for peers that neither send nor read.
+
+An ASGI application can neither see that a peer has stopped reading nor drop the connection: closing waits until what is buffered is
+read. Here a peer whose buffer stays full is told why where it can be told and, if it still does not read, cut off; and a connection
+that does not finish a request's head is cut off as well. Written against uvicorn 0.54.
+"""
+
+import asyncio
+from asyncio import TimerHandle
+from collections.abc import Callable
+from typing import TypedDict
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
+
+HEAD_SECONDS = 10.0
+"""For a request's line and headers to arrive."""
+STALLED_SECONDS = 15.0
+"""Of nothing being read until a socket is told that it is closed."""
+CUT_OFF_SECONDS = 10.0
+"""After that; an HTTP connection, which cannot be told, is cut off after the sum of both."""
+GOING_AWAY = 1001
+TRY_AGAIN_LATER = 1013
+MESSAGE_TOO_BIG = 1009
+SLOW_READER_REASON = f"READER_TOO_SLOW: nothing was read for {STALLED_SECONDS:g} s; connect again"
+_FRAGMENTS_AT_MOST = 1_024
+
+
+class UvicornOptions(TypedDict):
+    """Keyword arguments of `uvicorn.Config` that the transports rely on."""
+
+    http: type[asyncio.Protocol]
+    ws: type[asyncio.Protocol]
+    ws_max_size: int
+    ws_per_message_deflate: bool
+    ws_ping_interval: float
+    ws_ping_timeout: float
+    proxy_headers: bool
+    server_header: bool
+    access_log: bool
+    timeout_keep_alive: int
+    timeout_graceful_shutdown: int
+
+
+def uvicorn_options(*, frame_bytes: int) -> UvicornOptions:
+    """How uvicorn must be configured.
+
+    Compression is off: it costs some 300 KB a socket and lets a small frame become a large one. Uvicorn's own reading of
+    X-Forwarded-For is off: it would replace the peer before core.client_address can judge it. A ping every 12 s, unanswered for
+    12 s, ends a dead socket within 24 s.
+    """
+    return UvicornOptions(
+        http=HttpProtocol,
+        ws=WebSocketProtocol,
+        ws_max_size=frame_bytes,
+        ws_per_message_deflate=False,
+        ws_ping_interval=12.0,
+        ws_ping_timeout=12.0,
+        proxy_headers=False,
+        server_header=False,
+        access_log=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=10,
+    )
+
+
+class _Deadline:
+    """Something that happens unless it is stopped in time."""
+
+    def __init__(self) -> None:
+        self._timer: TimerHandle | None = None
+
+    def start(self, loop: asyncio.AbstractEventLoop, seconds: float, action: Callable[[], object]) -> None:
+        """Begin to wait, unless it already does."""
+        if self._timer is None:
+            self._timer = loop.call_later(seconds, action)
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """Uvicorn's HTTP/1.1 with a time for the head to arrive and for the answer to be read."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._head = _Deadline()
+        self._stalled = _Deadline()
+        self._await_head()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._await_head()
+
+    def on_headers_complete(self) -> None:
+        self._head.stop()
+        super().on_headers_complete()
+
+    def pause_writing(self) -> None:
+        """The peer has left more unread than the transport buffers."""
+        super().pause_writing()
+        self._stalled.start(self.loop, STALLED_SECONDS + CUT_OFF_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """The peer reads again."""
+        self._stalled.stop()
+        super().resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._head.stop()
+        self._stalled.stop()
+        super().connection_lost(exc)
+
+    def _await_head(self) -> None:
+        self._head.start(self.loop, HEAD_SECONDS, self.transport.abort)
+
+
+class WebSocketProtocol(WebSocketsSansIOProtocol):
+    """Uvicorn's WebSocket protocol with an end for readers that do not read."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._stalled = _Deadline()
+
+    def pause_writing(self) -> None:
+        """The peer has left more unread than the transport buffers."""
+        super().pause_writing()
+        self._stalled.start(self.loop, STALLED_SECONDS, self._tell)
+
+    def resume_writing(self) -> None:
+        """The peer reads again."""
+        if not self.close_sent:
+            self._stalled.stop()
+        super().resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stalled.stop()
+        super().connection_lost(exc)
+
+    def keepalive_timeout(self) -> None:
+        """A dead peer does not drain its buffer either."""
+        super().keepalive_timeout()
+        self._cut_off_soon()
+
+    def handle_ping(self) -> None:
+        """Pings of a peer that does not read are not answered: RFC 6455, 5.5.3 asks for the latest only."""
+        output = self.conn.data_to_send()
+        if self.writable.is_set():
+            self.transport.write(b"".join(output))
+
+    def handle_cont(self, event: Frame) -> None:
+        """Empty fragments count nothing towards a message's size, but each is kept."""
+        if len(self.frames) >= _FRAGMENTS_AT_MOST:
+            self.conn.fail(MESSAGE_TOO_BIG, "a message has too many fragments")
+            self.handle_parser_exception()
+            return
+        super().handle_cont(event)
+
+    def shutdown(self) -> None:
+        """The server ends: say so before uvicorn's own close, which then finds the connection closed."""
+        if self.handshake_complete and not self.close_sent:
+            self._close(GOING_AWAY, "the server is shutting down")
+        super().shutdown()
+
+    def _tell(self) -> None:
+        if not self.close_sent and not self.transport.is_closing():
+            self._close(TRY_AGAIN_LATER, SLOW_READER_REASON)
+            self.transport.close()
+        self._cut_off_soon()
+
+    def _close(self, code: int, reason: str) -> None:
+        """Send a close frame, and release the application, which may be waiting for the peer to read."""
+        self.stop_keepalive()
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self.conn.send_close(code, reason)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        self.disconnected = True
+        self.writable.set()
+
+    def _cut_off_soon(self) -> None:
+        self._stalled.stop()
+        self._stalled.start(self.loop, CUT_OFF_SECONDS, self.transport.abort)
