@@ -201,6 +201,7 @@ class MarketHistory:
             if stretch.from_ms <= candle.open_time_ms < stretch.to_ms and usable_candle(candle, stretch.interval)
         ]
         async with self._storing:
+            market.candles.advance(now_ms)
             for candle in sound:
                 market.candles.replace_candle(
                     stretch.interval, of_provider(candle, stretch.interval, through_sequence=market.last_sequence)
