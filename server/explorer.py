@@ -20,7 +20,7 @@ ASSETS_PATH = "/graphiql/assets"
 """Where `Explorer.assets` is to be mounted."""
 _FOLDER = Path(__file__).parent / "graphiql"
 _CDN = "https://esm.sh"
-_COMMENT_WIDTH = 76
+_COMMENT_WIDTH = 53
 _ASSET_HEADERS = {"Content-Security-Policy": "default-src 'none'", "X-Content-Type-Options": "nosniff"}
 _IMMUTABLE = "public, max-age=31536000, immutable"
 

@@ -1,6 +1,7 @@
 // Plain JavaScript without a build: the bundle and the page that loads its libraries from elsewhere share it.
 import { createGraphiQLFetcher } from '@graphiql/toolkit';
 import { GraphiQL } from 'graphiql';
+import { parse } from 'graphql';
 import { createElement } from 'react';
 import { createRoot } from 'react-dom/client';
 
@@ -32,6 +33,25 @@ function linkedTab() {
   return link.has('query') ? [{ query: link.get('query'), variables: link.get('variables') }] : [];
 }
 
+/** The document, or undefined where it has a syntax error, which is for the server to explain. */
+function parsed(query) {
+  try {
+    return parse(query);
+  } catch {
+    return undefined;
+  }
+}
+
+/** GraphiQL needs a moment to see that another tab is in front, and until then names the operation of the one before. */
+function namingOwnOperation(fetcher) {
+  return (request, options) => {
+    const documentAST = parsed(request.query);
+    const operations = documentAST?.definitions.filter(({ kind }) => kind === 'OperationDefinition') ?? [];
+    const operationName = operations.length === 1 ? operations[0].name?.value : request.operationName;
+    return fetcher({ ...request, operationName }, { ...options, documentAST });
+  };
+}
+
 const { notice, comment, tabs } = JSON.parse(document.getElementById('cryptovault').textContent);
 refreshStoredTabs(comment);
 const linked = linkedTab();
@@ -43,11 +63,13 @@ createRoot(document.getElementById('graphiql')).render(
   createElement(
     GraphiQL,
     {
-      fetcher: createGraphiQLFetcher({
-        url: endpoint.href,
-        subscriptionUrl: socket.href,
-        enableIncrementalDelivery: false,
-      }),
+      fetcher: namingOwnOperation(
+        createGraphiQLFetcher({
+          url: endpoint.href,
+          subscriptionUrl: socket.href,
+          enableIncrementalDelivery: false,
+        }),
+      ),
       defaultTabs: [...linked, ...tabs.map((query) => ({ query }))],
       initialQuery: linked[0]?.query,
       initialVariables: linked[0]?.variables ?? undefined,
