@@ -197,12 +197,13 @@ async def test_closing_the_bus_ends_every_subscription(pair: Pair) -> None:
     assert await asyncio.wait_for(waiting, WAIT_SECONDS) is None
 
 
-async def test_a_reader_that_leaves_and_comes_back_reads_on(pair: Pair) -> None:
+async def test_a_reader_that_takes_over_at_once_reads_on(pair: Pair) -> None:
+    subscription = await pair.subscribe("a")
     for number in range(5):
-        subscription = await pair.subscribe("a")
+        subscription.close()
+        subscription = pair.reader.subscribe("a")
         pair.publisher.publish("a", event(number))
         assert numbers(await take(subscription, 1)) == [number]
-        subscription.close()
 
 
 async def test_topics_may_carry_any_text(pair: Pair) -> None:
@@ -217,7 +218,8 @@ async def test_publishing_to_nobody_is_harmless(pair: Pair) -> None:
     pair.publisher.publish("nobody", event(1))
     subscription = await pair.subscribe("nobody")
     pair.publisher.publish("nobody", event(2))
-    assert numbers(await take(subscription, 1))[-1] == 2
+    (first,) = numbers(await take(subscription, 1))
+    assert first == 2 or numbers(await take(subscription, 1)) == [2]  # 1 may still have been on its way
 
 
 async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
