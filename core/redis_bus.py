@@ -1,0 +1,291 @@
+"""The bus between processes, over Redis pub/sub, with the promises of `core/bus.py`.
+
+Where a message goes. Subscriptions of the publishing process receive the very object at once, without Redis; what the server echoes
+to its publisher is dropped. So each subscription receives it once, in the publisher's order, and a process alone goes on while the
+server is away. Other processes receive through one reader connection per process; their subscriptions share it.
+
+When something was lost. A topic that nobody in this process read before is joined when the server confirms it: its subscriptions then
+receive a BusGap, for what others published until then. The same happens on every topic after each reconnect. What a publisher gave up
+(its outbox overflowed while the server was away) arrives as a mark in its place and becomes a BusGap; so does any hole in its numbers.
+A message sent again because the server's answer was lost is recognised by its number and dropped.
+
+Limits. A process that dies takes the messages it has not sent with it, unmarked: whoever takes up its work begins with its state. A
+message that cannot be decoded (of a newer version, during a rolling update) is counted, logged and skipped; asking again would not help.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+
+import structlog
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from core.backoff import Backoff
+from core.bus import DEFAULT_CAPACITY, BusGap, BusHealth, BusMessage, Subscription, SubscriptionRegistry
+from core.bus_numbers import Envelope, Inbox, MalformedEnvelope, Outbox, Verdict
+from core.clock import Clock
+from core.redis_client import REDIS_ERRORS, connect
+
+log = structlog.get_logger(__name__)
+
+OUTBOX_CAPACITY = 10_000
+"""Messages that wait while the server is away; more are given up."""
+BATCH = 500
+"""Messages sent in one pipeline."""
+TIMEOUT_SECONDS = 2.0
+"""Limit of connecting, of one command, and of the last sending at the end."""
+SILENCE_SECONDS = 5.0
+"""A reader that hears nothing for so long asks whether the server is there, and after as long again reconnects."""
+STEADY_SECONDS = 5.0
+"""A connection that lasted so long was a success: the next try after it comes soon."""
+YIELD_EVERY = 64
+"""Messages read before others on the event loop get their turn."""
+
+Encode = Callable[[object], bytes]
+Decode = Callable[[bytes], object]
+"""Raises ValueError for bytes that are no event known here."""
+
+
+class _Readers(SubscriptionRegistry):
+    """Subscriptions of this process, and which topics began or ceased to be read since last asked."""
+
+    def __init__(self, inbox: Inbox) -> None:
+        super().__init__()
+        self.changed = asyncio.Event()
+        self._touched: set[str] = set()
+        self._inbox = inbox
+
+    def add(self, topics: tuple[str, ...], capacity: int) -> Subscription:
+        subscription = super().add(topics, capacity)
+        self._touch(subscription)
+        return subscription
+
+    def remove(self, subscription: Subscription) -> None:
+        super().remove(subscription)
+        for topic in subscription.topics:
+            if not self.reads(topic):
+                self._inbox.forget(topic)
+        self._touch(subscription)
+
+    def reads(self, topic: str) -> bool:
+        """Whether somebody in this process reads it."""
+        return topic in self._by_topic
+
+    def take_touched(self) -> set[str]:
+        """Topics whose readers changed since the last call."""
+        self.changed.clear()
+        touched, self._touched = self._touched, set()
+        return touched
+
+    def _touch(self, subscription: Subscription) -> None:
+        self._touched |= subscription.topics
+        self.changed.set()
+
+
+class RedisBus:
+    """A `core.bus.Bus` that reaches every process on the same server and namespace.
+
+    `publisher` is this process' id, new at each start (`core.ids.random_id`). Counters for metrics: `lost` (messages this process gave
+    up), `undecodable` (messages of others it could not read), `reconnects` (of its reader).
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        encode: Encode,
+        decode: Decode,
+        publisher: str,
+        clock: Clock,
+        namespace: str = "cryptovault",
+        outbox_capacity: int = OUTBOX_CAPACITY,
+    ) -> None:
+        self._client = connect(url, max_connections=8)
+        self._encode = encode
+        self._decode = decode
+        self._publisher = publisher
+        self._clock = clock
+        self._prefix = f"{namespace}:bus:"
+        self._outbox = Outbox(publisher, outbox_capacity)
+        self._inbox = Inbox()
+        self._readers = _Readers(self._inbox)
+        self._to_send = asyncio.Event()
+        self._all_sent = asyncio.Event()
+        self._all_sent.set()
+        self._reading = False
+        self._sending = True
+        self._task: asyncio.Task[None] | None = None
+        self.undecodable = 0
+        self.reconnects = 0
+
+    @property
+    def lost(self) -> int:
+        """Messages of this process given up because the server was away too long."""
+        return self._outbox.lost
+
+    async def start(self) -> None:
+        """Connect in the background; an absent server is tried again for ever."""
+        self._task = asyncio.create_task(self._run(), name="redis-bus")
+
+    async def close(self) -> None:
+        """End every subscription, send what waits (while the server answers, within TIMEOUT_SECONDS) and disconnect."""
+        self._readers.close()
+        if self._task is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TIMEOUT_SECONDS if self._sending else 0):
+                    await self._all_sent.wait()
+            self._task.cancel()
+            await asyncio.wait([self._task])
+            self._task = None
+        await self._client.aclose()
+
+    def publish(self, topic: str, event: object) -> None:
+        """Hand the event to this process' subscriptions and to the outbox. Raises what `encode` raises, before anything is sent."""
+        body = self._encode(event)
+        self._readers.deliver(BusMessage(topic, event))
+        self._outbox.put(topic, body)
+        self._to_send.set()
+        self._all_sent.clear()
+
+    def subscribe(self, *topics: str, capacity: int = DEFAULT_CAPACITY) -> Subscription:
+        """Receive from here on; what others publish on topics new to this process, from their first BusGap on (see above)."""
+        return self._readers.add(topics, capacity)
+
+    async def health(self) -> BusHealth:
+        """Ping now; healthy when the server answers, the reader is connected and nothing is stuck in the outbox."""
+        start = self._clock.monotonic()
+        try:
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                await self._client.ping()
+        except REDIS_ERRORS as error:
+            return BusHealth(healthy=False, detail=f"the server does not answer: {type(error).__name__}")
+        latency_ms = round((self._clock.monotonic() - start) * 1000, 3)
+        if not self._reading:
+            return BusHealth(healthy=False, detail="the reader is reconnecting", latency_ms=latency_ms)
+        if not self._sending:
+            waiting = len(self._outbox)
+            return BusHealth(healthy=False, detail=f"{waiting} messages wait to be sent again", latency_ms=latency_ms)
+        return BusHealth(healthy=True, detail="answers", latency_ms=latency_ms)
+
+    async def _run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._for_ever(self._read_session, "bus.reader_retry"))
+            group.create_task(self._for_ever(self._send_session, "bus.sender_retry"))
+
+    async def _for_ever(self, session: Callable[[], Awaitable[None]], event: str) -> None:
+        backoff = Backoff(first_seconds=0.1, most_seconds=5.0)
+        while True:
+            start = self._clock.monotonic()
+            try:
+                await session()
+            except Exception as error:  # the supervisor's edge: a bus that stops would go unnoticed
+                cause = _first_cause(error)
+                unexpected = None if isinstance(cause, REDIS_ERRORS) else cause
+                log.warning(event, reason=f"{type(cause).__name__}: {cause}", exc_info=unexpected)
+            if self._clock.monotonic() - start >= STEADY_SECONDS:
+                backoff.reset()
+            await asyncio.sleep(backoff.next_delay())
+
+    async def _send_session(self) -> None:
+        try:
+            while True:
+                await self._to_send.wait()
+                self._to_send.clear()
+                while batch := self._outbox.take(BATCH):
+                    async with asyncio.timeout(TIMEOUT_SECONDS), self._client.pipeline(transaction=False) as pipeline:
+                        for envelope in batch:
+                            pipeline.publish(self._prefix + envelope.topic, envelope.to_bytes())
+                        await pipeline.execute()
+                    self._outbox.confirm()
+                    self._sending = True
+                self._all_sent.set()
+        finally:
+            self._sending = False
+            self._to_send.set()
+
+    async def _read_session(self) -> None:
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            connection = await self._client.connection_pool.get_connection()
+        try:
+            self._reading = True
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._follow_topics(connection))
+                group.create_task(self._read(connection))
+        finally:
+            self._reading = False
+            self.reconnects += 1
+            await connection.disconnect(nowait=True)
+            await self._client.connection_pool.release(connection)
+
+    async def _follow_topics(self, connection: AbstractConnection) -> None:
+        asked: set[str] = set()
+        touched = self._readers.take_touched() | set(self._readers.topics())
+        while True:
+            wanted = {topic for topic in touched if self._readers.reads(topic)}
+            for command, topics in (("SUBSCRIBE", wanted - asked), ("UNSUBSCRIBE", (touched - wanted) & asked)):
+                if topics:
+                    async with asyncio.timeout(TIMEOUT_SECONDS):
+                        await connection.send_command(command, *[self._prefix + topic for topic in sorted(topics)])
+            asked = (asked - touched) | wanted
+            await self._readers.changed.wait()
+            touched = self._readers.take_touched()
+
+    async def _read(self, connection: AbstractConnection) -> None:
+        asked_for_life = False
+        read = 0
+        while True:
+            reply = await connection.read_response(timeout=SILENCE_SECONDS)
+            if reply is None:
+                if asked_for_life:
+                    raise RedisConnectionError("the server fell silent")
+                async with asyncio.timeout(TIMEOUT_SECONDS):
+                    await connection.send_command("PING")
+                asked_for_life = True
+                continue
+            asked_for_life = False
+            if isinstance(reply, list) and len(reply) == 3:
+                self._take(*reply)
+            read += 1
+            if read % YIELD_EVERY == 0:
+                await asyncio.sleep(0)
+
+    def _take(self, kind: bytes, channel: bytes, data: bytes | int) -> None:
+        topic = channel.decode().removeprefix(self._prefix)
+        if kind == b"subscribe":
+            self._readers.deliver(BusGap(topic, "joined: what other processes published before was missed"))
+        elif kind == b"message" and isinstance(data, bytes):
+            self._receive(topic, data)
+
+    def _receive(self, topic: str, data: bytes) -> None:
+        try:
+            envelope = Envelope.from_bytes(topic, data)
+        except MalformedEnvelope as error:
+            self._skip(topic, error)
+            return
+        if envelope.publisher == self._publisher or not self._readers.reads(topic):
+            return
+        verdict = self._inbox.judge(envelope)
+        if verdict is Verdict.SEEN:
+            return
+        if verdict is Verdict.AFTER_HOLE:
+            self._readers.deliver(BusGap(topic, "messages of another process were lost"))
+        if not envelope.is_message:
+            return
+        try:
+            event = self._decode(envelope.body)
+        except ValueError as error:
+            self._skip(topic, error)
+        else:
+            self._readers.deliver(BusMessage(topic, event))
+
+    def _skip(self, topic: str, error: ValueError) -> None:
+        self.undecodable += 1
+        if self.undecodable & (self.undecodable - 1) == 0:
+            log.warning("bus.undecodable", topic=topic, reason=str(error), so_far=self.undecodable)
+
+
+def _first_cause(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
