@@ -1,0 +1,195 @@
+"""What a reader sees of a book: the best levels of each side, optionally grouped, as one snapshot and then deltas.
+
+Invariant: whoever holds a window's snapshot and applies every later delta holds exactly the window, checksum included. A level that leaves
+the window is sent with quantity 0, one that enters because another left is sent like a change; where nothing changed in the window there
+is no delta, so `previous_sequence` names the snapshot or delta before it, not `sequence - 1`.
+"""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Decimal
+from itertools import accumulate, chain
+
+from core.errors import InvalidInput
+from core.money import canonical
+from services.books import Book, BookDiff, BookSide, Level, LevelChange
+
+MAX_DEPTH = 1_000
+MAX_CHART_POINTS = 1_000
+CHECKSUM_LEVELS = 10
+IMBALANCE_STEP = Decimal("0.00000001")
+_ZERO = Decimal(0)
+
+
+def checksum(bids: Sequence[Level], asks: Sequence[Level]) -> str:
+    """CRC-32 (ISO-HDLC, unsigned, decimal) over the best ten asks, then the best ten bids, each as ``price:quantity|`` in
+    canonical decimals."""
+    levels = chain(asks[:CHECKSUM_LEVELS], bids[:CHECKSUM_LEVELS])
+    text = "".join(f"{canonical(price)}:{canonical(quantity)}|" for price, quantity in levels)
+    return str(zlib.crc32(text.encode()))
+
+
+def totals(levels: Sequence[Level]) -> list[Decimal]:
+    """The quantity down to and including each level."""
+    return list(accumulate(quantity for _, quantity in levels))
+
+
+def depth_chart(levels: Sequence[Level], points: int) -> list[Level]:
+    """Price and cumulative quantity at no more than `points` of these levels, evenly spread, first and last among them.
+
+    Raises:
+        InvalidInput: points not within 2 to 1,000.
+    """
+    if not 2 <= points <= MAX_CHART_POINTS:
+        raise InvalidInput(f"points must be from 2 to {MAX_CHART_POINTS}, not {points}", field=["points"])
+    curve = [(price, total) for (price, _), total in zip(levels, totals(levels), strict=True)]
+    if len(curve) <= points:
+        return curve
+    return [curve[index * (len(curve) - 1) // (points - 1)] for index in range(points)]
+
+
+@dataclass(frozen=True, slots=True)
+class WindowSnapshot:
+    """The whole window, best levels first. Figures are those of the window as it is shown (grouped where it is grouped)."""
+
+    symbol: str
+    sequence: int
+    bids: tuple[Level, ...]
+    asks: tuple[Level, ...]
+    checksum: str
+    time_ms: int
+
+    @property
+    def mid(self) -> Decimal | None:
+        """Half way between best bid and ask, exact; None while a side is empty."""
+        return (self.bids[0][0] + self.asks[0][0]) / 2 if self.bids and self.asks else None
+
+    @property
+    def spread(self) -> Decimal | None:
+        """Best ask less best bid; None while a side is empty."""
+        return self.asks[0][0] - self.bids[0][0] if self.bids and self.asks else None
+
+    @property
+    def imbalance(self) -> Decimal | None:
+        """(bids - asks) / (bids + asks) of the quantities, -1 to 1, eight decimals, half-even; None for an empty window."""
+        bids, asks = (sum((quantity for _, quantity in side), _ZERO) for side in (self.bids, self.asks))
+        if not bids + asks:
+            return None
+        return ((bids - asks) / (bids + asks)).quantize(IMBALANCE_STEP, ROUND_HALF_EVEN)
+
+
+@dataclass(frozen=True, slots=True)
+class WindowDelta:
+    """Levels of the window with their new quantity, 0 removes; best first."""
+
+    symbol: str
+    previous_sequence: int
+    sequence: int
+    bids: tuple[Level, ...]
+    asks: tuple[Level, ...]
+    checksum: str
+    time_ms: int
+
+
+class _WindowSide:
+    """One side of a window: what is shown, and where it comes from."""
+
+    def __init__(self, side: BookSide, depth: int, grouping: Decimal | None) -> None:
+        self._book_side = side
+        self._depth = depth
+        self._grouping = grouping
+        self._side = side if grouping is None else BookSide(descending=side.descending)
+        self.shown: tuple[Level, ...] = ()
+        self.reset()
+
+    def reset(self) -> None:
+        """Take over the book's side as it stands."""
+        if self._grouping is not None:
+            groups: dict[Decimal, Decimal] = {}
+            for price, quantity in self._book_side.top(len(self._book_side)):
+                group = self._group(price, self._grouping)
+                groups[group] = groups.get(group, _ZERO) + quantity
+            self._side.replace(groups.items())
+        self.shown = tuple(self._side.top(self._depth))
+
+    def follow(self, changes: Sequence[LevelChange]) -> tuple[Level, ...]:
+        """Take over these changes of the book; returns what changed in the window."""
+        if self._grouping is not None:
+            changes = [self._regroup(change, self._grouping) for change in changes]
+        if not any(self._reaches(price) for price, _, _ in changes):
+            return ()
+        before = dict(self.shown)
+        self.shown = tuple(self._side.top(self._depth))
+        after = dict(self.shown)
+        changed = [level for level in self.shown if before.get(level[0]) != level[1]]
+        changed += [(price, _ZERO) for price in before if price not in after]
+        return self._side.best_first(changed)
+
+    def _reaches(self, price: Decimal) -> bool:
+        if len(self.shown) < self._depth:
+            return True
+        worst = self.shown[-1][0]
+        return price >= worst if self._side.descending else price <= worst
+
+    def _regroup(self, change: LevelChange, grouping: Decimal) -> LevelChange:
+        price, old, new = change
+        group = self._group(price, grouping)
+        before = self._side.get(group)
+        after = before - old + new
+        self._side.put(group, after)
+        return group, before, after
+
+    def _group(self, price: Decimal, grouping: Decimal) -> Decimal:
+        count = price // grouping
+        if not self._side.descending and count * grouping != price:
+            count += 1
+        return count * grouping
+
+
+class BookWindow:
+    """The best `depth` levels a side of a folded book, optionally summed into multiples of `grouping` (bids down, asks up).
+
+    Apply each event to the book first, then hand the diff to every window of it. A change costs O(log n) of the book a level
+    and at most O(depth).
+    """
+
+    def __init__(self, book: Book, *, depth: int, grouping: Decimal | None = None) -> None:
+        """Raises InvalidInput: depth not within 1 to 1,000, grouping not above 0."""
+        if not 1 <= depth <= MAX_DEPTH:
+            raise InvalidInput(f"depth must be from 1 to {MAX_DEPTH}, not {depth}", field=["depth"])
+        if grouping is not None and not (grouping.is_finite() and grouping > 0):
+            raise InvalidInput(f"grouping must be a price step above 0, not {grouping}", field=["grouping"])
+        self._book = book
+        self._bids = _WindowSide(book.bids, depth, grouping)
+        self._asks = _WindowSide(book.asks, depth, grouping)
+        self._sequence = book.sequence
+        self._time_ms = book.time_ms
+        self._checksum = checksum(self._bids.shown, self._asks.shown)
+
+    def snapshot(self) -> WindowSnapshot | None:
+        """The window as it stands, under the sequence of its last snapshot or delta; None while the book is lost."""
+        if self._book.lost is not None:
+            return None
+        return WindowSnapshot(
+            self._book.symbol, self._sequence, self._bids.shown, self._asks.shown, self._checksum, self._time_ms
+        )
+
+    def follow(self, diff: BookDiff) -> WindowSnapshot | WindowDelta | None:
+        """Take over what the book's last event changed: a new snapshot after a reset, else the delta, None where the window
+        has not changed."""
+        if diff.reset:
+            self._bids.reset()
+            self._asks.reset()
+            self._advance()
+            return self.snapshot()
+        bids, asks = self._bids.follow(diff.bids), self._asks.follow(diff.asks)
+        if not bids and not asks:
+            return None
+        previous = self._sequence
+        self._advance()
+        return WindowDelta(self._book.symbol, previous, self._sequence, bids, asks, self._checksum, self._time_ms)
+
+    def _advance(self) -> None:
+        self._sequence, self._time_ms = self._book.sequence, self._book.time_ms
+        self._checksum = checksum(self._bids.shown, self._asks.shown)
