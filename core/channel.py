@@ -44,6 +44,11 @@ class Channel(Generic[Item]):
         self._items.clear()
         self.fail(ReaderTooSlow("the reader fell too far behind; subscribe again and read what was missed by query"))
 
+    def replace(self, item: Item) -> None:
+        """Forget what waits, and let the reader go on with this."""
+        self._items.clear()
+        self._items.append(item)
+
     def fail(self, error: Exception) -> None:
         """End the iteration with this error once the waiting items are read."""
         self._error = error

@@ -86,6 +86,15 @@ class Settings(BaseSettings):
         default=None, description="Ethereum mainnet JSON-RPC; required by the source CHAINLINK."
     )
 
+    introspection: bool = Field(default=True, description="Whether clients may ask for the schema.")
+    cost_limit_per_request: int = Field(default=10_000, ge=1, description="Points one request may cost.")
+    cost_limit_per_minute: int = Field(
+        default=120_000, ge=60, multiple_of=60, description="Points a caller may spend in a minute; a multiple of 60."
+    )
+    sockets_per_address: int = Field(default=2_500, ge=1, description="Sockets one client address may hold open.")
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()
+
     @property
     def embedded_database(self) -> bool:
         """Whether this process starts its own database."""

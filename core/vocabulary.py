@@ -54,11 +54,32 @@ class MarketStatus(StrEnum):
     HALTED = "HALTED"
 
 
+class MarketOrderBy(StrEnum):
+    """Orders of the market list."""
+
+    SYMBOL = "SYMBOL"
+    VOLUME_24H_DESC = "VOLUME_24H_DESC"
+    CHANGE_PERCENT_24H_DESC = "CHANGE_PERCENT_24H_DESC"
+    CHANGE_PERCENT_24H_ASC = "CHANGE_PERCENT_24H_ASC"
+    PRICE_DESC = "PRICE_DESC"
+
+
 class TimeOrder(StrEnum):
     """Direction of a list in time."""
 
     NEWEST_FIRST = "NEWEST_FIRST"
     OLDEST_FIRST = "OLDEST_FIRST"
+
+
+class HistoryRange(StrEnum):
+    """A span that ends now."""
+
+    DAY = "DAY"
+    WEEK = "WEEK"
+    MONTH = "MONTH"
+    QUARTER = "QUARTER"
+    YEAR = "YEAR"
+    ALL = "ALL"
 
 
 class MarketDataOrigin(StrEnum):
@@ -82,6 +103,14 @@ class AssetKind(StrEnum):
     TOKEN = "TOKEN"  # noqa: S105
     STABLECOIN = "STABLECOIN"
     FIAT = "FIAT"
+
+
+class ChainFamily(StrEnum):
+    """Chains that share addresses and signatures."""
+
+    EVM = "EVM"
+    BITCOIN = "BITCOIN"
+    SOLANA = "SOLANA"
 
 
 class CandleInterval(StrEnum):

@@ -33,6 +33,7 @@ EVENT_TYPES: tuple[type, ...] = (
     market.FeedChanged,
     market.MarketStatusChanged,
     market.ResyncRequested,
+    market.ResyncFinished,
     market.PaceRequested,
     market.PaceConfirmed,
 )

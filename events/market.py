@@ -145,6 +145,13 @@ class ResyncRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class ResyncFinished:
+    """Everything asked for has been sent; what a process still lacks does not exist."""
+
+    process: str
+
+
+@dataclass(frozen=True, slots=True)
 class PaceRequested:
     """A replay at full speed asks every process whether its readers have taken all ticks so far."""
 

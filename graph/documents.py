@@ -10,6 +10,7 @@ from graphql import (
     FragmentDefinitionNode,
     GraphQLError,
     GraphQLSchema,
+    NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
     specified_rules,
     validate,
@@ -52,9 +53,15 @@ class Document:
 class Documents:
     """Reads documents against one schema; the least recently used are forgotten first."""
 
-    def __init__(self, schema: GraphQLSchema, limits: DocumentLimits, *, suggestions: bool) -> None:
-        """`suggestions`: whether validation errors may name what the schema has (`Did you mean`)."""
+    def __init__(
+        self, schema: GraphQLSchema, limits: DocumentLimits, *, suggestions: bool, introspection: bool = True
+    ) -> None:
+        """`suggestions`: whether validation errors may name what the schema has (`Did you mean`).
+
+        `introspection`: whether the schema may be asked for; `__typename` always may.
+        """
         self._schema = schema
+        self._rules = _RULES if introspection else (*_RULES, NoSchemaIntrospectionCustomRule)
         self._limits = limits
         self._suggestions = suggestions
         self._documents: OrderedDict[bytes, Document] = OrderedDict()
@@ -79,7 +86,7 @@ class Documents:
         try:
             node = parse_document(text, self._limits)
             faults = validate(
-                self._schema, node, _RULES, max_errors=ERRORS_SHOWN, hide_suggestions=not self._suggestions
+                self._schema, node, self._rules, max_errors=ERRORS_SHOWN, hide_suggestions=not self._suggestions
             )
         except ExpectedError as error:
             raise RequestRefused.because(error) from error

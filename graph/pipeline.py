@@ -59,6 +59,8 @@ class PipelineLimits:
     execution_seconds: float = 10.0
     suggestions: bool = False
     """Whether error messages may name what the schema has (`Did you mean`)."""
+    introspection: bool = True
+    """Whether the schema may be asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,9 @@ class Pipeline:
         self._persisted = persisted
         self._limits = limits
         self._costs = CostModel(self._graphql)
-        self._documents = Documents(self._graphql, limits.document, suggestions=limits.suggestions)
+        self._documents = Documents(
+            self._graphql, limits.document, suggestions=limits.suggestions, introspection=limits.introspection
+        )
 
     async def execute(self, request: GraphQLRequest, caller: Caller, *, allowed: Collection[OperationType]) -> Answer:
         """Run a query or a mutation. Never raises for anything the caller or a resolver did."""

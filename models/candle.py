@@ -72,7 +72,8 @@ class CandleDocument(Document):
         indexes: ClassVar = [
             IndexModel(
                 [("series", ASCENDING), ("symbol", ASCENDING), ("interval", ASCENDING), ("open_time_ms", ASCENDING)]
-            )
+            ),
+            IndexModel([("series", ASCENDING), ("interval", ASCENDING), ("open_time_ms", ASCENDING)]),
         ]
 
 
@@ -90,6 +91,25 @@ async def candles_between(
         {"series": series, "symbol": symbol, "interval": interval, "open_time_ms": times}
     )
     return sorted([_candle(row) async for row in cursor], key=lambda candle: candle.open_time_ms)
+
+
+async def closes_between(
+    series: Series, symbols: Collection[str], interval: CandleInterval, *, from_ms: int
+) -> dict[str, dict[int, Decimal]]:
+    """Closing prices by open time of several markets at once, from this open time on. The caller keeps the range narrow."""
+    cursor = CandleDocument.get_pymongo_collection().find(
+        {
+            "series": series,
+            "interval": interval,
+            "open_time_ms": {"$gte": from_ms},
+            "symbol": {"$in": list(symbols)},
+        },
+        {"symbol": 1, "open_time_ms": 1, "close": 1},
+    )
+    found: dict[str, dict[int, Decimal]] = {}
+    async for row in cursor:
+        found.setdefault(row["symbol"], {})[row["open_time_ms"]] = row["close"].to_decimal()
+    return found
 
 
 async def candles_at(keys: Collection[CandleKey]) -> dict[CandleKey, Candle]:

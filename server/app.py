@@ -1,29 +1,80 @@
 """The HTTP application of a process."""
 
+from collections.abc import Callable
+
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
-from starlette.types import ASGIApp
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from core.settings import Mode, Settings
 from server.bootstrap import Resources
+from server.explorer import ASSETS_PATH, Explorer
+from server.graphql_app import build_graphql
 from server.middleware import Edge
 from server.monitoring import MONITORING_PATHS, monitoring_routes
 from server.refusals import code_of, refusal
+from server.schema import served_sdl
+from server.transport_metrics import TransportMetrics
+
+GRAPHQL_PATH = "/graphql"
 
 
 def build_app(resources: Resources) -> ASGIApp:
     """Everything the API serves."""
+    explorer = None if resources.settings.mode is Mode.PRODUCTION else Explorer(resources.notice)
     app = FastAPI(
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
-        routes=list(monitoring_routes(resources.health, resources.metrics)),
+        routes=[
+            *monitoring_routes(resources.health, resources.metrics),
+            Route("/schema.graphql", _schema(served_sdl())),
+            *_explorer_routes(explorer),
+        ],
     )
     app.add_exception_handler(HTTPException, _refuse)
     app.add_exception_handler(RequestValidationError, _refuse_input)
-    return at_the_edge(app, resources)
+    graphql = build_graphql(
+        settings=resources.settings,
+        clock=resources.clock,
+        cache=resources.cache,
+        services=resources.services,
+        metrics=TransportMetrics(resources.metrics.registry),
+        explorer=explorer,
+    )
+    return at_the_edge(_GraphQLFirst(graphql, app), resources)
+
+
+class _GraphQLFirst:
+    """/graphql is served in front of FastAPI's routing; everything else by it."""
+
+    def __init__(self, graphql: ASGIApp, others: ASGIApp) -> None:
+        self._graphql = graphql
+        self._others = others
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        chosen = self._graphql if scope.get("path") == GRAPHQL_PATH else self._others
+        await chosen(scope, receive, send)
+
+
+def _schema(sdl: str) -> Callable[[Request], Response]:
+    def schema(_request: Request) -> Response:
+        return Response(sdl, media_type="text/plain; charset=utf-8", headers={"cache-control": "public, max-age=300"})
+
+    return schema
+
+
+def _explorer_routes(explorer: Explorer | None) -> list[BaseRoute]:
+    if explorer is None:
+        return []
+
+    def to_explorer(_request: Request) -> Response:
+        return RedirectResponse(GRAPHQL_PATH)
+
+    return [Mount(ASSETS_PATH, explorer.assets), Route("/", to_explorer)]
 
 
 def at_the_edge(app: ASGIApp, resources: Resources) -> ASGIApp:

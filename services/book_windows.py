@@ -7,18 +7,16 @@ is no delta, so `previous_sequence` names the snapshot or delta before it, not `
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, Decimal
-from itertools import accumulate, chain
+from decimal import Decimal
+from itertools import chain
 
 from core.errors import InvalidInput
 from core.money import canonical
-from services.books import Book, BookDiff, BookSide, Level, LevelChange
+from events.book import Level, WindowDelta, WindowSnapshot
+from services.books import Book, BookDiff, BookSide, LevelChange
 
 MAX_DEPTH = 1_000
-MAX_CHART_POINTS = 1_000
 CHECKSUM_LEVELS = 10
-IMBALANCE_STEP = Decimal("0.00000001")
 _ZERO = Decimal(0)
 
 
@@ -28,68 +26,6 @@ def checksum(bids: Sequence[Level], asks: Sequence[Level]) -> str:
     levels = chain(asks[:CHECKSUM_LEVELS], bids[:CHECKSUM_LEVELS])
     text = "".join(f"{canonical(price)}:{canonical(quantity)}|" for price, quantity in levels)
     return str(zlib.crc32(text.encode()))
-
-
-def totals(levels: Sequence[Level]) -> list[Decimal]:
-    """The quantity down to and including each level."""
-    return list(accumulate(quantity for _, quantity in levels))
-
-
-def depth_chart(levels: Sequence[Level], points: int) -> list[Level]:
-    """Price and cumulative quantity at no more than `points` of these levels, evenly spread, first and last among them.
-
-    Raises:
-        InvalidInput: points not within 2 to 1,000.
-    """
-    if not 2 <= points <= MAX_CHART_POINTS:
-        raise InvalidInput(f"points must be from 2 to {MAX_CHART_POINTS}, not {points}", field=["points"])
-    curve = [(price, total) for (price, _), total in zip(levels, totals(levels), strict=True)]
-    if len(curve) <= points:
-        return curve
-    return [curve[index * (len(curve) - 1) // (points - 1)] for index in range(points)]
-
-
-@dataclass(frozen=True, slots=True)
-class WindowSnapshot:
-    """The whole window, best levels first. Figures are those of the window as it is shown (grouped where it is grouped)."""
-
-    symbol: str
-    sequence: int
-    bids: tuple[Level, ...]
-    asks: tuple[Level, ...]
-    checksum: str
-    time_ms: int
-
-    @property
-    def mid(self) -> Decimal | None:
-        """Half way between best bid and ask, exact; None while a side is empty."""
-        return (self.bids[0][0] + self.asks[0][0]) / 2 if self.bids and self.asks else None
-
-    @property
-    def spread(self) -> Decimal | None:
-        """Best ask less best bid; None while a side is empty."""
-        return self.asks[0][0] - self.bids[0][0] if self.bids and self.asks else None
-
-    @property
-    def imbalance(self) -> Decimal | None:
-        """(bids - asks) / (bids + asks) of the quantities, -1 to 1, eight decimals, half-even; None for an empty window."""
-        bids, asks = (sum((quantity for _, quantity in side), _ZERO) for side in (self.bids, self.asks))
-        if not bids + asks:
-            return None
-        return ((bids - asks) / (bids + asks)).quantize(IMBALANCE_STEP, ROUND_HALF_EVEN)
-
-
-@dataclass(frozen=True, slots=True)
-class WindowDelta:
-    """Levels of the window with their new quantity, 0 removes; best first."""
-
-    symbol: str
-    previous_sequence: int
-    sequence: int
-    bids: tuple[Level, ...]
-    asks: tuple[Level, ...]
-    checksum: str
-    time_ms: int
 
 
 class _WindowSide:

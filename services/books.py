@@ -14,14 +14,13 @@ from sortedcontainers import SortedDict
 
 from core.money import canonical
 from core.vocabulary import PriceSource
+from events.book import Level
 from events.feed import FeedBookDelta, FeedBookLost, FeedBookSnapshot, FeedDisconnected
 from events.market import BookChanged, BookLost, BookReset
 
 MAX_LEVELS = 5_000
 _ZERO = Decimal(0)
 
-Level = tuple[Decimal, Decimal]
-"""Price and quantity."""
 LevelChange = tuple[Decimal, Decimal, Decimal]
 """Price, quantity before, quantity after."""
 

@@ -175,22 +175,22 @@ class MarketHistory:
         """Our own 24-hour figures of a market; `services.tickers.ticker` makes the ticker of them."""
         return self._markets[series, symbol].candles.day.figures()
 
-    def feed_joined(self, symbol: str, now_ms: int) -> None:
-        """A LIVE market's trades arrive from now on; what was missed before becomes due for `repair`."""
-        self._markets[Series.LIVE, symbol].gaps.joined(now_ms)
+    def feed_joined(self, series: Series, symbol: str, now_ms: int) -> None:
+        """A market's trades arrive from now on; what was missed before becomes due for `repair`."""
+        self._markets[series, symbol].gaps.joined(now_ms)
 
-    def feed_lost(self, symbol: str, now_ms: int) -> None:
-        """A LIVE market's trades no longer arrive."""
-        market = self._markets[Series.LIVE, symbol]
+    def feed_lost(self, series: Series, symbol: str, now_ms: int) -> None:
+        """A market's trades no longer arrive."""
+        market = self._markets[series, symbol]
         market.gaps.lost(now_ms=now_ms, last_trade_ms=market.recent[-1].time_ms if market.recent else 0)
 
-    async def repair(self, symbol: str, history: HistoryFeed, now_ms: int) -> bool:
-        """Fetch the next stretch a LIVE market misses, at most 1,000 candles; False when nothing is due. Call it again until then.
+    async def repair(self, series: Series, symbol: str, history: HistoryFeed, now_ms: int) -> bool:
+        """Fetch the next stretch a market misses, at most 1,000 candles; False when nothing is due. Call it again until then.
 
         Raises:
             ProviderUnavailable: the history does not answer; the stretch stays due.
         """
-        market = self._markets[Series.LIVE, symbol]
+        market = self._markets[series, symbol]
         stretch = market.gaps.due(now_ms)
         if stretch is None:
             return False
@@ -248,7 +248,7 @@ class MarketHistory:
             market.reach(unsaved[key])
             through = reached.get(key, market.state.trades_through)
             market.state.trades_through = market.state.candles_through = through
-            if key[0] is Series.LIVE:
+            if key[0] is not Series.REPLAY:
                 market.state.complete_until_ms = market.gaps.complete_until_ms(now_ms)
             changed.append(market)
         await write_states([market.state for market in changed])

@@ -18,6 +18,16 @@ def trade_sequence(series: Series, symbol: str) -> str:
     return f"trade:{series}:{symbol}"
 
 
+def tick_sequence(symbol: str) -> str:
+    """Name of the counter of a market's ticks."""
+    return f"tick:{symbol}"
+
+
+def book_sequence(symbol: str) -> str:
+    """Name of the counter of a market's reference book."""
+    return f"book:{symbol}"
+
+
 class Sequences:
     """The counters of one process, by name. Only one process may hold a name at a time."""
 
@@ -48,6 +58,14 @@ class Sequences:
         number = self._next[name]
         self._next[name] = number + 1
         return number
+
+    def used(self, name: str, number: int) -> None:
+        """A number was given out by somebody who counts by himself, from `peek` on.
+
+        He never waits: should the database be away for more than a block, he counts on beyond what is reserved, and only a kill
+        in that time could make a later start repeat a number.
+        """
+        self._next[name] = number + 1
 
     async def top_up(self) -> None:
         """Reserve ahead for counters that have used more than half of their block; call it every second or so."""

@@ -6,16 +6,16 @@ in the database is kept, and rules refreshed from a provider replace the file's 
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import TypeAdapter
 
 from core.errors import ExpectedError
 from core.money import canonical
 from core.vocabulary import MarketStatus, PriceSource
 from integrations.feeds.base import FeedMarket, ProviderRules
 from models.asset import AssetEntry, all_assets, replace_assets
+from models.chain import ChainEntry
 from models.market import MarketEntry, all_markets, replace_markets
 
 _FOLDER = Path(__file__).parent
@@ -35,25 +35,6 @@ class UnknownAsset(ExpectedError):
 
 class CatalogueInvalid(Exception):
     """The reviewed data file contradicts itself; the message names the entry."""
-
-
-class ChainFamily(StrEnum):
-    """Chains that share addresses and signatures."""
-
-    EVM = "EVM"
-    BITCOIN = "BITCOIN"
-    SOLANA = "SOLANA"
-
-
-class ChainEntry(BaseModel, frozen=True):
-    """A chain; `chain_id` is the EIP-155 id of EVM chains."""
-
-    key: str
-    name: str
-    family: ChainFamily
-    chain_id: int | None
-    native: str
-    explorer: str
 
 
 @dataclass(slots=True)

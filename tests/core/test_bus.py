@@ -224,7 +224,7 @@ async def test_publishing_to_nobody_is_harmless(pair: Pair) -> None:
 
 async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(WAIT_SECONDS):
-        while not await condition():  # noqa: ASYNC110 (what is waited for happens in another process)
+        while not await condition():
             await asyncio.sleep(0.01)
 
 

@@ -128,9 +128,7 @@ async def served(
     """Start the server, and stop it at the end."""
     probe, registry = Probe(), CollectorRegistry()
     metrics = TransportMetrics(registry)
-    pipeline = build_pipeline(
-        probe=probe, clock=clock or SystemClock(), per_minute=per_minute, limits=pipeline_limits
-    )
+    pipeline = build_pipeline(probe=probe, clock=clock or SystemClock(), per_minute=per_minute, limits=pipeline_limits)
     origins, addresses = Origins([ORIGIN]), ClientAddresses(trusted_proxies)
     limits = socket_limits or SocketLimits()
     http = GraphQLHTTP(

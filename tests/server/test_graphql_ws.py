@@ -80,14 +80,17 @@ async def test_a_stream_that_has_spent_the_budget_ends_with_a_coded_error() -> N
         ("subscription { faulty }", "INTERNAL"),
         ("{ unencodable }", "INTERNAL"),
         ("query A { sequence } query B { sequence }", "OPERATION_RESOLUTION_FAILURE"),
-        ("{" + "market(symbol: \"A\") { self {" + "self {" * 12 + "symbol" + "}" * 15, "DEPTH_LIMIT"),
-        ("{ markets(first: 100) { nodes { self { networks { last } } networks { last } } } m: expensive "
-         "a: markets(first: 10000) { nodes { symbol } } }", "COST_LIMIT"),
+        ("{" + 'market(symbol: "A") { self {' + "self {" * 12 + "symbol" + "}" * 15, "DEPTH_LIMIT"),
+        (
+            "{ markets(first: 100) { nodes { self { networks { last } } networks { last } } } m: expensive "
+            "a: markets(first: 10000) { nodes { symbol } } }",
+            "COST_LIMIT",
+        ),
     ],
 )
 async def test_a_fault_ends_its_operation_only(server: Served, query: str, code: str) -> None:
     async with server.socket() as client:
-        await client.subscribe("living", "subscription { ticks(symbols: [\"A\"]) { symbol } }")
+        await client.subscribe("living", 'subscription { ticks(symbols: ["A"]) { symbol } }')
         assert (await client.receive())["payload"]["data"] == {"ticks": {"symbol": "A"}}
         await client.subscribe("faulty", query)
         error = await client.until("error")
@@ -125,7 +128,7 @@ BAD_MESSAGES = [
 @pytest.mark.parametrize("message", BAD_MESSAGES, ids=lambda text: repr(text[:40]))
 @pytest.mark.parametrize("acknowledged", [False, True])
 async def test_a_malformed_message_closes_with_4400(server: Served, message: str | bytes, acknowledged: bool) -> None:
-    async with (server.socket() if acknowledged else server.raw_socket()) as opened:
+    async with server.socket() if acknowledged else server.raw_socket() as opened:
         client = opened if isinstance(opened, Client) else Client(opened)
         await client.raw.send(message)
         code, reason = await client.closed()
@@ -237,9 +240,8 @@ async def test_a_second_connection_init_closes_with_4429(server: Served) -> None
 
 async def test_an_address_has_a_bounded_number_of_sockets() -> None:
     async with served(socket_limits=SocketLimits(sockets_per_address=2)) as server:
-        async with server.socket(), server.socket():
-            async with server.raw_socket() as third:
-                assert (await Client(third).closed())[0] == 4429
+        async with server.socket(), server.socket(), server.raw_socket() as third:
+            assert (await Client(third).closed())[0] == 4429
         await eventually(lambda: server.metric("graphql_sockets") == 0)
         async with server.socket() as again:
             await again.send({"type": "ping"})
@@ -274,7 +276,7 @@ async def test_a_foreign_page_may_not_open_a_socket(server: Served) -> None:
 async def test_complete_frees_everything(server: Served) -> None:
     async with server.socket() as client:
         for number in range(50):
-            await client.subscribe(str(number), "subscription { ticks(symbols: [\"A\"]) { symbol } }")
+            await client.subscribe(str(number), 'subscription { ticks(symbols: ["A"]) { symbol } }')
             assert (await client.receive())["type"] == "next"
         assert server.probe.open_streams == 50
         assert server.metric("graphql_socket_operations") == 50
@@ -290,7 +292,7 @@ async def test_complete_frees_everything(server: Served) -> None:
 async def test_a_socket_that_goes_frees_everything(server: Served) -> None:
     async with server.socket() as client:
         for number in range(20):
-            await client.subscribe(str(number), "subscription { ticks(symbols: [\"A\"]) { symbol } }")
+            await client.subscribe(str(number), 'subscription { ticks(symbols: ["A"]) { symbol } }')
             assert (await client.receive())["type"] == "next"
         client.raw.transport.abort()
     await eventually(lambda: server.probe.open_streams == 0)
@@ -340,7 +342,7 @@ async def test_a_message_in_too_many_fragments_closes_with_1009(server: Served) 
 async def test_shutting_down_closes_with_1001_and_frees_everything() -> None:
     async with served() as server:
         async with server.socket() as client:
-            await client.subscribe("1", "subscription { ticks(symbols: [\"A\"]) { symbol } }")
+            await client.subscribe("1", 'subscription { ticks(symbols: ["A"]) { symbol } }')
             await client.receive()
             server.server.should_exit = True
             code, reason = await client.closed()

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import InvalidInput
+from events.book import WindowDelta, WindowSnapshot, depth_chart, totals
 from events.market import BookChanged, BookLost, BookReset
-from services.book_windows import BookWindow, WindowDelta, WindowSnapshot, depth_chart, totals
+from services.book_windows import BookWindow
 from services.books import Book
 from tests.services.test_books import ASKS, BIDS, PRICES, QUANTITIES, feed_message, fold, led, levels, recorded
 

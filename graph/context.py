@@ -1,0 +1,66 @@
+"""What a resolver may reach: built once per operation, from parts built once per process."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from graph.loaders import Loaders
+from services.catalogue import Catalogue
+from services.market_reads import MarketDataReads
+from services.market_view import MarketView
+from services.markets import MarketReads
+from services.server_status import ServerState
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A cost estimate together with the caller's own budget."""
+
+    cost: int
+    per_event: int | None
+    limit: int
+    remaining: int
+    restore_per_second: int
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The parts of a process that resolvers use."""
+
+    catalogue: Catalogue
+    view: MarketView
+    markets: MarketReads
+    market_data: MarketDataReads
+    server_status: Callable[[], Awaitable[ServerState]]
+
+
+@dataclass(slots=True)
+class Context:
+    """One operation's context."""
+
+    services: Services
+    request_id: str
+    client_address: str
+    estimate_cost: Callable[[str, Mapping[str, object] | None], Awaitable[Estimate]]
+    loaders: Loaders = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.loaders = Loaders(self.services.market_data)
+
+    @property
+    def catalogue(self) -> Catalogue:
+        return self.services.catalogue
+
+    @property
+    def view(self) -> MarketView:
+        return self.services.view
+
+    @property
+    def markets(self) -> MarketReads:
+        return self.services.markets
+
+    @property
+    def market_data(self) -> MarketDataReads:
+        return self.services.market_data
+
+    async def server_status(self) -> ServerState:
+        return await self.services.server_status()

@@ -1,0 +1,128 @@
+"""Assets and the chains they live on."""
+
+from decimal import Decimal
+from typing import Annotated
+
+import strawberry
+
+from core.ids import encode_id
+from core.vocabulary import AssetKind, ChainFamily
+from graph.context import Context
+from graph.scalars import URL, Long
+from graph.types import enums as _enums  # noqa: F401  (describes the vocabulary before it is used)
+from graph.types.node import Node
+from graph.types.price import PriceTick
+from models.asset import AssetEntry, AssetNetworkEntry
+from models.chain import ChainEntry
+
+Info = strawberry.Info[Context, None]
+
+
+@strawberry.type(description="A blockchain this server knows.")
+class Chain(Node):
+    entry: strawberry.Private[ChainEntry]
+    key: str = strawberry.field(description="Short name used in arguments, such as `ethereum`.")
+    name: str = strawberry.field(description="Name for people.")
+    family: ChainFamily = strawberry.field(description="Chains that share addresses and signatures.")
+    chain_id: Long | None = strawberry.field(description="EIP-155 chain id; null outside EVM.")
+    explorer: URL | None = strawberry.field(description="Block explorer.")
+
+    @strawberry.field(description="The asset that pays for transactions.")
+    def native(self, info: Info) -> "Asset":
+        return Asset.of(info.context.catalogue.asset(self.entry.native))
+
+    @staticmethod
+    def of(chain: ChainEntry) -> "Chain":
+        """The chain as clients see it."""
+        return Chain(
+            id=strawberry.ID(encode_id("Chain", chain.key)),
+            entry=chain,
+            key=chain.key,
+            name=chain.name,
+            family=chain.family,
+            chain_id=None if chain.chain_id is None else Long(chain.chain_id),
+            explorer=URL(chain.explorer),
+        )
+
+
+@strawberry.type(description="An asset's form on one chain, and the rules for moving it there. Amounts in the asset.")
+class AssetNetwork:
+    id: strawberry.ID = strawberry.field(description="Stable per asset and chain.")
+    entry: strawberry.Private[AssetNetworkEntry]
+    contract: str | None = strawberry.field(description="Token contract; null for the chain's own coin.")
+    decimals: int = strawberry.field(description="Decimals on this chain.")
+    confirmations_required: int = strawberry.field(description="Blocks before a deposit is credited.")
+    deposit_enabled: bool = strawberry.field(description="Whether deposits are taken.")
+    min_deposit: Decimal | None = strawberry.field(description="Smaller deposits are reported, not credited.")
+    withdrawal_enabled: bool = strawberry.field(description="Whether withdrawals are made.")
+    min_withdrawal: Decimal | None = strawberry.field(description="Smallest withdrawal.")
+    withdrawal_fee: Decimal | None = strawberry.field(description="Fee of a withdrawal.")
+    code: strawberry.Private[str]
+
+    @strawberry.field(description="The chain.")
+    def chain(self, info: Info) -> Chain:
+        return Chain.of(info.context.catalogue.chains[self.entry.chain])
+
+    @strawberry.field(description="The contract in the chain's explorer.")
+    def explorer_url(self, info: Info) -> URL | None:
+        if self.contract is None:
+            return None
+        return URL(f"{info.context.catalogue.chains[self.entry.chain].explorer}/token/{self.contract}")
+
+    @staticmethod
+    def of(code: str, network: AssetNetworkEntry) -> "AssetNetwork":
+        """The network as clients see it."""
+        return AssetNetwork(
+            id=strawberry.ID(encode_id("AssetNetwork", code, network.chain)),
+            entry=network,
+            code=code,
+            contract=network.contract,
+            decimals=network.decimals,
+            confirmations_required=network.confirmations_required,
+            deposit_enabled=network.deposit_enabled,
+            min_deposit=network.min_deposit,
+            withdrawal_enabled=network.withdrawal_enabled,
+            min_withdrawal=network.min_withdrawal,
+            withdrawal_fee=network.withdrawal_fee,
+        )
+
+
+@strawberry.type(description="Something that can be owned and priced.")
+class Asset(Node):
+    entry: strawberry.Private[AssetEntry]
+    code: str = strawberry.field(description="Short name in capitals, such as `BTC`.")
+    name: str = strawberry.field(description="Name for people.")
+    decimals: int = strawberry.field(description="Digits after the point that amounts may have.")
+    kind: AssetKind = strawberry.field(description="What it is.")
+
+    @strawberry.field(description="Chains it can be moved on; empty: it cannot be deposited or withdrawn here.")
+    def networks(self) -> list[AssetNetwork]:
+        return [AssetNetwork.of(self.code, network) for network in self.entry.networks]
+
+    @strawberry.field(
+        description=(
+            "Newest reference price. Null with FEED_UNAVAILABLE while no source delivers, "
+            "and with UNKNOWN_MARKET when no market quotes it."
+        )
+    )
+    def price(
+        self,
+        info: Info,
+        quote: Annotated[
+            str | None, strawberry.argument(description="Asset to price in; without it USD, USDT or USDC.")
+        ] = None,
+    ) -> PriceTick | None:
+        tick, stale = info.context.markets.asset_price(self.code, quote=quote)
+        return PriceTick.of(tick, stale=stale)
+
+    @staticmethod
+    def of(asset: AssetEntry) -> "Asset":
+        """The asset as clients see it."""
+        return Asset(
+            id=strawberry.ID(encode_id("Asset", asset.code)),
+            entry=asset,
+            code=asset.code,
+            name=asset.name,
+            decimals=asset.decimals,
+            kind=asset.kind,
+        )

@@ -1,0 +1,64 @@
+"""Relay connections: what every growing list looks like."""
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Generic, TypeVar
+
+import strawberry
+
+from core.paging import Page
+
+Row = TypeVar("Row")
+Node = TypeVar("Node")
+
+First = Annotated[int | None, strawberry.argument(description="How many rows to return, from the start of the order.")]
+After = Annotated[str | None, strawberry.argument(description="Return rows after this cursor.")]
+Last = Annotated[int | None, strawberry.argument(description="How many rows to return, from the end of the order.")]
+Before = Annotated[str | None, strawberry.argument(description="Return rows before this cursor.")]
+
+
+@strawberry.type(description="Where a page lies in its list.")
+class PageInfo:
+    has_next_page: bool = strawberry.field(description="Whether rows follow this page.")
+    has_previous_page: bool = strawberry.field(description="Whether rows precede this page.")
+    start_cursor: str | None = strawberry.field(description="Cursor of the page's first row.")
+    end_cursor: str | None = strawberry.field(description="Cursor of the page's last row; pass it as `after`.")
+
+
+@strawberry.type(description="A row with its cursor.")
+class Edge(Generic[Node]):
+    cursor: str = strawberry.field(description="Opaque place of this row; never expires.")
+    node: Node = strawberry.field(description="The row itself.")
+
+
+@strawberry.type(description="A page of a list.")
+class Connection(Generic[Node]):
+    edges: list[Edge[Node]] = strawberry.field(description="The rows with their cursors.")
+    nodes: list[Node] = strawberry.field(description="The rows alone.")
+    page_info: PageInfo = strawberry.field(description="Whether there is more, and where to go on.")
+    total_count: int | None = strawberry.field(description="Rows in the whole list; null where counting is not cheap.")
+
+
+def connect(
+    page: Page[Row],
+    *,
+    node: Callable[[Row], Node],
+    cursor: Callable[[Row], str],
+    total_count: int | None = None,
+) -> Connection[Node]:
+    """The connection of a page of rows."""
+    edges = [Edge(cursor=cursor(row), node=node(row)) for row in page.items]
+    return Connection(
+        edges=edges,
+        nodes=[edge.node for edge in edges],
+        page_info=_page_info(edges, has_next=page.has_next, has_previous=page.has_previous),
+        total_count=total_count,
+    )
+
+
+def _page_info(edges: Sequence[Edge[Node]], *, has_next: bool, has_previous: bool) -> PageInfo:
+    return PageInfo(
+        has_next_page=has_next,
+        has_previous_page=has_previous,
+        start_cursor=edges[0].cursor if edges else None,
+        end_cursor=edges[-1].cursor if edges else None,
+    )

@@ -1,0 +1,114 @@
+"""Root fields and live streams of markets."""
+
+from collections.abc import AsyncGenerator
+from decimal import Decimal
+from typing import Annotated
+
+import strawberry
+
+from core.paging import PageRequest
+from core.vocabulary import CandleInterval, MarketDataOrigin, MarketOrderBy
+from graph.context import Context
+from graph.types.candle import Candle
+from graph.types.connection import After, Before, Connection, First, Last, connect
+from graph.types.inputs import MarketFilter
+from graph.types.market import Market
+from graph.types.order_book import OrderBookUpdate, order_book_update
+from graph.types.price import PriceTick
+from graph.types.ticker import Ticker
+from graph.types.trade import Trade
+from services import market_streams
+from services.market_reads import require_reference
+from services.markets import MarketCriteria, market_cursor
+
+Info = strawberry.Info[Context, None]
+
+Symbol = Annotated[str, strawberry.argument(description="BASE-QUOTE in capitals, such as `BTC-USDT`.")]
+Symbols = Annotated[list[str], strawberry.argument(description="1 to 100 markets, BASE-QUOTE.")]
+Origin = Annotated[
+    MarketDataOrigin,
+    strawberry.argument(description="Whose data. EXCHANGE is refused with NOT_AVAILABLE until there is an exchange."),
+]
+
+
+def market(info: Info, symbol: Symbol) -> Market | None:
+    return Market.of(info.context.catalogue.market(symbol))
+
+
+def markets(
+    info: Info,
+    filter: Annotated[MarketFilter | None, strawberry.argument(description="Which markets.")] = None,
+    order_by: Annotated[MarketOrderBy, strawberry.argument(description="In which order.")] = MarketOrderBy.SYMBOL,
+    first: First = None,
+    after: After = None,
+    last: Last = None,
+    before: Before = None,
+) -> Connection[Market] | None:
+    wanted = filter or MarketFilter()
+    criteria = MarketCriteria(
+        symbols=wanted.symbols,
+        base=wanted.base,
+        quote=wanted.quote,
+        status=wanted.status,
+        search=wanted.search,
+        watched=wanted.watched,
+    )
+    reads = info.context.markets
+    page, total = reads.list_markets(criteria, order_by, PageRequest(first, after, last, before))
+    return connect(page, node=Market.of, cursor=market_cursor(reads, order_by), total_count=total)
+
+
+async def price_ticks(info: Info, symbols: Symbols) -> AsyncGenerator[PriceTick, None]:
+    view = info.context.view
+    async for tick in market_streams.watch_ticks(view, symbols):
+        yield PriceTick.of(tick, stale=view.states[tick.symbol].stale)
+
+
+async def tickers(
+    info: Info, symbols: Symbols, origin: Origin = MarketDataOrigin.REFERENCE
+) -> AsyncGenerator[Ticker, None]:
+    require_reference(origin)
+    async for ticker in market_streams.watch_tickers(info.context.view, symbols):
+        yield Ticker.of(ticker)
+
+
+async def trades(
+    info: Info, symbol: Symbol, origin: Origin = MarketDataOrigin.REFERENCE
+) -> AsyncGenerator[Trade, None]:
+    require_reference(origin)
+    async for trade in market_streams.watch_trades(info.context.view, symbol):
+        yield Trade.of(trade)
+
+
+async def candles(
+    info: Info,
+    symbol: Symbol,
+    interval: Annotated[CandleInterval, strawberry.argument(description="Length of a candle.")],
+    origin: Origin = MarketDataOrigin.REFERENCE,
+) -> AsyncGenerator[Candle, None]:
+    require_reference(origin)
+    async for candle in market_streams.watch_candles(info.context.view, symbol, interval):
+        yield Candle.of(candle)
+
+
+async def order_book(
+    info: Info,
+    symbol: Symbol,
+    origin: Origin = MarketDataOrigin.REFERENCE,
+    depth: Annotated[int, strawberry.argument(description="Levels of each side, 1 to 1000.")] = 50,
+    grouping: Annotated[
+        Decimal | None, strawberry.argument(description="Merge levels to multiples of this price step.")
+    ] = None,
+) -> AsyncGenerator[OrderBookUpdate, None]:
+    require_reference(origin)
+    async for update in market_streams.watch_order_book(info.context.view, symbol, depth=depth, grouping=grouping):
+        yield order_book_update(update)
+
+
+async def market_status_changed(
+    info: Info,
+    symbols: Annotated[list[str] | None, strawberry.argument(description="Which markets; without it, all.")] = None,
+) -> AsyncGenerator[Market, None]:
+    view = info.context.view
+    async for symbol in market_streams.watch_statuses(view, symbols):
+        yield Market.of(view.catalogue.market(symbol))

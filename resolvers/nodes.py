@@ -1,0 +1,73 @@
+"""Finding anything again by its id."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+import strawberry
+
+from core.errors import InvalidInput
+from core.ids import MalformedId, decode_id
+from core.vocabulary import Series
+from graph.context import Context
+from graph.types.asset import Asset, Chain
+from graph.types.market import Market
+from graph.types.node import Node
+from graph.types.trade import Trade
+
+Info = strawberry.Info[Context, None]
+MAX_NODES = 100
+
+
+async def node(
+    info: Info,
+    id: Annotated[strawberry.ID, strawberry.argument(description="An id this API returned.")],
+) -> Node | None:
+    return await _find(info.context, id, ["id"])
+
+
+async def nodes(
+    info: Info,
+    ids: Annotated[list[strawberry.ID], strawberry.argument(description="Ids this API returned, at most 100.")],
+) -> list[Node | None] | None:
+    if len(ids) > MAX_NODES:
+        raise InvalidInput(f"expected at most {MAX_NODES} ids, got {len(ids)}", field=["ids"])
+    return [await _find(info.context, id_, ["ids", str(place)]) for place, id_ in enumerate(ids)]
+
+
+async def _find(context: Context, id_: str, field: list[str]) -> Node | None:
+    try:
+        kind, parts = decode_id(id_)
+    except MalformedId as error:
+        raise InvalidInput(str(error), field=field) from error
+    finder = _FINDERS.get(kind)
+    return None if finder is None else await finder(context, parts)
+
+
+async def _asset(context: Context, parts: list[str]) -> Node | None:
+    asset = context.catalogue.assets.get(parts[0])
+    return None if asset is None else Asset.of(asset)
+
+
+async def _chain(context: Context, parts: list[str]) -> Node | None:
+    chain = context.catalogue.chains.get(parts[0])
+    return None if chain is None else Chain.of(chain)
+
+
+async def _market(context: Context, parts: list[str]) -> Node | None:
+    market = context.catalogue.markets.get(parts[0])
+    return None if market is None else Market.of(market)
+
+
+async def _trade(context: Context, parts: list[str]) -> Node | None:
+    if len(parts) != 3 or parts[0] not in Series.__members__ or not parts[2].isdecimal() or len(parts[2]) > 15:
+        return None
+    trade = await context.market_data.trade(Series(parts[0]), parts[1], int(parts[2]))
+    return None if trade is None else Trade.of(trade)
+
+
+_FINDERS: dict[str, Callable[[Context, list[str]], Awaitable[Node | None]]] = {
+    "Asset": _asset,
+    "Chain": _chain,
+    "Market": _market,
+    "Trade": _trade,
+}

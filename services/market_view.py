@@ -1,0 +1,323 @@
+"""The newest state of every market in this process, and who watches it.
+
+`MarketView.run` folds the bus into one `MarketState` a market. After a start or a gap it asks the worker for everything again; until that
+arrives the last known values stay and `synced` is False. Readers come through `watch_*`: each gets a bounded channel that starts
+with the current value. Nothing here waits for a reader.
+"""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Hashable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Generic, Protocol, TypeVar
+
+import structlog
+
+from core.bus import Bus, BusGap
+from core.channel import Channel
+from core.errors import ExpectedError
+from core.vocabulary import CandleInterval, FeedStatus, Series
+from events.book import WindowDelta, WindowSnapshot
+from events.market import (
+    CONTROL_TOPIC,
+    MARKET_TOPIC,
+    BookChanged,
+    BookLost,
+    BookReset,
+    CandleChanged,
+    FeedChanged,
+    MarketStatusChanged,
+    PaceConfirmed,
+    PaceRequested,
+    ResyncFinished,
+    ResyncRequested,
+    TickAccepted,
+    TickerChanged,
+    TradeAccepted,
+)
+from services.book_windows import BookWindow
+from services.books import Book
+from services.catalogue import Catalogue
+
+log = structlog.get_logger(__name__)
+
+RECENT_TRADES = 1000
+RECENT_CANDLES = 3
+RESYNC_SECONDS = 2.0
+"""How long to wait for the worker's answer before asking again."""
+PACE_PATIENCE_SECONDS = 5.0
+"""How long a reader that takes nothing may hold up a replay at full speed."""
+
+Item = TypeVar("Item")
+WindowKey = tuple[int, Decimal | None]
+"""Depth and grouping."""
+
+
+class FeedUnavailable(ExpectedError):
+    """No price feed has delivered this value; the rest of the market stays readable."""
+
+    code = "FEED_UNAVAILABLE"
+
+
+class Observer(Protocol):
+    """Who counts what slow readers and the bus cost; `stream` is a name of ours."""
+
+    def conflated(self, stream: str, messages: int = 1) -> None: ...
+
+    def dropped(self, stream: str, messages: int = 1) -> None: ...
+
+    def bus_gap(self) -> None: ...
+
+
+@dataclass(slots=True)
+class MarketState:
+    """What is known of one market now. None: not known."""
+
+    symbol: str
+    tick: TickAccepted | None = None
+    ticker: TickerChanged | None = None
+    feed: FeedChanged | None = None
+    trades: deque[TradeAccepted] = field(default_factory=lambda: deque(maxlen=RECENT_TRADES))
+    candles: dict[CandleInterval, deque[CandleChanged]] = field(
+        default_factory=lambda: {interval: deque(maxlen=RECENT_CANDLES) for interval in CandleInterval}
+    )
+
+    @property
+    def series(self) -> Series:
+        """The history that belongs to the feed that leads now. Raises FeedUnavailable."""
+        if self.feed is None or self.feed.series is None:
+            raise FeedUnavailable(f"no price source has delivered {self.symbol} yet; see Market.feed")
+        return self.feed.series
+
+    @property
+    def stale(self) -> bool:
+        """Whether the newest price must not be taken for current."""
+        return self.feed is None or self.feed.status in (FeedStatus.STALE, FeedStatus.DOWN)
+
+
+class Watchers(Generic[Item]):
+    """Open channels of one kind of value, by what they watch."""
+
+    def __init__(self) -> None:
+        self._channels: dict[Hashable, list[Channel[Item]]] = {}
+
+    def publish(self, key: Hashable, item: Item) -> None:
+        """Hand an item to everybody who watches this key."""
+        for channel in self._channels.get(key, ()):
+            channel.put(item)
+
+    @contextmanager
+    def open(self, keys: Iterable[Hashable], channel: Channel[Item]) -> Iterator[Channel[Item]]:
+        """Let a channel watch these keys until the block ends."""
+        watched = list(dict.fromkeys(keys))
+        for key in watched:
+            self._channels.setdefault(key, []).append(channel)
+        try:
+            yield channel
+        finally:
+            for key in watched:
+                self._channels[key].remove(channel)
+                if not self._channels[key]:
+                    del self._channels[key]
+            channel.close()
+
+    def waiting(self, key: Hashable) -> int:
+        """Items of this key's readers that are not taken yet."""
+        return sum(len(channel) for channel in self._channels.get(key, ()))
+
+    def readers(self, key: Hashable) -> int:
+        """How many channels watch this key."""
+        return len(self._channels.get(key, ()))
+
+    def __len__(self) -> int:
+        return sum(len(channels) for channels in self._channels.values())
+
+
+class MarketView:
+    """See the module. One per API process; `run` belongs into its task group."""
+
+    def __init__(self, bus: Bus, catalogue: Catalogue, *, process: str, observer: Observer) -> None:
+        self.catalogue = catalogue
+        self.observer = observer
+        self.synced = asyncio.Event()
+        self.states = {symbol: MarketState(symbol) for symbol in catalogue.markets}
+        self.books = {symbol: Book(symbol) for symbol in catalogue.markets}
+        self.ticks: Watchers[TickAccepted] = Watchers()
+        self.tickers: Watchers[TickerChanged] = Watchers()
+        self.trades: Watchers[TradeAccepted] = Watchers()
+        self.candles: Watchers[CandleChanged] = Watchers()
+        self.statuses: Watchers[str] = Watchers()
+        self.feeds: Watchers[FeedChanged] = Watchers()
+        self.window_updates: Watchers[WindowSnapshot | WindowDelta] = Watchers()
+        self._windows: dict[str, dict[WindowKey, BookWindow]] = {}
+        self._window_readers: Counter[tuple[str, WindowKey]] = Counter()
+        self._bus = bus
+        self._process = process
+        self._unsynced = asyncio.Event()
+        self._unsynced.set()
+        self._pace_tasks: set[asyncio.Task[None]] = set()
+
+    def state(self, symbol: str) -> MarketState:
+        """State of a market. Raises UnknownMarket."""
+        return self.states[self.catalogue.market(symbol).symbol]
+
+    async def run(self) -> None:
+        """Follow the bus until cancelled."""
+        async with self._bus.subscribe(MARKET_TOPIC) as subscription, asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._ask_until_synced())
+            async for item in subscription:
+                if isinstance(item, BusGap):
+                    log.warning("market_view.gap", reason=item.reason)
+                    self.observer.bus_gap()
+                    self._ask_again()
+                else:
+                    self.apply(item.event)
+
+    def _ask_again(self) -> None:
+        """Something was missed: everything is asked for once more."""
+        self.synced.clear()
+        self._unsynced.set()
+
+    async def _ask_until_synced(self) -> None:
+        while True:
+            await self._unsynced.wait()
+            self._bus.publish(CONTROL_TOPIC, ResyncRequested(self._process))
+            try:
+                async with asyncio.timeout(RESYNC_SECONDS):
+                    await self.synced.wait()
+            except TimeoutError:
+                continue
+            if self.synced.is_set():
+                self._unsynced.clear()
+
+    def apply(self, event: object) -> None:
+        """Take over one event and hand it to its readers."""
+        match event:
+            case TickAccepted():
+                self._apply_tick(event)
+            case TradeAccepted():
+                self._apply_trade(event)
+            case TickerChanged():
+                self._state(event.symbol).ticker = event
+                self.tickers.publish(event.symbol, event)
+            case BookReset() | BookChanged() | BookLost():
+                self._apply_book(event)
+            case CandleChanged():
+                self._apply_candle(event)
+            case FeedChanged():
+                self._apply_feed(event)
+            case MarketStatusChanged():
+                if self.catalogue.market(event.symbol).status is not event.status:
+                    self.catalogue.set_status(event.symbol, event.status)
+                    self.statuses.publish(event.symbol, event.symbol)
+            case PaceRequested():
+                self._confirm_pace(event)
+            case ResyncFinished():
+                if event.process == self._process:
+                    self.synced.set()
+            case _:
+                log.warning("market_view.unknown_event", event_type=type(event).__name__)
+
+    def _state(self, symbol: str) -> MarketState:
+        return self.states.setdefault(symbol, MarketState(symbol))
+
+    def _apply_tick(self, tick: TickAccepted) -> None:
+        state = self._state(tick.symbol)
+        if state.tick is not None and tick.sequence == state.tick.sequence:
+            return
+        state.tick = tick
+        self.ticks.publish(tick.symbol, tick)
+
+    def _apply_trade(self, trade: TradeAccepted) -> None:
+        recent = self._state(trade.symbol).trades
+        if recent and recent[-1].series is trade.series and trade.sequence <= recent[-1].sequence:
+            return
+        recent.append(trade)
+        self.trades.publish(trade.symbol, trade)
+
+    def _apply_book(self, event: BookReset | BookChanged | BookLost) -> None:
+        book = self.books.setdefault(event.symbol, Book(event.symbol))
+        diff = book.apply(event)
+        if book.lost is not None:
+            if isinstance(event, BookChanged):
+                self._ask_again()
+            return
+        if diff is None:
+            return
+        for key, window in self._windows.get(event.symbol, {}).items():
+            update = window.follow(diff)
+            if update is not None:
+                self.window_updates.publish((event.symbol, key), update)
+
+    def book_window(self, symbol: str, *, depth: int, grouping: Decimal | None) -> WindowSnapshot:
+        """The best levels of a market's book now. Raises UnknownMarket, InvalidInput, FeedUnavailable."""
+        symbol = self.state(symbol).symbol
+        window = self._windows.get(symbol, {}).get((depth, grouping))
+        if window is None:
+            window = BookWindow(self.books[symbol], depth=depth, grouping=grouping)
+        snapshot = window.snapshot()
+        if snapshot is None:
+            raise FeedUnavailable(f"there is no trustworthy order book of {symbol}: {self.books[symbol].lost}")
+        return snapshot
+
+    @contextmanager
+    def share_window(self, symbol: str, *, depth: int, grouping: Decimal | None) -> Iterator[BookWindow]:
+        """One window per market, depth and grouping, kept up to date while anybody shares it. Raises as `book_window`."""
+        symbol = self.state(symbol).symbol
+        windows = self._windows.setdefault(symbol, {})
+        key = (depth, grouping)
+        if key not in windows:
+            windows[key] = BookWindow(self.books[symbol], depth=depth, grouping=grouping)
+        self._window_readers[symbol, key] += 1
+        try:
+            yield windows[key]
+        finally:
+            self._window_readers[symbol, key] -= 1
+            if not self._window_readers[symbol, key]:
+                del self._window_readers[symbol, key]
+                del windows[key]
+
+    def _apply_candle(self, candle: CandleChanged) -> None:
+        recent = self._state(candle.symbol).candles[candle.interval]
+        place = next((i for i, known in enumerate(recent) if known.open_time_ms >= candle.open_time_ms), len(recent))
+        if place < len(recent) and recent[place].open_time_ms == candle.open_time_ms:
+            if recent[place] == candle:
+                return
+            recent[place] = candle
+        elif place == len(recent):
+            recent.append(candle)
+        self.candles.publish((candle.symbol, candle.interval), candle)
+
+    def _apply_feed(self, feed: FeedChanged) -> None:
+        state = self._state(feed.symbol)
+        if state.feed is not None and feed.series is not None and state.feed.series is not feed.series:
+            self._forget_series(state)
+        state.feed = feed
+        self.feeds.publish(feed.symbol, feed)
+
+    def _forget_series(self, state: MarketState) -> None:
+        """Another kind of data begins: nothing of the old kind may be shown beside it."""
+        state.tick = None
+        state.ticker = None
+        state.trades.clear()
+        for candles in state.candles.values():
+            candles.clear()
+
+    def _confirm_pace(self, request: PaceRequested) -> None:
+        task = asyncio.get_running_loop().create_task(self._confirm_when_taken(request))
+        self._pace_tasks.add(task)
+        task.add_done_callback(self._pace_tasks.discard)
+
+    async def _confirm_when_taken(self, request: PaceRequested) -> None:
+        """Answer once this process's readers of the market's ticks have taken what they were given."""
+        deadline = asyncio.get_running_loop().time() + PACE_PATIENCE_SECONDS
+        while self.ticks.waiting(request.symbol) or self.trades.waiting(request.symbol):
+            if asyncio.get_running_loop().time() > deadline:
+                break
+            await asyncio.sleep(0.001)
+        self._bus.publish(
+            CONTROL_TOPIC,
+            PaceConfirmed(self._process, request.symbol, request.number, self.ticks.readers(request.symbol)),
+        )

@@ -1,0 +1,79 @@
+"""The real server as separate processes, for flows and faults."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from tests.components import ROOT, START_SECONDS, free_port, stop
+
+_CLEAN = ("MONGO_URL", "REDIS_URL", "PRICE_SOURCES", "REPLAY_FILE", "MODE", "PORT", "DATA_DIR")
+
+
+@dataclass
+class Server:
+    """A running process of ours."""
+
+    process: asyncio.subprocess.Process
+    base_url: str
+    log_file: Path
+
+    def log(self) -> str:
+        return self.log_file.read_text(errors="replace")
+
+
+def environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """This process's environment without the server's own variables, plus these."""
+    clean = {key: value for key, value in os.environ.items() if key not in _CLEAN}
+    return {**clean, "LOG_FORMAT": "json", **extra}
+
+
+@asynccontextmanager
+async def server(folder: Path, *command: str, settings: Mapping[str, str], root: Path = ROOT) -> AsyncIterator[Server]:
+    """`python -m server COMMAND` with these settings, data in `folder`; yields once it is live."""
+    port = free_port()
+    folder.mkdir(parents=True, exist_ok=True)
+    log_file = folder / f"{'-'.join(command)}-{port}.log"
+    with log_file.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "server", *command),
+            cwd=root,
+            env=environment({"PORT": str(port), "DATA_DIR": str(folder / "data"), **settings}),
+            stdout=output,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+    running = Server(process, f"http://127.0.0.1:{port}", log_file)
+    try:
+        if command[0] in ("dev", "api", "replay"):
+            await wait_until_live(running)
+        yield running
+    finally:
+        await stop(process)
+
+
+async def wait_until_live(running: Server, path: str = "/health/live") -> None:
+    """Return when the server answers; raise with its log when it ends first."""
+    async with asyncio.timeout(START_SECONDS), httpx.AsyncClient() as client:
+        while True:
+            if running.process.returncode is not None:
+                raise RuntimeError(f"the server ended with {running.process.returncode}:\n{running.log()[-3000:]}")
+            try:
+                if (await client.get(running.base_url + path)).status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass
+            await asyncio.sleep(0.05)
+
+
+async def query(running: Server, document: str, **variables: object) -> dict[str, object]:
+    """One query over HTTP; the whole response body."""
+    async with httpx.AsyncClient(timeout=20) as client:
+        response = await client.post(running.base_url + "/graphql", json={"query": document, "variables": variables})
+    body: dict[str, object] = response.json()
+    return body
