@@ -57,7 +57,7 @@ def candles(trades: list[RecordedTrade], length_ms: int) -> list[dict[str, objec
 def exact_sum(parts: list[Fraction]) -> Decimal:
     """Sum of decimal fractions without any rounding."""
     total = sum(parts, Fraction(0))
-    scaled = total * 10**18
+    scaled = total * 10**40
     if scaled.denominator != 1:
-        raise ValueError("more than 18 digits after the point")
-    return Decimal(scaled.numerator).scaleb(-18)
+        raise ValueError("more than 40 digits after the point")
+    return Decimal(scaled.numerator).scaleb(-40)
