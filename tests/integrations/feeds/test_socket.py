@@ -84,6 +84,25 @@ async def test_it_opens_answers_and_keeps_the_order(venue: SocketVenue, quick: S
     assert words(seen) == ["one", "work", "work 0", "work 1", "work 2"]
 
 
+async def test_the_work_beside_begins_once_the_provider_has_answered(venue: SocketVenue, quick: SocketPolicy) -> None:
+    began = asyncio.Event()
+
+    class Eager(Echo):
+        async def assist(self, deliver: Deliver) -> None:
+            began.set()
+
+    loop = SocketLoop(SOURCE, venue.url, policy=quick, clock=SystemClock(), randomness=random.Random(1))
+    task = asyncio.create_task(loop.run(Eager, Recorder()))
+    line = await venue.line()
+    await line.until(lambda: len(line.received) == 2)
+    assert not began.is_set()
+    await line.send({"say": "subscribed"})
+    async with asyncio.timeout(10):
+        await began.wait()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 async def test_two_makers_never_mix_their_messages(venue: SocketVenue, quick: SocketPolicy) -> None:
     class Dawdling(Recorder):
         async def __call__(self, message: FeedMessage) -> None:
