@@ -5,7 +5,7 @@ Reads are ranges of sequences on one index; callers bound them. Candles outlive 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -100,5 +100,5 @@ def _entry(row: Mapping[str, Any]) -> TradeEntry:
         quantity=row["quantity"].to_decimal(),
         taker_side=None if side is None else OrderSide(side),
         time_ms=row["time_ms"],
-        expires_at=row["expires_at"],
+        expires_at=row["expires_at"].replace(tzinfo=UTC),
     )

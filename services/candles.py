@@ -216,7 +216,9 @@ class MarketCandles:
         )
 
     def _put(self, interval: CandleInterval, candle: Candle, *, announce: bool = True) -> None:
-        candle = replace(candle, closed=candle.open_time_ms + interval.length_ms <= self.time_ms)
+        closed = candle.open_time_ms + interval.length_ms <= self.time_ms
+        if closed is not candle.closed:
+            candle = replace(candle, closed=closed)
         self._remember(interval, candle)
         slot = (interval, candle.open_time_ms)
         self._unsaved[slot] = candle

@@ -35,6 +35,11 @@ MONDAY_MS = 1_609_718_400_000
 Figures = tuple[Decimal, Decimal, Decimal, Decimal, Decimal, Decimal | None, int | None]
 
 
+def numbers(*values: int | str) -> tuple[Decimal | int | None, ...]:
+    """Expected figures, typed so that they compare with a candle's."""
+    return tuple(Decimal(value) for value in values)
+
+
 def trade(
     number: int,
     *,

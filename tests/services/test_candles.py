@@ -1,8 +1,10 @@
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import reduce
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pandas
 import pytest
@@ -18,6 +20,7 @@ from services.candles import CHILD, MINUTE, MarketCandles, fold, merge, of_provi
 from tests.services import market_rows as rows
 from tests.services.market_rows import HOUR_MS, MINUTE_MS, NOON_MS, SECOND_MS, SYMBOL
 
+FIGURES = ["open", "high", "low", "close", "volume"]
 ONE, FIVE, HOUR, DAY, WEEK = (
     CandleInterval.MINUTE_1,
     CandleInterval.MINUTE_5,
@@ -110,34 +113,52 @@ def test_the_recorded_trades_make_the_same_candles_in_order_shuffled_and_repeate
         assert {slot: c.volume for slot, c in states.items()} == {slot: f[4] for slot, f in expected.items()}
 
 
+def exact_sum(column: "pandas.Series[Any]") -> Any:
+    return sum(column, Decimal(0))
+
+
 def test_recorded_minutes_roll_up_to_what_pandas_resamples(shared_data: Path) -> None:
     minutes = rows.minute_rows(shared_data)
     assert len(minutes) == 45_031
-    frame = pandas.DataFrame(minutes)
-    frame.index = pandas.to_datetime(frame.pop("timestamp"))
-    frame = frame.map(Decimal)
+    frame = pandas.DataFrame(
+        [[Decimal(row[name]) for name in FIGURES] for row in minutes],
+        columns=FIGURES,
+        index=pandas.to_datetime([row["timestamp"] for row in minutes], utc=True),
+    )
     level = [
         of_provider(
-            ProviderCandle(to_ms(time.tz_localize("UTC").to_pydatetime()), *figures, None, None),
+            ProviderCandle(
+                to_ms(datetime.fromisoformat(row["timestamp"]).replace(tzinfo=UTC)),
+                Decimal(row["open"]),
+                Decimal(row["high"]),
+                Decimal(row["low"]),
+                Decimal(row["close"]),
+                Decimal(row["volume"]),
+                quote_volume=None,
+                trades=None,
+            ),
             ONE,
             through_sequence=0,
         )
-        for time, *figures in frame[["open", "high", "low", "close", "volume"]].itertuples()
+        for row in minutes
     ]
     rules = {"5min": FIVE, "15min": CandleInterval.MINUTE_15, "1h": HOUR, "4h": CandleInterval.HOUR_4, "1D": DAY}
-    how = {
-        "open": "first",
-        "high": "max",
-        "low": "min",
-        "close": "last",
-        "volume": lambda column: sum(column, Decimal(0)),
-    }
     for rule, interval in [*rules.items(), ("W-MON", WEEK)]:
         level = fold(level, interval)
-        resampled = frame.resample(rule, label="left", closed="left").agg(how).dropna()
-        assert [
-            (to_ms(time.tz_localize("UTC").to_pydatetime()), *figures) for time, *figures in resampled.itertuples()
-        ] == [(c.open_time_ms, c.open, c.high, c.low, c.close, c.volume) for c in level], rule
+        parts = frame.resample(rule, label="left", closed="left")
+        resampled = pandas.concat(
+            [
+                parts["open"].first(),
+                parts["high"].max(),
+                parts["low"].min(),
+                parts["close"].last(),
+                parts["volume"].agg(exact_sum),
+            ],
+            axis=1,
+        ).dropna()
+        assert [(to_ms(row[0].to_pydatetime()), *row[1:]) for row in resampled.itertuples()] == [
+            (c.open_time_ms, c.open, c.high, c.low, c.close, c.volume) for c in level
+        ], rule
     assert len(level) >= 5
 
 
@@ -192,8 +213,8 @@ def test_a_late_trade_corrects_its_candles_and_says_so_again() -> None:
     candles.apply(taken[2])
     states = newest_states(candles)
     assert states[ONE, NOON_MS].closed
-    assert rows.figures(states[ONE, NOON_MS]) == (10, 15, 10, 15, 3, 40, 2)
-    assert rows.figures(states[HOUR, NOON_MS]) == (10, 15, 10, 11, 4, 51, 3)
+    assert rows.figures(states[ONE, NOON_MS]) == rows.numbers(10, 15, 10, 15, 3, 40, 2)
+    assert rows.figures(states[HOUR, NOON_MS]) == rows.numbers(10, 15, 10, 11, 4, 51, 3)
     assert (ONE, NOON_MS + 5 * MINUTE_MS) not in states
 
 

@@ -274,9 +274,11 @@ async def test_a_gap_is_filled_from_a_history_and_the_minute_of_joining_after_it
     candles = await stored_candles()
     minutes = {slot[1]: candle for slot, candle in candles.items() if slot[0] is MINUTE}
     assert [minutes[NOON_MS + n * MINUTE_MS].close for n in range(7)] == [7, 7, 103, 104, 105, 106, 107]
-    assert rows.figures(candles[FIVE, NOON_MS])[:5] == (7, 106, 7, 105, 5)
+    assert rows.figures(candles[FIVE, NOON_MS])[:5] == rows.numbers(7, 106, 7, 105, 5)
     hour = candles[HOUR, NOON_MS]
-    assert (hour.open, hour.close, hour.high, hour.low, hour.volume, hour.trades) == (7, 107, 108, 7, 7, 2 + 5 * 3)
+    assert (hour.open, hour.close, hour.high, hour.low, hour.volume, hour.trades) == rows.numbers(
+        7, 107, 108, 7, 7, 2 + 5 * 3
+    )
     assert rows.figures(candles[WEEK, rows.MONDAY_MS]) == rows.figures(hour)
     assert second.history.figures(Series.LIVE, SYMBOL).volume == 7
 
@@ -301,7 +303,7 @@ async def test_a_market_seen_first_gets_a_year_of_days_and_a_day_of_minutes(data
     assert candles[HOUR, NOON_MS - HOUR_MS].volume == 60
     yesterday = candles[DAY, midnight_ms - DAY_MS]
     assert yesterday.volume == 11 + 13 * 60
-    assert (yesterday.open, yesterday.close) == (60, 71)
+    assert (yesterday.open, yesterday.close) == rows.numbers(60, 71)
     assert candles[WEEK, rows.MONDAY_MS].volume == 2 + yesterday.volume + candles[DAY, midnight_ms].volume
     assert worker.history.figures(Series.LIVE, SYMBOL).open == 70
 

@@ -71,7 +71,8 @@ def test_a_growing_minute_keeps_the_extremes(trades: list[tuple[int, int]]) -> N
     for price, volume in trades:
         low, high = min(low, price), max(high, price)
         day.put(minute(NOON_MS, low=low, high=high, volume=volume))
-        assert (day.figures().low, day.figures().high) == (min(low, 400), max(high, 500))
+        assert day.figures().low == min(low, 400)
+        assert day.figures().high == max(high, 500)
 
 
 def test_nothing_known_is_not_a_zero() -> None:
@@ -97,7 +98,7 @@ def test_vwap_is_rounded_half_even_to_twelve_digits_and_unknown_without_volume()
     assert vwap(quote_volume=Decimal("0.00000000000000000149"), volume=Decimal(1)) == Decimal("1E-18")
 
 
-OWN = Figures(*(Decimal(n) for n in (1, 2, 3, 4, 5)), vwap=Decimal(6), trades=7)
+OWN = Figures(Decimal(1), Decimal(2), Decimal(3), Decimal(4), Decimal(5), Decimal(6), 7)
 
 
 def made(provider: FeedStats24h | None, *, now_ms: int = NOON_MS) -> TickerChanged:
@@ -111,8 +112,8 @@ def test_a_providers_fresh_figures_win_field_by_field() -> None:
         PriceSource.BINANCE, SYMBOL, NOON_MS, open=Decimal(100), volume=Decimal(10), quote_volume=Decimal(1050)
     )
     changed = made(stats)
-    assert (changed.open24h, changed.volume24h, changed.quote_volume24h) == (100, 10, 1050)
-    assert (changed.high24h, changed.low24h, changed.trades24h) == (2, 3, 7)
+    assert (changed.open24h, changed.volume24h, changed.quote_volume24h) == rows.numbers(100, 10, 1050)
+    assert (changed.high24h, changed.low24h, changed.trades24h) == rows.numbers(2, 3, 7)
     assert changed.vwap24h == 105
     assert made(replace(stats, vwap=Decimal(104))).vwap24h == 104
     assert made(replace(stats, quote_volume=None)).vwap24h == 6
