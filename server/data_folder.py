@@ -1,20 +1,19 @@
 """The data folder: one process at a time.
 
 The lock is `flock` on DATA_DIR/lock. The database child inherits the open file, so the lock is free only when both are gone: a child
-that outlived a killed parent is found by it, waited for (the kernel asked it to stop, see `tether.py`) and, if it hangs, ended.
+that outlives a killed parent (see `tether.py`) is found by it.
 """
 
 import asyncio
 import fcntl
 import os
-import signal
 from pathlib import Path
 
 from core.clock import Clock
 from server.errors import CannotRun
 
 LEFTOVER_SECONDS = 5.0
-"""A child whose parent is gone gets this long to end by itself, and as long again after SIGKILL."""
+"""A child whose parent is gone gets this long to end, too."""
 
 
 class DataFolder:
@@ -69,13 +68,8 @@ async def _lock(descriptor: int, path: Path, clock: Clock) -> None:
     parent, database = _owners(descriptor)
     if parent is None or _runs(parent):
         raise _in_use(path, parent)
-    if await _lock_within(descriptor, clock, LEFTOVER_SECONDS):
-        return
-    if database is not None and _is_our_database(database, path):
-        os.kill(database, signal.SIGKILL)
-        if await _lock_within(descriptor, clock, LEFTOVER_SECONDS):
-            return
-    raise _in_use(path, database)
+    if not await _lock_within(descriptor, clock, LEFTOVER_SECONDS):
+        raise _in_use(path, database)
 
 
 def _try_lock(descriptor: int) -> bool:
@@ -114,12 +108,3 @@ def _runs(pid: int) -> bool:
     except OSError:
         return False
     return state not in {"Z", "X"}
-
-
-def _is_our_database(pid: int, path: Path) -> bool:
-    """Whether the process is a database on this very folder, so that a reused process id is never killed."""
-    try:
-        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return False
-    return os.fsencode(path / "database") in arguments

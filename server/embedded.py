@@ -101,10 +101,9 @@ class EmbeddedDatabase:
     async def stop(self) -> None:
         """SIGTERM, SIGKILL after STOP_SECONDS; returns when the child is gone."""
         if self._process is not None and self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.terminate()
             try:
                 async with asyncio.timeout(STOP_SECONDS):
+                    await self._terminate(self._process)
                     await self._process.wait()
             except TimeoutError:
                 log.error("embedded_database.killed", detail=f"it did not stop within {STOP_SECONDS:.0f} s")
@@ -113,6 +112,18 @@ class EmbeddedDatabase:
         if self._copying is not None:
             await self._copying
         self._output.close()
+
+    async def _terminate(self, process: asyncio.subprocess.Process) -> None:
+        """SIGTERM until it stops listening: one sent to a Python program that is waiting for a lock can go unnoticed.
+
+        The connections made here are of use, too: it goes on stopping only when accept(2) returns, or after 2 s.
+        """
+        while process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+            if not await self._accepts():
+                return
+            await asyncio.sleep(0.05)
 
     def _running(self) -> asyncio.subprocess.Process:
         if self._process is None:

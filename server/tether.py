@@ -1,6 +1,6 @@
 """Run a program that ends when its parent does: `python tether.py PARENT_PID PROGRAM ARGUMENT…`.
 
-The kernel sends the program SIGTERM when the process that started it is gone, however that one ended (Linux, prctl(2),
+The kernel sends the program SIGKILL when the process that started it is gone, however that one ended (Linux, prctl(2),
 PR_SET_PDEATHSIG, kept over execve). Elsewhere the program runs without that tie. Standard library only: it starts in milliseconds.
 """
 
@@ -17,7 +17,7 @@ def become(parent_pid: int, program: list[str]) -> NoReturn:
     """Replace this process by `program`, or end with status 1 when the parent was gone before the tie was made."""
     if sys.platform == "linux":
         libc = ctypes.CDLL(None, use_errno=True)
-        if libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0) != 0:
+        if libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0) != 0:
             raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
     if os.getppid() != parent_pid:
         sys.exit(1)

@@ -1,0 +1,82 @@
+import signal
+import time
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests.components import free_port
+from tests.processes import gone, server
+
+SECOND_START_SECONDS = 3.0
+
+
+async def test_dev_answers_and_says_what_runs_where(tmp_path: Path) -> None:
+    async with server("dev", data_dir=tmp_path) as dev:
+        await dev.wait_until_ready()
+        async with httpx.AsyncClient(base_url=dev.url) as client:
+            assert (await client.get("/health/live")).json() == {"status": "alive"}
+            ready = (await client.get("/health/ready")).json()
+            missing = await client.get("/no-such-page", headers={"X-Request-ID": "asked-for-it"})
+        assert ready["failing"] == []
+        assert {"database", "bus"} <= set(ready["parts"])
+        assert missing.status_code == 404
+        assert missing.headers["x-request-id"] == "asked-for-it"
+        assert missing.json()["errors"][0]["extensions"] == {"code": "NOT_FOUND", "requestId": "asked-for-it"}
+        assert any(f"{dev.url}/graphql" in line for line in dev.out)
+        assert any("database" in line and "embedded" in line for line in dev.out)
+        logged = await dev.wait_for_line("/no-such-page")
+        assert '"request_id": "asked-for-it"' in logged
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_stops_server_and_database(tmp_path: Path, number: signal.Signals) -> None:
+    async with server("dev", data_dir=tmp_path) as dev:
+        await dev.wait_until_ready()
+        children = dev.children()
+        assert [child for child in children if "secantusd-py" in " ".join(child.cmdline())]
+        assert await dev.end(number) == 0
+        await gone(children)
+
+
+async def test_a_signal_while_starting_stops_it_too(tmp_path: Path) -> None:
+    absent = f"mongodb://127.0.0.1:{free_port()}/"
+    async with server("dev", data_dir=tmp_path, environment={"MONGO_URL": absent, "MONGO_TIMEOUT_MS": "200"}) as dev:
+        await dev.wait_for_line("database.retry")
+        assert await dev.end(signal.SIGTERM) == 0
+
+
+async def test_ctrl_c_in_a_terminal_does_not_reach_the_database_directly(tmp_path: Path) -> None:
+    async with server("dev", data_dir=tmp_path) as dev:
+        await dev.wait_until_ready()
+        (database,) = dev.children()
+        assert os_session(database.pid) == database.pid != os_session(dev.process.pid)
+
+
+def os_session(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[3])
+
+
+async def test_the_second_start_answers_within_three_seconds(tmp_path: Path) -> None:
+    async with server("dev", data_dir=tmp_path) as first:
+        await first.wait_until_ready()
+        assert await first.end(signal.SIGTERM) == 0
+    best = 1e9
+    for _ in range(3):
+        start = time.monotonic()
+        async with server("dev", data_dir=tmp_path) as second:
+            await second.wait_until_ready()
+            best = min(best, time.monotonic() - start)
+            assert await second.end(signal.SIGTERM) == 0
+        if best < SECOND_START_SECONDS:
+            break
+    assert best < SECOND_START_SECONDS
+
+
+async def test_data_outlives_a_restart_in_the_same_folder(tmp_path: Path) -> None:
+    for _ in range(2):
+        async with server("dev", data_dir=tmp_path) as dev:
+            await dev.wait_until_ready()
+            assert await dev.end(signal.SIGTERM) == 0
+    assert not psutil.pid_exists(int((tmp_path / "lock").read_text().split()[1]))
