@@ -9,6 +9,7 @@ from typing import Any
 
 from tests import components
 
+PACKAGES = components.ROOT / "tests" / "node" / "node_modules"
 FOLDER = components.ROOT / "tests" / "node" / "apollo"
 LINE_BYTES = 16 * 1024 * 1024
 RUN_SECONDS = 60.0
@@ -20,8 +21,8 @@ def node() -> str:
     if binary is None:
         components.missing("node")
         raise RuntimeError("components.missing() returned")
-    if not (FOLDER / "node_modules").is_dir():
-        components.missing("tests/node/apollo/node_modules (npm ci)")
+    if not (PACKAGES / "@apollo" / "client").is_dir():
+        components.missing("`npm ci` in tests/node")
     return binary
 
 

@@ -189,7 +189,7 @@ def test_the_cdn_knows_every_library_in_the_version_of_the_bundle(package: Path)
 
 
 def test_lock_files_name_no_host_to_download_from() -> None:
-    for lock in (PACKAGE / "package-lock.json", components.ROOT / "tests" / "node" / "apollo" / "package-lock.json"):
+    for lock in (PACKAGE / "package-lock.json", components.ROOT / "tests" / "node" / "package-lock.json"):
         packages = json.loads(lock.read_text())["packages"]
         assert all("integrity" in entry for name, entry in packages.items() if name)
         assert not any("resolved" in entry for entry in packages.values())
