@@ -64,13 +64,22 @@ class PriceAggregator:
     """The aggregated price of one market.
 
     `sources`: those configured for this market, highest priority first; SIMULATED may always come in below them. `resume`: the
-    last tick of an earlier run; its sequence goes on, and its price judges the first one of the same series.
+    last tick of an earlier run; its sequence goes on, and its price judges the first one of the same series. `sequence`: the number of
+    the last tick, where that is known and the tick is not.
     """
 
     def __init__(
-        self, symbol: str, sources: Sequence[PriceSource], limits: PriceLimits, *, resume: TickAccepted | None = None
+        self,
+        symbol: str,
+        sources: Sequence[PriceSource],
+        limits: PriceLimits,
+        *,
+        sequence: int = 0,
+        resume: TickAccepted | None = None,
     ) -> None:
         self.symbol = symbol
+        self.sequence = sequence if resume is None else max(sequence, resume.sequence)
+        """Number of the last tick; 0 before the first."""
         self.last_tick = resume
         self.leader: PriceSource | None = None
         self.series: Series | None = None if resume is None else series_of(resume.source)
@@ -85,11 +94,6 @@ class PriceAggregator:
         self._feed_sent: FeedChanged | None = None
         self._feed_sent_ms = 0
         self._signature: object = None
-
-    @property
-    def sequence(self) -> int:
-        """Number of the last tick; 0 before the first."""
-        return 0 if self.last_tick is None else self.last_tick.sequence
 
     def apply(self, message: FeedMessage, now_ms: int) -> Outcome:
         """Take one message about this market, or about a source as a whole; a source not configured here has no effect."""
@@ -220,6 +224,7 @@ class PriceAggregator:
     def _tick(self, leader: PriceSource, time_ms: int, now_ms: int, outcome: Outcome) -> None:
         state = self._states[leader]
         self._tick_sent_ms = now_ms
+        self.sequence += 1
         self.last_tick = TickAccepted(
             symbol=self.symbol,
             price=median(self._live.values()),
@@ -227,7 +232,7 @@ class PriceAggregator:
             ask=state.ask,
             source=leader,
             time_ms=time_ms,
-            sequence=self.sequence + 1,
+            sequence=self.sequence,
         )
         outcome.events.append(self.last_tick)
 

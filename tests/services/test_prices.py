@@ -364,6 +364,14 @@ def test_a_restart_judges_the_first_price_by_the_last_one_and_goes_on_counting()
     assert (tick.sequence, desk.feed.series) == (42, Series.SIMULATED), "another series has another price"
 
 
+def test_a_restart_may_know_the_number_of_the_last_tick_alone() -> None:
+    aggregator = PriceAggregator("BTC-USDT", [BINANCE], LIMITS, sequence=41)
+    assert aggregator.sequence == 41
+    assert aggregator.feed(NOW).status is FeedStatus.DOWN
+    quote = FeedQuote(BINANCE, "BTC-USDT", D(99), D(101), NOW)
+    assert [tick.sequence for tick in ticks(aggregator.apply(quote, NOW))] == [42]
+
+
 def test_the_price_is_the_median_and_an_outlier_is_rejected_and_reported() -> None:
     desk = Desk(BINANCE, COINBASE, KRAKEN)
     desk.trade(BINANCE, "100")
@@ -567,6 +575,7 @@ def test_sequences_never_skip_and_no_tick_is_far_from_the_live_sources(
     rank = 0
     for source, kind, price, pause in steps:
         made: list[TickAccepted]
+        held = any("is held" in (health.error or "") for health in desk.aggregator.feed(desk.now).sources)
         if kind == "trade":
             made = desk.trade(source, str(price))
         elif kind == "quote":
@@ -580,7 +589,8 @@ def test_sequences_never_skip_and_no_tick_is_far_from_the_live_sources(
         for tick in made[-1:]:
             healthy = [health for health in desk.aggregator.feed(desk.now).sources if health.healthy]
             middle = median(health.last_price for health in healthy if health.last_price is not None)
-            assert abs(tick.price - middle) <= middle * LIMITS.max_deviation
+            # A confirmed jump ticks twice in one call, and the second one may wait: the state is that of after both.
+            assert held or abs(tick.price - middle) <= middle * LIMITS.max_deviation
             assert tick.source is healthy[0].source
             assert tick.bid is None or tick.ask is None or tick.bid <= tick.ask
             assert int(tick.source is not SIMULATED) >= rank, "a simulated price after a live one"
