@@ -140,8 +140,6 @@ class PriceAggregator:
         )
 
     def _observe(self, state: SourceState, message: Observation, now_ms: int, outcome: Outcome) -> None:
-        if _RANK[state.series] < self._rank:
-            return
         seen = state.screen(message, now_ms)
         if seen is Seen.LATE and isinstance(message, FeedTrade):
             if state.source is self.leader and state.is_near(message.price):

@@ -139,6 +139,7 @@ def test_the_median_is_the_middle_or_the_mean_of_the_middle_two(prices: list[str
         ({BINANCE: "100", COINBASE: "150", KRAKEN: "200"}, [BINANCE]),
         ({BINANCE: "100", COINBASE: "100", KRAKEN: "200", COINGECKO: "200"}, [BINANCE, COINBASE]),
         ({BINANCE: "100", COINBASE: "104", KRAKEN: "108"}, [BINANCE, COINBASE]),
+        ({BINANCE: "3", COINBASE: "7", KRAKEN: "8"}, [BINANCE]),  # 3 and 8 are both 60 % off
     ],
 )
 def test_who_agrees(prices: dict[PriceSource, str], live: list[PriceSource]) -> None:
@@ -192,6 +193,13 @@ def test_late_and_repeated_trades(trade_id: str, offset_ms: int, ticks_made: int
     before = len(desk.trades)
     assert len(desk.trade(BINANCE, "101", trade_id=trade_id, time_ms=NOW - 50 + offset_ms)) == ticks_made
     assert len(desk.trades) - before == kept
+
+
+def test_a_late_trade_at_a_wild_price_is_not_kept() -> None:
+    desk = Desk(BINANCE)
+    desk.trade(BINANCE, "100")
+    assert desk.trade(BINANCE, "100000", time_ms=NOW - 1) == []
+    assert [trade.price for trade in desk.trades] == [D(100)]
 
 
 def test_the_memory_of_trades_is_bounded_and_older_ones_count_as_repeated() -> None:
@@ -451,6 +459,16 @@ def test_failover_and_return_keep_the_sequence_without_a_gap() -> None:
     (tick,) = desk.trade(BINANCE, "103")
     assert tick.source is BINANCE
     assert [tick.sequence for tick in desk.ticks] == list(range(1, len(desk.ticks) + 1))
+
+
+def test_a_source_that_returns_has_no_quote_from_before_it_was_lost() -> None:
+    desk = Desk(BINANCE)
+    desk.trade(BINANCE, "100")
+    desk.quote(BINANCE, "99", "101")
+    desk.send(FeedDisconnected(BINANCE, "closed"))
+    desk.send(FeedConnected(BINANCE))
+    (tick,) = desk.trade(BINANCE, "102")
+    assert (tick.bid, tick.ask) == (None, None)
 
 
 def test_a_silent_source_goes_stale_and_the_last_price_stays() -> None:
