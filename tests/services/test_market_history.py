@@ -273,7 +273,10 @@ async def test_trades_wait_for_the_database_and_none_is_stored_twice(
         await worker.history.flush()
     assert len(worker.history.queue) == 5
     assert (await read_state(Series.LIVE, SYMBOL)).trades_through == 0
+    assert await stored_candles() == {}
     monkeypatch.undo()
+    await worker.history.flush()
+    assert {candle.trades for candle in (await stored_candles()).values()} == {5}
     await worker.accept([rows.trade(9, time_ms=NOON_MS + 9)])
     await worker.history.flush()
     assert await stored_sequences() == [1, 2, 3, 4, 5, 6]
