@@ -35,14 +35,15 @@ async def replace_rows(model: type[Document], rows: Sequence[Mapping[str, Any]])
         )
 
 
-async def insert_new_rows(model: type[Document], rows: Sequence[dict[str, Any]]) -> None:
-    """Insert these rows, already BSON values; those whose id is stored already stay as they are."""
+async def insert_new_rows(model: type[Document], rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Insert these rows, already BSON values; returns those whose id is stored already and which changed nothing."""
     if not rows:
-        return
+        return []
     try:
         await model.get_pymongo_collection().insert_many(rows, ordered=False)
     except BulkWriteError as error:
-        if error.details.get("writeConcernErrors") or any(
-            problem.get("code") != DUPLICATE_KEY for problem in error.details.get("writeErrors", ())
-        ):
+        problems = error.details.get("writeErrors", ())
+        if error.details.get("writeConcernErrors") or any(p.get("code") != DUPLICATE_KEY for p in problems):
             raise
+        return [rows[problem["index"]] for problem in problems]
+    return []

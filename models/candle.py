@@ -15,7 +15,7 @@ from pymongo import ASCENDING, IndexModel
 
 from core.money import MAX_DIGITS, to_storage
 from core.vocabulary import CandleInterval, Series
-from models.base import replace_rows
+from models.base import insert_new_rows, replace_rows
 
 Place = tuple[int, int]
 """Time in milliseconds and sequence of a trade: the order of trades, ties broken."""
@@ -80,6 +80,12 @@ class CandleDocument(Document):
 async def replace_candles(candles: Mapping[CandleKey, Candle]) -> None:
     """Write these candles over what was stored under their keys."""
     await replace_rows(CandleDocument, [_row(key, candle) for key, candle in candles.items()])
+
+
+async def insert_candles(candles: Mapping[CandleKey, Candle]) -> None:
+    """Write candles that are most likely not stored yet: several times faster than replacing; those that are stored are replaced."""
+    known = await insert_new_rows(CandleDocument, [_row(key, candle) for key, candle in candles.items()])
+    await replace_rows(CandleDocument, known)
 
 
 async def candles_between(

@@ -3,8 +3,9 @@
 A candle is a monoid: one trade makes a candle, `merge` joins two, in any order and grouping, exactly. Every trade is merged into
 the candle of each interval; where minutes are replaced from a provider's history, `fold` makes the longer candles again.
 
-Memory holds every minute of the last 25 hours and the newest two candles of the longer intervals. Everything newer than
-`horizon_ms` that is not in memory does not exist; older candles are read from storage by whoever needs them.
+Memory holds every minute of the last 25 hours and the newest two candles of the longer intervals; after a start, the newest two
+minutes until `restore_day`. What opened from `horizon_ms` on and is not in memory does not exist; older candles are read from
+storage by whoever needs them.
 """
 
 from collections.abc import Iterable, Mapping
@@ -110,20 +111,29 @@ class MarketCandles:
         self.day = RollingDay()
         self.time_ms = 0
         self.horizon_ms = dict.fromkeys(CandleInterval, 0)
+        self.day_is_known = True
         self._memory: dict[CandleInterval, SortedDict[int, Candle]] = {i: SortedDict() for i in CandleInterval}
         self._unsaved: dict[Slot, Candle] = {}
         self._changed: dict[Slot, Candle] = {}
         self._next_close_ms = 0
 
-    def restore(self, interval: CandleInterval, candles: Iterable[Candle]) -> None:
-        """Take over stored candles, before the first trade."""
-        restored = list(candles)
-        for candle in restored:
-            self._remember(interval, candle)
-        self.advance(max((candle.last[0] for candle in restored), default=0))
-        for candle in restored:
-            if not candle.closed and candle.open_time_ms + interval.length_ms <= self.time_ms:
-                self._put(interval, candle)
+    def restore_newest(self, stored: Mapping[CandleKey, Candle], *, reached_ms: int) -> None:
+        """Take over the newest two stored candles of every interval, before the first trade; the newest minute opened at `reached_ms`."""
+        self.day_is_known = False
+        self.horizon_ms = {i: i.open_time_ms(reached_ms - i.length_ms) for i in CandleInterval}
+        for key, candle in stored.items():
+            self._remember(key.interval, candle)
+        self.advance(max([reached_ms, *(candle.last[0] for candle in stored.values())]))
+        for key, candle in stored.items():
+            if not candle.closed and candle.open_time_ms + key.interval.length_ms <= self.time_ms:
+                self._put(key.interval, candle)
+
+    def restore_day(self, stored: Iterable[Candle]) -> None:
+        """Take over the stored minutes of the last 25 hours; what memory knows better stays."""
+        self.day_is_known = True
+        self.horizon_ms[MINUTE] = MINUTE.open_time_ms(self.time_ms - MEMORY_MS)
+        for candle in self.overlay(MINUTE, stored, from_ms=self.horizon_ms[MINUTE], to_ms=self.time_ms + 1):
+            self._remember(MINUTE, candle)
 
     def apply(self, trade: TradeAccepted, stored: Mapping[CandleKey, Candle] | None = None) -> None:
         """Merge a trade into the candle of each interval. `stored`: candles beyond memory that it touches (`beyond_memory`).
@@ -164,7 +174,7 @@ class MarketCandles:
         for interval in CandleInterval:
             self._close_due(interval)
             keep_from_ms = now_ms - MEMORY_MS if interval is MINUTE else now_ms - interval.length_ms
-            self.horizon_ms[interval] = max(0, interval.open_time_ms(keep_from_ms))
+            self.horizon_ms[interval] = max(self.horizon_ms[interval], interval.open_time_ms(keep_from_ms))
             candles = self._memory[interval]
             while candles and candles.peekitem(0)[0] < self.horizon_ms[interval]:
                 candles.popitem(0)

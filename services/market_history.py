@@ -20,7 +20,15 @@ from core.vocabulary import CandleInterval, Series
 from events.feed import FeedTrade
 from events.market import CandleChanged, TradeAccepted
 from integrations.feeds.base import HistoryFeed
-from models.candle import Candle, CandleKey, candles_at, candles_between, delete_candles, replace_candles
+from models.candle import (
+    Candle,
+    CandleKey,
+    candles_at,
+    candles_between,
+    delete_candles,
+    insert_candles,
+    replace_candles,
+)
 from models.market_state import MarketHistoryState, read_state, write_states
 from models.trade import delete_trades, trades_between
 from services.backfill import Gaps, Stretch
@@ -35,8 +43,10 @@ log = structlog.get_logger(__name__)
 
 RECENT_TRADES = 200
 """Newest trades kept for a process that joins: more than one flush leaves unstored in a busy second."""
-KNOWN_IDS_RANGE = 300
-"""Stored sequences read at a restart to know their trade ids again."""
+KNOWN_IDS_RANGE = 100
+"""Stored sequences read at a restart to know their trade ids again: providers send their last 50 or so to a new subscriber."""
+RESTORE_SECONDS = 0.5
+"""Time a flush may spend on reading back the past day of markets that were loaded."""
 WINDOW = 1_000
 HOUR_MS = CandleInterval.HOUR_1.length_ms
 CANDLE_BATCH = 500
@@ -53,6 +63,7 @@ class _Market:
         self.gaps = Gaps(state.complete_until_ms)
         self.recent: deque[TradeAccepted] = deque(maxlen=RECENT_TRADES)
         self.last_sequence = state.trades_through
+        self.loaded_sequence = state.trades_through
         self.sequence_name = trade_sequence(state.series, state.symbol)
         self.touched = False
 
@@ -70,6 +81,11 @@ class _Market:
         for hour, following in zip(sorted(marks), sorted(marks)[1:], strict=False):
             if int(following) + retention_ms < now_ms:
                 del marks[hour]
+
+    def is_new(self, key: CandleKey) -> bool:
+        """Whether a candle lies outside of what is stored."""
+        earliest, latest = self.state.earliest.get(key.interval), self.state.latest.get(key.interval)
+        return earliest is None or latest is None or not earliest <= key.open_time_ms <= latest
 
     def reach(self, keys: Iterable[CandleKey]) -> None:
         """These candles are stored."""
@@ -91,7 +107,10 @@ class MarketHistory:
         self._storing = asyncio.Lock()
 
     async def load(self, series: Series, symbols: Iterable[str]) -> None:
-        """Continue these markets where storage stands. Once per series and market, before their first trade."""
+        """Continue these markets where storage stands. Once per series and market, before their first trade.
+
+        What is needed at once is read here; the minutes of the past day follow with the first flushes.
+        """
         wanted = [symbol for symbol in symbols if (series, symbol) not in self._markets]
         await self._sequences.load(trade_sequence(series, symbol) for symbol in wanted)
         for symbol in wanted:
@@ -172,8 +191,9 @@ class MarketHistory:
         return tuple(self._markets[series, symbol].recent)
 
     def figures(self, series: Series, symbol: str) -> Figures:
-        """Our own 24-hour figures of a market; `services.tickers.ticker` makes the ticker of them."""
-        return self._markets[series, symbol].candles.day.figures()
+        """Our own 24-hour figures of a market; `services.tickers.ticker` makes the ticker of them. Unknown until the day is read back."""
+        candles = self._markets[series, symbol].candles
+        return candles.day.figures() if candles.day_is_known else Figures()
 
     def feed_joined(self, series: Series, symbol: str, now_ms: int) -> None:
         """A market's trades arrive from now on; what was missed before becomes due for `repair`."""
@@ -225,9 +245,13 @@ class MarketHistory:
                 candles.replace_candle(interval, parent)
 
     async def flush(self) -> None:
-        """Store what changed; call it every second. What could not be stored waits for the next flush when this raises PyMongoError."""
+        """Store what changed, and read back what `load` left; call it every second.
+
+        What could not be stored waits for the next flush when this raises PyMongoError.
+        """
         async with self._storing:
             await self._flush()
+        await self._restore_days()
 
     async def _flush(self) -> None:
         now_ms = self._clock.now_ms()
@@ -235,7 +259,7 @@ class MarketHistory:
         unsaved = {key: market.candles.take_unsaved() for key, market in self._markets.items()}
         try:
             await self.queue.flush()
-            await _store_candles([pair for candles in unsaved.values() for pair in candles.items()])
+            await self._store_candles(unsaved)
         except BaseException:
             for key, candles in unsaved.items():
                 self._markets[key].candles.put_back(candles)
@@ -256,22 +280,43 @@ class MarketHistory:
             market.touched = market.last_sequence > market.state.trades_through
         await self._sequences.top_up()
 
+    async def _store_candles(self, unsaved: Mapping[tuple[Series, str], Mapping[CandleKey, Candle]]) -> None:
+        new: list[tuple[CandleKey, Candle]] = []
+        known: list[tuple[CandleKey, Candle]] = []
+        for market, candles in unsaved.items():
+            for key, candle in candles.items():
+                (new if self._markets[market].is_new(key) else known).append((key, candle))
+        for start in range(0, len(new), CANDLE_BATCH):
+            await insert_candles(dict(new[start : start + CANDLE_BATCH]))
+        for start in range(0, len(known), CANDLE_BATCH):
+            await replace_candles(dict(known[start : start + CANDLE_BATCH]))
+
     async def _restore(self, market: _Market) -> None:
-        series, symbol, candles = market.state.series, market.state.symbol, market.candles
-        latest_ms = market.state.latest.get(MINUTE)
-        if latest_ms is not None:
-            candles.restore(
-                MINUTE, await candles_between(series, symbol, MINUTE, from_ms=latest_ms - MEMORY_MS, to_ms=None)
-            )
+        state = market.state
+        if state.latest:
+            reached_ms = state.latest.get(MINUTE, max(state.latest.values()))
             slots = [
-                CandleKey(series, symbol, interval, interval.open_time_ms(candles.time_ms - age_ms))
-                for interval in CHILD
+                CandleKey(state.series, state.symbol, interval, interval.open_time_ms(reached_ms - age_ms))
+                for interval in CandleInterval
                 for age_ms in (interval.length_ms, 0)
             ]
-            stored = await candles_at(slots)
-            for key in slots:
-                candles.restore(key.interval, [stored[key]] if key in stored else [])
+            market.candles.restore_newest(await candles_at(slots), reached_ms=reached_ms)
         await self._restore_trades(market)
+        market.loaded_sequence = market.last_sequence
+
+    async def _restore_days(self) -> None:
+        """Read back the past day of markets that were loaded, those that trade first, within RESTORE_SECONDS."""
+        end = self._clock.monotonic() + RESTORE_SECONDS
+        waiting = [market for market in self._markets.values() if not market.candles.day_is_known]
+        for market in sorted(waiting, key=lambda market: market.last_sequence == market.loaded_sequence):
+            if self._clock.monotonic() > end:
+                return
+            async with self._storing:
+                candles = market.candles
+                from_ms = candles.time_ms - MEMORY_MS
+                candles.restore_day(
+                    await candles_between(candles.series, candles.symbol, MINUTE, from_ms=from_ms, to_ms=None)
+                )
 
     async def _restore_trades(self, market: _Market) -> None:
         """Know the newest trade ids again, and merge the trades that were stored after the candles."""
@@ -290,8 +335,3 @@ class MarketHistory:
                 else:
                     market.recent.append(trade)
         market.last_sequence = max(market.last_sequence, state.trades_through)
-
-
-async def _store_candles(candles: Sequence[tuple[CandleKey, Candle]]) -> None:
-    for start in range(0, len(candles), CANDLE_BATCH):
-        await replace_candles(dict(candles[start : start + CANDLE_BATCH]))

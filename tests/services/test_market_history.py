@@ -2,6 +2,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from random import Random
 
 import pytest
 from pymongo.errors import AutoReconnect
@@ -19,6 +20,7 @@ from models.trade import trades_between
 from services import market_history, trades
 from services.market_history import MarketHistory
 from services.sequences import Sequences
+from services.tickers import Figures
 from tests.services import market_rows as rows
 from tests.services.market_rows import DAY_MS, HOUR_MS, MINUTE_MS, NOON_MS, SECOND_MS, SYMBOL, FakeHistory
 
@@ -85,6 +87,8 @@ async def test_a_clean_restart_in_the_middle_continues_exactly(database: Databas
     assert await stored_sequences() == list(range(1, 2002))
     assert await stored_figures() == rows.expected_candles(accepted)
     worker = await start(now_ms=recorded[-1].time_ms)
+    assert worker.history.figures(Series.LIVE, SYMBOL) == Figures()
+    await worker.history.flush()
     day = worker.history.figures(Series.LIVE, SYMBOL)
     assert day.volume == sum((trade.quantity for trade in recorded), Decimal(0))
     assert day.trades == 2001
@@ -123,7 +127,7 @@ async def test_a_kill_between_trades_and_candles_is_made_good_from_the_trades(
         await candle_model.replace_candles(dict(list(candles.items())[:written]))
         raise AutoReconnect("killed")
 
-    monkeypatch.setattr(market_history, "replace_candles", write_some)
+    monkeypatch.setattr(market_history, "insert_candles", write_some)
     with pytest.raises(AutoReconnect):
         await first.history.flush()
     monkeypatch.undo()
@@ -133,6 +137,49 @@ async def test_a_kill_between_trades_and_candles_is_made_good_from_the_trades(
     await second.stop()
     assert await stored_figures() == rows.expected_candles(accepted)
     assert (await read_state(Series.LIVE, SYMBOL)).trades_through == 40
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_any_course_of_trades_stops_and_kills_ends_in_the_candles_of_what_was_kept(
+    database: Database, seed: int
+) -> None:
+    random = Random(seed)
+    clock_ms = NOON_MS
+    worker = await start(now_ms=clock_ms)
+    kept: list[TradeAccepted] = []
+    waiting: list[TradeAccepted] = []
+    number = 0
+    for _ in range(60):
+        match random.choice(["trade"] * 5 + ["flush", "stop", "kill", "time"]):
+            case "trade":
+                number += 1
+                age_ms = random.choice([0, SECOND_MS, 3 * MINUTE_MS, 2 * HOUR_MS, 30 * HOUR_MS, 8 * DAY_MS])
+                price = str(random.randrange(90, 110))
+                waiting += await worker.accept([rows.trade(number, time_ms=clock_ms - age_ms, price=price)])
+            case "flush":
+                await worker.history.flush()
+                kept += waiting
+                waiting = []
+            case "stop":
+                await worker.stop()
+                kept += waiting
+                waiting = []
+                worker = await start(now_ms=clock_ms)
+            case "kill":
+                waiting = []
+                worker = await start(now_ms=clock_ms)
+            case _:
+                clock_ms += random.choice([MINUTE_MS, HOUR_MS, DAY_MS])
+                worker.clock.advance((clock_ms - worker.clock.now_ms()) / 1000)
+                worker.history.close_due(clock_ms)
+    worker.history.close_due(clock_ms)
+    await worker.stop()
+    assert await stored_sequences() == sorted(trade.sequence for trade in [*kept, *waiting])
+    assert await stored_figures() == rows.expected_candles([*kept, *waiting])
+    day = worker.history.figures(Series.LIVE, SYMBOL)
+    window = [t for t in [*kept, *waiting] if t.time_ms >= MINUTE.open_time_ms(clock_ms) - DAY_MS]
+    assert day.trades == (len(window) or None)
+    assert day.high == max((trade.price for trade in window), default=None)
 
 
 async def test_a_candle_left_open_is_closed_after_a_restart(database: Database) -> None:
@@ -226,7 +273,10 @@ async def test_trades_wait_for_the_database_and_none_is_stored_twice(
         await worker.history.flush()
     assert len(worker.history.queue) == 5
     assert (await read_state(Series.LIVE, SYMBOL)).trades_through == 0
+    assert await stored_candles() == {}
     monkeypatch.undo()
+    await worker.history.flush()
+    assert {candle.trades for candle in (await stored_candles()).values()} == {5}
     await worker.accept([rows.trade(9, time_ms=NOON_MS + 9)])
     await worker.history.flush()
     assert await stored_sequences() == [1, 2, 3, 4, 5, 6]
