@@ -97,7 +97,7 @@ class Edge:
             "client": scope["client"][0] if scope.get("client") else None,
         }
         if scope["type"] == "websocket":
-            log.info("websocket.ended", code=exchange.status, **fields)
+            log.info("websocket.closed", code=exchange.status, **fields)
             return
         status = exchange.status if exchange.status is not None else CLIENT_CLOSED
         streamed = exchange.streamed or exchange.abandoned
