@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from pydantic import SecretStr
 
@@ -17,8 +18,10 @@ _PATTERNS = (
     (re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^/\s@]+@", re.IGNORECASE), rf"\1{HIDDEN}@"),
     (re.compile(r"\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}", re.IGNORECASE), rf"\1 {HIDDEN}"),
     (re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*"), HIDDEN),
-    (re.compile(r"([?&](?:[\w-]*(?:key|token|secret|signature|password))=)[^&\s\"']+", re.IGNORECASE), rf"\1{HIDDEN}"),
+    (re.compile(r"(\b[\w-]*(?:key|token|secret|signature|password)=)[^&\s\"',;]+", re.IGNORECASE), rf"\1{HIDDEN}"),
 )
+_SUSPICIOUS = re.compile(r"://|=|eyJ|bearer|basic", re.IGNORECASE)
+"""Stands in every text that a pattern could change; most have none."""
 _SHORTEST_SECRET = 6
 _DEEPEST = 20
 
@@ -29,30 +32,44 @@ class Redactor:
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._secrets = tuple(sorted((s for s in secrets if len(s) >= _SHORTEST_SECRET), key=len, reverse=True))
 
+    def clean_fields(self, fields: Mapping[str, object]) -> dict[str, object]:
+        """A copy of named values without secrets. Names that begin with `_` are the logging machinery's own and stay as they are."""
+        return {
+            name: value if name.startswith("_") else HIDDEN if _tells(name) and value is not None else self.clean(value)
+            for name, value in fields.items()
+        }
+
     def clean(self, value: object, depth: int = 0) -> object:
         """A copy without secrets of a value made of mappings, sequences and scalars."""
         if isinstance(value, str):
             return self.text(value)
+        if value is None or isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
+            return value
         if isinstance(value, SecretStr | bytes) or depth > _DEEPEST:
             return HIDDEN
         if isinstance(value, Mapping):
             return {
-                key: HIDDEN if _SECRET_NAME.search(str(key)) and item is not None else self.clean(item, depth + 1)
+                key: HIDDEN if _tells(str(key)) and item is not None else self.clean(item, depth + 1)
                 for key, item in value.items()
             }
         if isinstance(value, list | tuple | set | frozenset):
             return [self.clean(item, depth + 1) for item in value]
-        if value is None or isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
-            return value
         return self.text(str(value))
 
     def text(self, text: str) -> str:
         """The text without secrets."""
         for secret in self._secrets:
             text = text.replace(secret, HIDDEN)
-        for pattern, replacement in _PATTERNS:
-            text = pattern.sub(replacement, text)
+        if _SUSPICIOUS.search(text):
+            for pattern, replacement in _PATTERNS:
+                text = pattern.sub(replacement, text)
         return text
+
+
+@lru_cache(maxsize=1024)
+def _tells(name: str) -> bool:
+    """Whether a value under this name is to be hidden."""
+    return _SECRET_NAME.search(name) is not None
 
 
 def redactor_for(settings: Settings) -> Redactor:

@@ -29,26 +29,30 @@ def configure_logging(
 ) -> None:
     """Set up structlog and the standard library's logging for this process; a later call replaces an earlier one."""
     shared = _processors(redactor, on_error)
-    formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared,
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _renderer(settings, stream)],
+    renderer = _renderer(settings, stream)
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    structlog.configure(
+        processors=[*shared, renderer],
+        logger_factory=lambda *names: _LineLogger(names[0] if names else "", stream),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(formatter)
-    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[remove_meta, renderer])
+    )
     logging.basicConfig(handlers=[handler], level=level, force=True)
     for name in _NOT_BELOW_WARNING:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
-    structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *shared,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=True,
-    )
+
+
+class _LineLogger(structlog.WriteLogger):
+    """Writes a line at once; the name is the module that asked for the logger."""
+
+    def __init__(self, name: str, stream: TextIO) -> None:
+        super().__init__(stream)
+        self.name = name
 
 
 def _processors(redactor: Redactor, on_error: ErrorReporter | None) -> list[Processor]:
@@ -58,9 +62,7 @@ def _processors(redactor: Redactor, on_error: ErrorReporter | None) -> list[Proc
         return event
 
     def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-        kept = {key: event.pop(key) for key in ("_record", "_from_structlog") if key in event}
-        cleaned = redactor.clean(event)
-        return {**cleaned, **kept} if isinstance(cleaned, dict) else kept
+        return redactor.clean_fields(event)
 
     return [
         structlog.contextvars.merge_contextvars,

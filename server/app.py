@@ -3,8 +3,6 @@
 from collections.abc import Callable
 
 from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -15,7 +13,7 @@ from server.explorer import ASSETS_PATH, Explorer
 from server.graphql_app import build_graphql
 from server.middleware import Edge
 from server.monitoring import MONITORING_PATHS, monitoring_routes
-from server.refusals import code_of, refusal
+from server.refusals import refuse_in_code
 from server.schema import served_sdl
 from server.transport_metrics import TransportMetrics
 
@@ -35,8 +33,7 @@ def build_app(resources: Resources) -> ASGIApp:
             *_explorer_routes(explorer),
         ],
     )
-    app.add_exception_handler(HTTPException, _refuse)
-    app.add_exception_handler(RequestValidationError, _refuse_input)
+    refuse_in_code(app)
     graphql = build_graphql(
         settings=resources.settings,
         clock=resources.clock,
@@ -90,18 +87,3 @@ def at_the_edge(app: ASGIApp, resources: Resources) -> ASGIApp:
 
 def _https(settings: Settings) -> bool:
     return settings.mode is Mode.PRODUCTION or settings.app_url.startswith("https://")
-
-
-async def _refuse(_request: Request, error: Exception) -> Response:
-    if not isinstance(error, HTTPException):
-        raise error
-    headers = dict(error.headers) if error.headers else None
-    code = code_of(error.status_code)
-    return refusal(status=error.status_code, code=code, message=str(error.detail), headers=headers)
-
-
-async def _refuse_input(_request: Request, error: Exception) -> Response:
-    if not isinstance(error, RequestValidationError):
-        raise error
-    problems = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-    return refusal(status=422, code=code_of(422), message=problems)

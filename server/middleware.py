@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from core.clock import Clock
 from core.request_id import HEADER, accepted_or_new, current_request_id, request_scope
 from server.metrics import Metrics
-from server.refusals import INTERNAL_MESSAGE, refusal
+from server.refusals import failure
 
 log = structlog.get_logger(__name__)
 
@@ -20,6 +20,9 @@ STRICT_POLICY = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; fo
 """For answers that are no pages. A page sends its own Content-Security-Policy, with frame-ancestors 'none' as well."""
 HSTS = "max-age=63072000; includeSubDomains"
 PERMISSIONS = "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()"
+CLIENT_CLOSED = 499
+"""How a request is counted whose client left before the answer (nginx's code)."""
+_REQUEST_ID = HEADER.encode()
 _STREAMS = (b"text/event-stream", b"multipart/mixed")
 
 Headers = list[tuple[bytes, bytes]]
@@ -55,10 +58,8 @@ class Edge:
         if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
-        with request_scope(accepted_or_new(_header(scope, HEADER.encode()))):
-            exchange = _Exchange(
-                receive, send, (*self._headers, (HEADER.encode(), (current_request_id() or "").encode()))
-            )
+        with request_scope(accepted_or_new(_header(scope, _REQUEST_ID))):
+            exchange = _Exchange(receive, send, (*self._headers, (_REQUEST_ID, (current_request_id() or "").encode())))
             start = self._clock.monotonic()
             if scope["type"] == "http":
                 await self._http(scope, exchange)
@@ -70,13 +71,14 @@ class Edge:
         try:
             await self._app(scope, exchange.receive, exchange.send)
         except ClientDisconnect:
+            exchange.status = CLIENT_CLOSED
             exchange.abandoned = True
         except Exception:
             log.exception("http.failed", method=scope["method"], path=scope["path"])
-            if exchange.status is not None:
+            if exchange.status is None:
+                await failure()(scope, exchange.receive, exchange.send)
+            elif not exchange.ended:
                 raise
-            answer = refusal(status=500, code="INTERNAL", message=INTERNAL_MESSAGE)
-            await answer(scope, exchange.receive, exchange.send)
 
     async def _websocket(self, scope: Scope, exchange: "_Exchange") -> None:
         try:
@@ -84,7 +86,7 @@ class Edge:
                 await self._app(scope, exchange.receive, exchange.send)
         except Exception:
             log.exception("websocket.failed", path=scope["path"])
-            if not exchange.closed:
+            if not exchange.ended:
                 await exchange.send({"type": "websocket.close", "code": 1011, "reason": "internal error"})
 
     def _record(self, scope: Scope, exchange: "_Exchange", seconds: float) -> None:
@@ -97,7 +99,7 @@ class Edge:
         if scope["type"] == "websocket":
             log.info("websocket.closed", code=exchange.status, **fields)
             return
-        status = exchange.status if exchange.status is not None else 499
+        status = exchange.status if exchange.status is not None else CLIENT_CLOSED
         streamed = exchange.streamed or exchange.abandoned
         self._metrics.http_request(
             method=scope["method"], path=path, status=status, seconds=None if streamed else seconds
@@ -109,7 +111,7 @@ class Edge:
 class _Exchange:
     """One request's two ways: completes the headers of its answer and remembers how it went."""
 
-    __slots__ = ("_headers", "_receive", "_send", "abandoned", "closed", "status", "streamed")
+    __slots__ = ("_headers", "_receive", "_send", "abandoned", "ended", "status", "streamed")
 
     def __init__(self, receive: Receive, send: Send, headers: Iterable[tuple[bytes, bytes]]) -> None:
         self._receive = receive
@@ -118,7 +120,7 @@ class _Exchange:
         self.status: int | None = None
         self.streamed = False
         self.abandoned = False
-        self.closed = False
+        self.ended = False
 
     async def receive(self) -> Message:
         message = await self._receive()
@@ -133,14 +135,16 @@ class _Exchange:
             message = {**message, "headers": self._complete(message.get("headers", ()))}
         elif kind == "websocket.accept":
             message = {**message, "headers": [*message.get("headers", ()), self._headers[-1]]}
+        elif kind == "http.response.body":
+            self.ended = not message.get("more_body", False)
         elif kind == "websocket.close":
             self._close(message.get("code", 1000))
         await self._send(message)
 
     def _close(self, code: int) -> None:
-        if not self.closed:
+        if not self.ended:
             self.status = code
-            self.closed = True
+            self.ended = True
 
     def _complete(self, given: Iterable[tuple[bytes, bytes]]) -> Headers:
         headers = [(name.lower(), value) for name, value in given]

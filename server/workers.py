@@ -12,6 +12,7 @@ from server.app import at_the_edge
 from server.bootstrap import Loop, Resources, open_resources
 from server.errors import CannotRun
 from server.monitoring import monitoring_routes
+from server.refusals import refuse_in_code
 from workers import runner
 
 
@@ -26,6 +27,7 @@ async def _main(settings: Settings, names: list[str]) -> None:
         async with open_resources(settings, mongo_url) as resources, asyncio.TaskGroup() as group:
             group.create_task(runner.run({**resources.background, **_chosen(resources, names)}))
             monitoring = Starlette(routes=list(monitoring_routes(resources.health, resources.metrics)))
+            refuse_in_code(monitoring)
             await process.serve(at_the_edge(monitoring, resources), listener)
 
 

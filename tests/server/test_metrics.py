@@ -1,0 +1,125 @@
+from collections.abc import Iterator
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from core.clock import ManualClock
+from core.vocabulary import FeedStatus, PriceSource, Series
+from events.market import FeedChanged, SourceHealth
+from server.metrics import MOST_OPERATION_NAMES, Metrics
+
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def samples(metrics: Metrics) -> Samples:
+    """Every sample as Prometheus reads it."""
+    families = text_string_to_metric_families(metrics.exposition().decode())
+    return {(s.name, frozenset(s.labels.items())): s.value for family in families for s in family.samples}
+
+
+def value(metrics: Metrics, name: str, **labels: str) -> float | None:
+    return samples(metrics).get((f"cryptovault_{name}", frozenset(labels.items())))
+
+
+def count(metrics: Metrics, *, name: str | None, outcome: str = "ok") -> None:
+    if outcome == "refused":
+        metrics.graphql_operation(name=name, kind="query", outcome="refused", seconds=0.01)
+    else:
+        metrics.graphql_operation(name=name, kind="query", outcome="ok", seconds=0.01)
+
+
+def test_requests_are_counted_by_known_path_only() -> None:
+    metrics = Metrics(paths=frozenset({"/graphql"}))
+    for path in ("/graphql", "/graphql", "/wp-login.php", "/%00"):
+        metrics.http_request(method="POST", path=path, status=200, seconds=0.004)
+    metrics.http_request(method="BREW", path="/graphql", status=405, seconds=None)
+    assert value(metrics, "http_requests_total", method="POST", path="/graphql", status="200") == 2
+    assert value(metrics, "http_requests_total", method="POST", path="other", status="200") == 2
+    assert value(metrics, "http_requests_total", method="other", path="/graphql", status="405") == 1
+    assert value(metrics, "http_request_seconds_count", path="/graphql") == 2
+    assert value(metrics, "http_request_seconds_bucket", path="/graphql", le="0.0025") == 0
+    assert value(metrics, "http_request_seconds_bucket", path="/graphql", le="0.005") == 2
+
+
+def test_operations_are_counted_by_name() -> None:
+    metrics = Metrics()
+    count(metrics, name="Markets")
+    count(metrics, name="Markets")
+    count(metrics, name=None)
+    assert value(metrics, "graphql_operations_total", operation="Markets", kind="query", outcome="ok") == 2
+    assert value(metrics, "graphql_operations_total", operation="anonymous", kind="query", outcome="ok") == 1
+    assert value(metrics, "graphql_operation_seconds_count", operation="Markets") == 2
+
+
+@pytest.mark.parametrize("name", ["a" * 65, "", "x-y", "naïve", "a b", 'x"} 1\nevil{a="'])
+def test_a_name_that_is_none_is_other(name: str) -> None:
+    metrics = Metrics()
+    count(metrics, name=name)
+    assert value(metrics, "graphql_operations_total", operation="other", kind="query", outcome="ok") == 1
+
+
+def test_names_of_refused_operations_are_not_kept() -> None:
+    metrics = Metrics()
+    count(metrics, name="Junk", outcome="refused")
+    assert value(metrics, "graphql_operations_total", operation="other", kind="query", outcome="refused") == 1
+    assert "Junk" not in metrics.exposition().decode()
+
+
+def test_labels_stay_bounded_and_trusted_names_are_always_told_apart() -> None:
+    metrics = Metrics(trusted_operations=frozenset({"OfOurClient"}))
+    for number in range(10 * MOST_OPERATION_NAMES):
+        count(metrics, name=f"Name{number}")
+    count(metrics, name="OfOurClient")
+    operations = {dict(labels)["operation"] for name, labels in samples(metrics) if name.endswith("operations_total")}
+    assert len(operations) == MOST_OPERATION_NAMES + 2
+    assert {"OfOurClient", "other"} <= operations
+
+
+def test_open_sockets_and_subscriptions_go_back_to_none() -> None:
+    metrics = Metrics()
+    with metrics.open_socket("websocket"), metrics.running_subscription("tickers"):
+        assert value(metrics, "open_sockets", transport="websocket") == 1
+        assert value(metrics, "running_subscriptions", field="tickers") == 1
+    with pytest.raises(RuntimeError), metrics.running_subscription("tickers"):
+        raise RuntimeError
+    assert value(metrics, "open_sockets", transport="websocket") == 0
+    assert value(metrics, "running_subscriptions", field="tickers") == 0
+
+
+def test_losses_are_counted() -> None:
+    metrics = Metrics()
+    metrics.dropped("trades", 3)
+    metrics.conflated("tickers", 2)
+    metrics.conflated("tickers")
+    metrics.bus_gap()
+    assert value(metrics, "dropped_messages_total", stream="trades") == 3
+    assert value(metrics, "conflated_messages_total", stream="tickers") == 3
+    assert value(metrics, "bus_gaps_total") == 1
+
+
+def test_feeds_are_read_at_every_scrape() -> None:
+    clock = ManualClock(now_ms=1_700_000_010_000)
+    metrics = Metrics()
+
+    def feeds() -> Iterator[FeedChanged]:
+        healthy = SourceHealth(PriceSource.BINANCE, healthy=True, last_update_ms=1_700_000_009_000)
+        silent = SourceHealth(PriceSource.KRAKEN, healthy=False)
+        yield FeedChanged(
+            "BTC-USD", FeedStatus.DEGRADED, PriceSource.BINANCE, Series.LIVE, 1_700_000_009_000, 12, (healthy, silent)
+        )
+
+    metrics.watch_feeds(feeds, clock)
+
+    assert value(metrics, "feed_status", symbol="BTC-USD", status="DEGRADED") == 1
+    assert value(metrics, "feed_status", symbol="BTC-USD", status="LIVE") == 0
+    assert value(metrics, "feed_lag_seconds", symbol="BTC-USD", source="BINANCE") == 1
+    assert value(metrics, "feed_lag_seconds", symbol="BTC-USD", source="KRAKEN") is None
+    assert value(metrics, "feed_source_healthy", symbol="BTC-USD", source="KRAKEN") == 0
+    clock.advance(5)
+    assert value(metrics, "feed_lag_seconds", symbol="BTC-USD", source="BINANCE") == 6
+
+
+def test_the_process_itself_is_measured() -> None:
+    assert {"process_resident_memory_bytes", "process_open_fds", "process_cpu_seconds_total"} <= {
+        name for name, _ in samples(Metrics())
+    }
