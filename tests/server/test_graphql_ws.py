@@ -1,6 +1,7 @@
 """graphql-transport-ws with a real client over a real socket."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -57,8 +58,7 @@ async def test_what_a_stream_cost_stands_in_its_first_answer() -> None:
 
 
 async def test_a_stream_that_has_spent_the_budget_ends_with_a_coded_error() -> None:
-    limits = {"per_minute": 10_020, "clock": ManualClock()}
-    async with served(**limits) as server, server.socket() as client:
+    async with served(per_minute=10_020, clock=ManualClock()) as server, server.socket() as client:
         await client.subscribe("1", "subscription { count(to: 100000) }")
         error = await client.until("error")
         assert error["payload"][0]["extensions"]["code"] == "RATE_LIMITED"
@@ -301,7 +301,7 @@ async def test_a_socket_that_goes_frees_everything(server: Served) -> None:
 
 
 async def test_a_ping_is_answered_while_a_stream_runs_at_full_speed(server: Served) -> None:
-    async with server.socket() as client:
+    async with server.socket(close_timeout=0.1) as client:
         await client.subscribe("1", "subscription { forever }")
         await client.receive()
         slowest = 0.0
@@ -333,9 +333,8 @@ async def test_a_message_in_too_many_fragments_closes_with_1009(server: Served) 
                 yield ""
             yield "}"
 
-        with pytest.raises(ConnectionClosed):
+        with contextlib.suppress(ConnectionClosed):
             await client.raw.send(fragments())
-            await client.raw.recv()
         assert (await client.closed())[0] == 1009
 
 
