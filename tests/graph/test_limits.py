@@ -39,10 +39,10 @@ def doubling(levels: int, body: str) -> str:
 
 def code_of(text: str) -> str:
     """The code a document is refused with."""
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(DocumentRefused) as refused:
         parse_document(text, LIMITS)
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1
     assert refused.value.details["limit"]
     return refused.value.code
 
@@ -130,10 +130,10 @@ def test_30_levels_of_doubling_fragments_are_refused_at_once() -> None:
 )  # fmt: skip
 def test_validation_never_hangs_or_breaks(text: str) -> None:
     documents = Documents(build_schema()._schema, LIMITS, suggestions=False)
-    started = time.monotonic()
+    started = time.process_time()
     with contextlib.suppress(RequestRefused):
         documents.read(text)
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_introspection_passes_validation() -> None:

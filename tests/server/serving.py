@@ -109,7 +109,7 @@ class Client:
 async def eventually(condition: Callable[[], bool]) -> None:
     """Return as soon as the condition holds."""
     async with asyncio.timeout(WAIT):
-        while not condition():  # noqa: ASYNC110
+        while not condition():
             await asyncio.sleep(0.005)
 
 

@@ -54,7 +54,20 @@ async def test_what_a_stream_cost_stands_in_its_first_answer() -> None:
         await client.until("complete")
         await client.subscribe("2", "{ sequence }")
         left = (await client.receive())["payload"]["extensions"]["cost"]["remaining"]
-        assert left == 60_000 - 3 - 2 * 2 - 1
+        assert left == 60_000 - 3 - 1
+
+
+async def test_events_are_charged_to_their_socket_not_to_its_address() -> None:
+    async with served(per_minute=10_020, clock=ManualClock()) as server, server.socket() as greedy:
+        await greedy.subscribe("1", "subscription { count(to: 5010) }")
+        frames = [await greedy.receive() for _ in range(5_011)]
+        assert frames[-1]["type"] == "complete"
+        await greedy.subscribe("2", "subscription { count(to: 1) }")
+        assert (await greedy.until("error"))["payload"][0]["extensions"]["code"] == "RATE_LIMITED"
+        async with server.socket() as neighbour:
+            await neighbour.subscribe("1", "subscription { count(to: 100) }")
+            frames = [await neighbour.receive() for _ in range(101)]
+            assert frames[-1]["type"] == "complete"
 
 
 async def test_a_stream_that_has_spent_the_budget_ends_with_a_coded_error() -> None:
@@ -263,14 +276,15 @@ async def test_a_socket_has_a_bounded_number_of_operations() -> None:
 
 
 async def test_a_foreign_page_may_not_open_a_socket(server: Served) -> None:
-    for origin in ("https://evil.example", "null", f"http://127.0.0.1:{server.port}"):
+    for origin in ("https://evil.example", "null", f"http://127.0.0.1:{server.port + 1}", "http://[", "file://"):
         with pytest.raises(InvalidStatus) as refused:
             async with server.raw_socket(origin=Origin(origin)):
                 pass
         assert refused.value.response.status_code == 403
         assert b"ORIGIN_NOT_ALLOWED" in (refused.value.response.body or b"")
-    async with server.socket(origin=Origin(ORIGIN)) as client:
-        assert client.raw.subprotocol
+    for origin in (ORIGIN, f"http://127.0.0.1:{server.port}"):
+        async with server.socket(origin=Origin(origin)) as client:
+            assert client.raw.subprotocol
 
 
 async def test_complete_frees_everything(server: Served) -> None:
