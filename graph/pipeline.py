@@ -147,7 +147,7 @@ class Pipeline:
         return self._limits.cost_per_request
 
     async def _admit(self, request: GraphQLRequest, caller: Caller, allowed: Collection[OperationType]) -> Operation:
-        await self._spend(caller, LEAST_POINTS)
+        await self._spend(caller.limit_key, LEAST_POINTS)
         document = await self._find_document(request)
         definition = document.operation(request.operation_name)
         if definition.operation not in allowed:
@@ -163,7 +163,7 @@ class Pipeline:
                     actual=cost.points,
                 )
             )
-        await self._spend(caller, cost.points - LEAST_POINTS)
+        await self._spend(caller.limit_key, cost.points - LEAST_POINTS)
         return Operation(document, definition, request.variables or {}, cost, self._label(definition))
 
     async def _find_document(self, request: GraphQLRequest) -> Document:
@@ -193,8 +193,8 @@ class Pipeline:
             raise RequestRefused(coerced, BAD_USER_INPUT)
         return self._costs.of(definition, document.fragments, coerced.coerced)
 
-    async def _spend(self, caller: Caller, points: int) -> int:
-        allowance = await self._budget.take(caller.limit_key, points)
+    async def _spend(self, key: str, points: int) -> None:
+        allowance = await self._budget.take(key, points)
         if not allowance.granted:
             seconds = max(1, -(-allowance.retry_after_ms // 1000))
             raise RequestRefused.because(
@@ -203,7 +203,6 @@ class Pipeline:
                     retryAfter=seconds,
                 )
             )
-        return allowance.remaining
 
     async def _run(self, operation: Operation, caller: Caller, errors: ErrorRenderer) -> Answer:
         try:
@@ -245,7 +244,7 @@ class Pipeline:
                     if not isinstance(result, ExecutionResult):
                         raise TypeError(f"incremental delivery is not served, got {type(result).__name__}")
                     if not isinstance(result, PreExecutionError):
-                        await self._spend(caller, operation.cost.per_event or 0)
+                        await self._spend(caller.events_key, operation.cost.per_event or 0)
                     yield self._answer(result, operation, errors, extensions)
                     extensions = {}
         except RequestRefused as refused:

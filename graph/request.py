@@ -38,11 +38,15 @@ class Caller:
     parameters: Mapping[str, object] = field(default_factory=dict)
     """The socket's connection_init payload."""
     limit_key: str = ""
-    """What limits are counted by; derived from the address when empty."""
+    """What requests are charged to; derived from the address when empty."""
+    events_key: str = ""
+    """What the events of subscriptions are charged to: each socket has a budget of its own. As `limit_key` when empty."""
 
     def __post_init__(self) -> None:
         if not self.limit_key:
             object.__setattr__(self, "limit_key", limit_key(self.address))
+        if not self.events_key:
+            object.__setattr__(self, "events_key", self.limit_key)
 
 
 ContextFactory = Callable[[Caller], object]

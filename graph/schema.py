@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 import strawberry
 from strawberry.schema.config import StrawberryConfig
 
+from graph.directives import Cost
 from graph.execution import PipelineSchema
 from graph.scalars import SCALARS
 from graph.types.asset import Asset
@@ -47,7 +48,9 @@ class Query:
         resolver=market_resolvers.market, description="One market; null with UNKNOWN_MARKET when there is none."
     )
     estimate_cost: CostEstimate | None = strawberry.field(
-        resolver=server_resolvers.estimate_cost, description="What an operation would cost, without running it."
+        resolver=server_resolvers.estimate_cost,
+        description="What an operation would cost, without running it. Costs 5 points.",
+        directives=[Cost(points=5)],
     )
 
 
@@ -63,7 +66,9 @@ class Subscription:
     )
     order_book: AsyncGenerator[OrderBookUpdate, None] = strawberry.subscription(
         resolver=market_resolvers.order_book,
-        description="One snapshot of the window, then deltas that link without a gap; a new snapshot after any loss.",
+        description="One snapshot of the window, then deltas that link without a gap; a new snapshot after any loss. "
+        "Costs 5 points, and 1 for each event.",
+        directives=[Cost(points=5, per_event=1)],
     )
     trades: AsyncGenerator[Trade, None] = strawberry.subscription(
         resolver=market_resolvers.trades,

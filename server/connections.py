@@ -6,6 +6,7 @@ that does not finish a request's head is cut off as well. Written against uvicor
 """
 
 import asyncio
+import socket
 from asyncio import TimerHandle
 from collections.abc import Callable
 from typing import TypedDict
@@ -38,9 +39,6 @@ class UvicornOptions(TypedDict):
     ws_ping_timeout: float
     proxy_headers: bool
     server_header: bool
-    access_log: bool
-    timeout_keep_alive: int
-    timeout_graceful_shutdown: int
 
 
 def uvicorn_options(*, frame_bytes: int) -> UvicornOptions:
@@ -59,9 +57,6 @@ def uvicorn_options(*, frame_bytes: int) -> UvicornOptions:
         ws_ping_timeout=12.0,
         proxy_headers=False,
         server_header=False,
-        access_log=False,
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=10,
     )
 
 
@@ -82,11 +77,19 @@ class _Deadline:
             self._timer = None
 
 
+def _send_at_once(transport: asyncio.BaseTransport) -> None:
+    """Set TCP_NODELAY, which asyncio leaves out for listeners it did not open: an answer would wait 40 ms for the peer's next ACK."""
+    connection = transport.get_extra_info("socket")
+    if connection is not None and connection.family in {socket.AF_INET, socket.AF_INET6}:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
 class HttpProtocol(HttpToolsProtocol):
     """Uvicorn's HTTP/1.1 with a time for the head to arrive and for the answer to be read."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        _send_at_once(transport)
         self._head = _Deadline()
         self._stalled = _Deadline()
         self._await_head()

@@ -50,8 +50,8 @@ class GraphQLWebSocket:
         """Serve one socket until it is closed."""
         await receive()
         headers: list[tuple[bytes, bytes]] = scope["headers"]
-        origin = next((value.decode("latin-1") for name, value in headers if name == b"origin"), None)
-        if origin is not None and not self._origins.allows(origin):
+        origin = _header(headers, b"origin")
+        if origin is not None and not self._origins.allows_socket(origin, _header(headers, b"host") or ""):
             await self._deny(scope, send)
             return
         client = scope.get("client")
@@ -105,6 +105,10 @@ class GraphQLWebSocket:
         headers = [(b"content-type", b"application/json; charset=utf-8"), (b"vary", b"Origin")]
         await send({"type": "websocket.http.response.start", "status": 403, "headers": headers})
         await send({"type": "websocket.http.response.body", "body": body})
+
+
+def _header(headers: list[tuple[bytes, bytes]], name: bytes) -> str | None:
+    return next((value.decode("latin-1") for key, value in headers if key == name), None)
 
 
 async def anonymous_only(payload: Mapping[str, object]) -> None:

@@ -19,8 +19,15 @@ class Origins:
         self._allowed = frozenset(_normalised(origin) for origin in allowed)
 
     def allows(self, origin: str) -> bool:
-        """Whether pages of this origin may read answers and open sockets. `null` never may, unless everybody does."""
+        """Whether pages of this origin may read answers. `null` never may, unless everybody does."""
         return ANY in self._allowed or origin.lower() in self._allowed
+
+    def allows_socket(self, origin: str, host: str) -> bool:
+        """Whether a page may open a socket: one of an allowed origin, or one that this very host served.
+
+        A browser does not ask before it opens a socket, so this check is what stands between another site and a visitor's session.
+        """
+        return self.allows(origin) or origin.lower() in {f"http://{host.lower()}", f"https://{host.lower()}"}
 
     def response_headers(self, origin: str | None) -> list[Header]:
         """CORS headers for an answer to a page of this origin; none for others."""

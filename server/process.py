@@ -18,6 +18,7 @@ import uvloop
 from starlette.types import ASGIApp
 
 from core.database import DatabaseUnavailable
+from server.connections import uvicorn_options
 from server.errors import CannotRun
 
 log = structlog.get_logger(__name__)
@@ -118,12 +119,7 @@ async def serve(app: ASGIApp, listener: socket.socket) -> None:
         lifespan="off",
         log_config=None,
         access_log=False,
-        http="httptools",
-        ws="websockets-sansio",
-        ws_max_size=MOST_FRAME_BYTES,
-        ws_per_message_deflate=False,
-        proxy_headers=False,
-        server_header=False,
+        **uvicorn_options(frame_bytes=MOST_FRAME_BYTES),
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
         reset_contextvars=True,

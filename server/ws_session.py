@@ -81,6 +81,7 @@ class Session:
         self._authenticate = authenticate
         self._limits = limits
         self._metrics = metrics
+        self._events_key = f"{peer.limit_key} socket {random_id()}"
         self._closed = False
         self._parameters: Payload | None = None
         self._acknowledged = False
@@ -182,6 +183,7 @@ class Session:
             viewer=self._viewer,
             parameters=self._parameters or {},
             limit_key=self._peer.limit_key,
+            events_key=self._events_key,
         )
         self._metrics.socket_operations.inc()
         try:

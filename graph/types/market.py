@@ -17,6 +17,7 @@ from core.vocabulary import (
     TimeOrder,
 )
 from graph.context import Context
+from graph.directives import Cost
 from graph.types.asset import Asset
 from graph.types.candle import Candle
 from graph.types.connection import After, Before, Connection, First, Last, connect
@@ -107,7 +108,9 @@ class Market(Node):
         return Ticker.of(info.context.market_data.ticker(self.symbol, origin))
 
     @strawberry.field(
-        description="Closing prices over a range, oldest first: as many as there are candles, at most `points`."
+        description="Closing prices over a range, oldest first: as many as there are candles, at most `points`. "
+        "Costs 2 points.",
+        directives=[Cost(points=2)],
     )
     async def sparkline(
         self,
@@ -170,7 +173,11 @@ class Market(Node):
         page = await info.context.market_data.candles(self.symbol, origin, interval, request, from_=from_, to=to)
         return connect(page, node=Candle.of, cursor=lambda candle: str(candle.open_time_ms))
 
-    @strawberry.field(description="Technical indicators over candles; a point is null while its indicator warms up.")
+    @strawberry.field(
+        description="Technical indicators over candles; a point is null while its indicator warms up. "
+        "Each costs 20 points beside what is selected.",
+        directives=[Cost(points=20)],
+    )
     async def indicators(
         self,
         info: Info,
@@ -197,7 +204,10 @@ class Market(Node):
             for indicator in found
         ]
 
-    @strawberry.field(description="Where the price has been heading, in numbers and in words.")
+    @strawberry.field(
+        description="Where the price has been heading, in numbers and in words. Costs 5 points.",
+        directives=[Cost(points=5)],
+    )
     async def trend(self, info: Info, interval: Interval = CandleInterval.HOUR_1) -> MarketTrend | None:
         trend = await info.context.market_data.trend(self.symbol, interval)
         if trend is None:

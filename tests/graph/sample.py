@@ -1,10 +1,10 @@
+# mypy: disable-error-code="untyped-decorator"
 """A small schema with the shapes the real one has, and a pipeline on it."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
 import strawberry
 from strawberry.extensions.field_extension import FieldExtension
@@ -23,7 +23,6 @@ from graph.pipeline import Pipeline, PipelineLimits
 from graph.request import Caller
 
 LARGEST_LONG = 2**53 - 1
-Long = strawberry.scalar(name="Long", serialize=int, parse_value=int)
 
 
 class LongNumber(int):
@@ -118,7 +117,9 @@ class Filter:
 @strawberry.type
 class Query:
     @strawberry.field
-    def markets(self, first: int | None = None, filter: Filter | None = None) -> MarketConnection:
+    def markets(
+        self, first: int | None = None, where: Annotated[Filter | None, strawberry.argument(name="filter")] = None
+    ) -> MarketConnection:
         markets = [Market(symbol=f"M{index}") for index in range(min(first or 3, 100))]
         return MarketConnection(edges=[MarketEdge(cursor=m.symbol, node=m) for m in markets], nodes=markets)
 
@@ -190,33 +191,33 @@ class Mutation:
 class Subscription:
     @strawberry.subscription(directives=[Cost(points=3, per_event=2)])
     async def count(self, info: Info, to: int = 3) -> AsyncIterator[int]:
-        async with _counted(info.context.probe):
+        async with Counted(info.context.probe):
             for number in range(to):
                 yield number
 
     @strawberry.subscription
     async def ticks(self, info: Info, symbols: list[str]) -> AsyncIterator[Market]:
-        async with _counted(info.context.probe):
+        async with Counted(info.context.probe):
             for symbol in symbols:
                 yield Market(symbol=symbol)
             await info.context.probe.release.wait()
 
     @strawberry.subscription
     async def forever(self, info: Info, size: int = 10) -> AsyncIterator[str]:
-        async with _counted(info.context.probe):
+        async with Counted(info.context.probe):
             info.context.probe.contexts.append(info.context)
             while True:
                 yield "x" * size
 
     @strawberry.subscription
     async def lagging(self, info: Info) -> AsyncIterator[int]:
-        async with _counted(info.context.probe):
+        async with Counted(info.context.probe):
             yield 1
             raise ReaderTooSlow("the reader fell too far behind")
 
     @strawberry.subscription
     async def faulty(self, info: Info) -> AsyncIterator[int]:
-        async with _counted(info.context.probe):
+        async with Counted(info.context.probe):
             yield 1
             raise RuntimeError("the database password is hunter2")
 
@@ -227,7 +228,9 @@ class Subscription:
         yield 1
 
 
-class _counted:
+class Counted:
+    """Counts the streams that are open."""
+
     def __init__(self, probe: Probe) -> None:
         self._probe = probe
 
@@ -269,4 +272,3 @@ def build_pipeline(
 
 
 CALLER = Caller(address="192.0.2.1", request_id="request-1")
-PRICE = Decimal("1.5")

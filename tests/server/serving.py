@@ -123,7 +123,6 @@ async def served(
     trusted_proxies: tuple[str, ...] = (),
     per_minute: int = 60_000_000,
     clock: Clock | None = None,
-    **uvicorn_settings: Any,
 ) -> AsyncIterator[Served]:
     """Start the server, and stop it at the end."""
     probe, registry = Probe(), CollectorRegistry()
@@ -151,8 +150,8 @@ async def served(
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await (websocket if scope["type"] == "websocket" else http)(scope, receive, send)
 
-    options: dict[str, Any] = {**uvicorn_options(frame_bytes=limits.frame_bytes), **uvicorn_settings}
-    config = uvicorn.Config(app, lifespan="off", log_level="critical", **options)
+    options = uvicorn_options(frame_bytes=limits.frame_bytes)
+    config = uvicorn.Config(app, lifespan="off", log_level="critical", timeout_graceful_shutdown=3, **options)
     server = _Server(config)
     listener = socket.create_server(("127.0.0.1", 0))
     async with asyncio.TaskGroup() as group:
