@@ -181,3 +181,11 @@ async def test_a_link_with_a_query_opens_it_in_front_of_the_tabs(live_server: st
     await watched.page.get_by_role("button", name="Execute query").click()
     assert await shown(watched.page, r'"id":\s"([^"]+)"')
     assert watched.problems == []
+
+
+async def test_a_socket_that_cannot_be_opened_is_explained(live_server: str, watched: Watched) -> None:
+    await watched.page.goto(f"{live_server}/graphql")
+    await expect(watched.page.locator(OPERATION)).to_contain_text("Markets", timeout=WAIT_MS)
+    await watched.page.context.set_offline(True)
+    await run_tab(watched.page, "LivePrices")
+    assert await shown(watched.page, r"(ws://\S+)\scannot\sbe\sopened")
