@@ -155,7 +155,7 @@ def _import_map(versions: Mapping[str, str]) -> str:
                 "graphiql": f"{_CDN}/graphiql@{versions['graphiql']}?{shared},@graphiql/react",
                 "graphiql/": f"{_CDN}/graphiql@{versions['graphiql']}/",
                 "@graphiql/react": f"{_CDN}/@graphiql/react@{versions['@graphiql/react']}?{shared},@graphiql/toolkit",
-                "@graphiql/toolkit": f"{_CDN}/@graphiql/toolkit@{versions['@graphiql/toolkit']}?standalone&external=graphql,graphql-ws",
+                "@graphiql/toolkit": f"{_CDN}/@graphiql/toolkit@{versions['@graphiql/toolkit']}?standalone&external=graphql",
             }
         }
     )

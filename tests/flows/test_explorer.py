@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 import pytest
-from playwright.async_api import ConsoleMessage, Page, Request, Response, async_playwright, expect
+from playwright.async_api import ConsoleMessage, Page, Request, Response, WebSocketRoute, async_playwright, expect
 
 from tests import components
 
@@ -180,4 +180,33 @@ async def test_a_link_with_a_query_opens_it_in_front_of_the_tabs(live_server: st
     await expect(watched.page.locator(OPERATION)).to_contain_text("Linked", timeout=WAIT_MS)
     await watched.page.get_by_role("button", name="Execute query").click()
     assert await shown(watched.page, r'"id":\s"([^"]+)"')
+    assert watched.problems == []
+
+
+async def test_a_socket_that_cannot_be_opened_is_explained(live_server: str, watched: Watched) -> None:
+    await watched.page.goto(f"{live_server}/graphql")
+    await expect(watched.page.locator(OPERATION)).to_contain_text("Markets", timeout=WAIT_MS)
+    await watched.page.context.set_offline(True)
+    await run_tab(watched.page, "LivePrices")
+    assert await shown(watched.page, r"(ws://\S+)\scannot\sbe\sopened")
+
+
+async def test_a_lost_socket_is_opened_again(live_server: str, watched: Watched) -> None:
+    page = watched.page
+    sockets: asyncio.Queue[WebSocketRoute] = asyncio.Queue()
+
+    async def connect(route: WebSocketRoute) -> None:
+        route.connect_to_server()
+        sockets.put_nowait(route)
+
+    await page.route_web_socket("**/graphql", connect)
+    await page.goto(f"{live_server}/graphql")
+    await run_tab(page, "LivePrices")
+    await shown(page, r'"price":\s"([\d.]+)"')
+    first = sockets.get_nowait()
+    await first.close(code=1012, reason="restart")
+    await asyncio.wait_for(sockets.get(), WAIT_MS / 1000)
+    before = await page.locator(RESPONSE).inner_text()
+    await expect(page.locator(RESPONSE)).not_to_have_text(before, timeout=WAIT_MS, use_inner_text=True)
+    assert await shown(page, r'"price":\s"([\d.]+)"')
     assert watched.problems == []

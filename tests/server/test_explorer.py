@@ -14,6 +14,7 @@ from graphql import build_schema, parse, validate
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
+from graph.limits import DocumentLimits, parse_document
 from server.explorer import ASSETS_PATH, Explorer, accepts_page
 from tests import components
 from tests.flows.stand_in import schema_text
@@ -82,6 +83,11 @@ def assets(explorer: Explorer) -> httpx.AsyncClient:
 @pytest.mark.parametrize("tab", TABS, ids=lambda tab: tab.stem)
 def test_tabs_are_valid_documents_of_the_schema(tab: Path) -> None:
     assert validate(build_schema(schema_text()), parse(tab.read_text())) == []
+
+
+@pytest.mark.parametrize("tab", TABS, ids=lambda tab: tab.stem)
+def test_tabs_keep_to_the_limits_of_documents(tab: Path) -> None:
+    parse_document(tab.read_text(), DocumentLimits())
 
 
 def test_tabs_show_markets_ticker_book_and_candles() -> None:

@@ -2,10 +2,14 @@
 import { createGraphiQLFetcher } from '@graphiql/toolkit';
 import { GraphiQL } from 'graphiql';
 import { parse } from 'graphql';
+import { createClient } from 'graphql-ws';
 import { createElement } from 'react';
 import { createRoot } from 'react-dom/client';
 
 const NOTICE_LINE = /^#!.*\n/gm;
+const endpoint = new URL('/graphql', location.href);
+const socket = new URL(endpoint);
+socket.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:';
 
 /** A document that began with the server's notice, with the notice as it is now. */
 function refreshed(text, notice) {
@@ -42,34 +46,52 @@ function parsed(query) {
   }
 }
 
-/** GraphiQL needs a moment to see that another tab is in front, and until then names the operation of the one before. */
-function namingOwnOperation(fetcher) {
-  return (request, options) => {
-    const documentAST = parsed(request.query);
-    const operations = documentAST?.definitions.filter(({ kind }) => kind === 'OperationDefinition') ?? [];
-    const operationName = operations.length === 1 ? operations[0].name?.value : request.operationName;
-    return fetcher({ ...request, operationName }, { ...options, documentAST });
+/** What to show for a socket's failure: its events say nothing when they are printed. */
+function readable(error) {
+  if (error instanceof CloseEvent) return { message: `the socket was closed with ${error.code} ${error.reason}`.trim() };
+  if (error instanceof Event) return { message: `${socket.href} cannot be opened: no server, or it refuses this page` };
+  return error;
+}
+
+/** The events of a subscription. A socket that was open once is opened again when it is lost. */
+function subscribe(payload, headers) {
+  let connected = false;
+  const client = createClient({
+    url: socket.href,
+    connectionParams: headers,
+    shouldRetry: () => connected,
+    on: { connected: () => (connected = true) },
+  });
+  const events = client.iterate(payload);
+  return {
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+    next: () => events.next().catch((error) => Promise.reject(readable(error))),
+    return: () => events.return(),
   };
+}
+
+const ask = createGraphiQLFetcher({ url: endpoint.href, enableIncrementalDelivery: false });
+
+/** GraphiQL needs a moment to see that another tab is in front; the kind and name of the operation are taken from its text. */
+function fetcher(request, options) {
+  const operations = parsed(request.query)?.definitions.filter(({ kind }) => kind === 'OperationDefinition') ?? [];
+  const operationName = operations.length === 1 ? operations[0].name?.value : request.operationName;
+  const chosen = operations.find(({ name }) => name?.value === operationName);
+  const payload = { ...request, operationName };
+  return chosen?.operation === 'subscription' ? subscribe(payload, options?.headers) : ask(payload, options);
 }
 
 const { notice, comment, tabs } = JSON.parse(document.getElementById('cryptovault').textContent);
 refreshStoredTabs(comment);
 const linked = linkedTab();
-const endpoint = new URL('/graphql', location.href);
-const socket = new URL(endpoint);
-socket.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:';
 
 createRoot(document.getElementById('graphiql')).render(
   createElement(
     GraphiQL,
     {
-      fetcher: namingOwnOperation(
-        createGraphiQLFetcher({
-          url: endpoint.href,
-          subscriptionUrl: socket.href,
-          enableIncrementalDelivery: false,
-        }),
-      ),
+      fetcher,
       defaultTabs: [...linked, ...tabs.map((query) => ({ query }))],
       initialQuery: linked[0]?.query,
       initialVariables: linked[0]?.variables ?? undefined,

@@ -9,6 +9,7 @@ const socket = new URL('/graphql', baseUrl);
 socket.protocol = socket.protocol === 'https:' ? 'wss:' : 'ws:';
 const client = createClient({ url: socket.href, webSocketImpl: WebSocket, retryAttempts: 0 });
 
+process.stdout.on('error', () => process.exit()); // nobody reads any more
 const write = (operation, type, payload) => process.stdout.write(`${JSON.stringify({ operation, type, payload })}\n`);
 
 /** GraphQL errors as they came, a close by its code and reason, anything else by its message. */
