@@ -21,12 +21,12 @@ class LeaseDocument(Document):
 async def take(name: str, holder: str, *, now_ms: int, expires_ms: int) -> bool:
     """Become the holder when the lease is free or over. Returns whether it worked."""
     collection = LeaseDocument.get_pymongo_collection()
-    taken = await collection.update_one(
-        {"_id": name, "$or": [{"expires_ms": {"$lte": now_ms}}, {"holder": holder}]},
-        {"$set": {"holder": holder, "expires_ms": expires_ms}, "$inc": {"token": 1}},
-    )
-    if taken.matched_count:
-        return True
+    for free in ({"_id": name, "holder": holder}, {"_id": name, "expires_ms": {"$lte": now_ms}}):
+        taken = await collection.update_one(
+            free, {"$set": {"holder": holder, "expires_ms": expires_ms}, "$inc": {"token": 1}}
+        )
+        if taken.matched_count:
+            return True
     try:
         await collection.insert_one({"_id": name, "holder": holder, "expires_ms": expires_ms, "token": 1})
     except DuplicateKeyError:

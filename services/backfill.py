@@ -45,6 +45,8 @@ class Gaps:
         self._missing: list[Stretch] = []
         self._joined = False
         self._lost_ms = complete_until_ms
+        self._first_fill = False
+        """The history from before the first sight is being fetched; cut short, it begins again."""
 
     def lost(self, *, now_ms: int, last_trade_ms: int) -> None:
         """The feed is lost; trades since the last one may be missing."""
@@ -60,6 +62,7 @@ class Gaps:
         self._joined = True
         end_ms = MINUTE.open_time_ms(now_ms) + MINUTE.length_ms
         if self._lost_ms is None:
+            self._first_fill = True
             self._add_coarse(
                 WEEK.open_time_ms(now_ms - FIRST_DAYS_MS), HOUR.open_time_ms(now_ms - FIRST_MINUTES_MS), end_ms
             )
@@ -83,18 +86,22 @@ class Gaps:
             if (missing.interval, missing.from_ms) == (stretch.interval, stretch.from_ms):
                 rest = Stretch(missing.interval, stretch.to_ms, missing.to_ms)
                 self._missing[place : place + 1] = [rest] if rest.from_ms < rest.to_ms else []
+                self._first_fill = self._first_fill and bool(self._missing)
                 return
 
     def complete_until_ms(self, now_ms: int) -> int | None:
-        """Every trade before this was seen or fetched; None: the feed was never joined."""
+        """Every trade before this was seen or fetched; None: the feed was never joined, or its first fill is not over."""
+        if self._first_fill:
+            return None
         reached_ms = MINUTE.open_time_ms(now_ms) if self._joined else self._lost_ms
         return None if reached_ms is None else min([reached_ms, *(missing.from_ms for missing in self._missing)])
 
     def _add_coarse(self, from_ms: int, minutes_from_ms: int, to_ms: int) -> None:
+        """The newest first: they are looked at most."""
         hours_from_ms = DAY.open_time_ms(minutes_from_ms)
-        self._add(DAY, from_ms, hours_from_ms)
-        self._add(HOUR, hours_from_ms, minutes_from_ms)
         self._add(MINUTE, minutes_from_ms, to_ms)
+        self._add(HOUR, hours_from_ms, minutes_from_ms)
+        self._add(DAY, from_ms, hours_from_ms)
 
     def _add(self, interval: CandleInterval, from_ms: int, to_ms: int) -> None:
         """Remember a stretch; one that touches the last of its interval extends it, so that the list stays short."""

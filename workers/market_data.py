@@ -23,6 +23,8 @@ log = structlog.get_logger(__name__)
 NAME = "market-data"
 REPAIR_SECONDS = 1.0
 """Pause between two looks for missing history."""
+REPAIR_PAUSE_SECONDS = 0.2
+"""Pause after a stretch was fetched, for whoever else needs the database and the provider."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +118,15 @@ class MarketDataWorker:
         await take(FeedDisconnected(fallback.feed.source, "a real source answers"))
 
     async def _repair(self, data: MarketData, histories: Mapping[PriceSource, HistoryFeed]) -> None:
-        """Fetch what is missing of every market's history."""
+        """Fetch what is missing of each market's history, one stretch each, and store it before the next."""
         for symbol, source in data.leaders().items():
             history = histories.get(source)
             if history is None:
                 continue
             try:
-                while await data.history.repair(series_of(source), symbol, history, self.clock.now_ms()):
-                    pass
+                if await data.history.repair(series_of(source), symbol, history, self.clock.now_ms()):
+                    await data.flush()
+                    await asyncio.sleep(REPAIR_PAUSE_SECONDS)
             except (ProviderUnavailable, PyMongoError) as error:
                 log.info("market_data.not_repaired", symbol=symbol, reason=str(error) or type(error).__name__)
 

@@ -39,7 +39,8 @@ def test_a_market_seen_first_misses_days_hours_and_minutes_that_meet() -> None:
     assert gaps.complete_until_ms(NOON_MS) is None
     gaps.joined(JUST_AFTER_NOON_MS)
     stretches = drained(gaps, NOON_MS + HOUR_MS)
-    assert [stretch.interval for stretch in stretches] == [DAY, HOUR, MINUTE, MINUTE]
+    assert [stretch.interval for stretch in stretches] == [MINUTE, MINUTE, HOUR, DAY]
+    stretches.sort(key=lambda stretch: stretch.from_ms)
     assert all(a.to_ms == b.from_ms for a, b in pairwise(stretches))
     assert FIRST_DAYS_MS <= NOON_MS - stretches[0].from_ms < FIRST_DAYS_MS + 7 * DAY_MS
     assert NOON_MS - stretches[2].from_ms == 25 * HOUR_MS
@@ -47,10 +48,21 @@ def test_a_market_seen_first_misses_days_hours_and_minutes_that_meet() -> None:
     assert all((s.to_ms - s.from_ms) // s.interval.length_ms <= REQUEST_CANDLES for s in stretches)
 
 
+def test_a_first_fill_that_was_cut_short_begins_again() -> None:
+    gaps = Gaps(None)
+    gaps.joined(JUST_AFTER_NOON_MS)
+    stretch = gaps.due(NOON_MS + HOUR_MS)
+    assert stretch is not None
+    gaps.filled(stretch)
+    assert gaps.complete_until_ms(NOON_MS + HOUR_MS) is None
+    drained(gaps, NOON_MS + HOUR_MS)
+    assert gaps.complete_until_ms(NOON_MS + HOUR_MS) == NOON_MS + HOUR_MS
+
+
 def test_a_long_absence_is_filled_by_days_and_then_by_minutes() -> None:
     gaps = Gaps(NOON_MS - 30 * DAY_MS)
     gaps.joined(NOON_MS)
-    stretches = drained(gaps, NOON_MS + HOUR_MS)
+    stretches = sorted(drained(gaps, NOON_MS + HOUR_MS), key=lambda stretch: stretch.from_ms)
     assert stretches[0] == Stretch(DAY, NOON_MS - 30 * DAY_MS - 12 * HOUR_MS, NOON_MS - 7 * DAY_MS - 12 * HOUR_MS)
     assert {s.interval for s in stretches[1:]} == {MINUTE}
     assert all(a.to_ms == b.from_ms for a, b in pairwise(stretches))
