@@ -247,7 +247,7 @@ async def test_a_late_trade_while_the_database_is_away_is_passed_over_and_asked_
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worker = await start(now_ms=NOON_MS + DAY_MS)
-    worker.history.feed_joined(SYMBOL, NOON_MS)
+    worker.history.feed_joined(Series.LIVE, SYMBOL, NOON_MS)
     await worker.accept([rows.trade(1, time_ms=NOON_MS + DAY_MS)])
 
     async def away(keys: object) -> dict[CandleKey, Candle]:
@@ -296,18 +296,18 @@ async def test_a_full_queue_gives_up_the_oldest_and_counts_them(database: Databa
 async def test_a_gap_is_filled_from_a_history_and_the_minute_of_joining_after_it_closed(database: Database) -> None:
     gap_ms = NOON_MS + 2 * MINUTE_MS
     first = await start(now_ms=gap_ms + 30_000)
-    first.history.feed_joined(SYMBOL, NOON_MS - HOUR_MS)
+    first.history.feed_joined(Series.LIVE, SYMBOL, NOON_MS - HOUR_MS)
     history = FakeHistory({MINUTE: [rows.provider_candle(NOON_MS + n * MINUTE_MS, str(100 + n)) for n in range(10)]})
-    while await first.history.repair(SYMBOL, FakeHistory({}), first.clock.now_ms()):
+    while await first.history.repair(Series.LIVE, SYMBOL, FakeHistory({}), first.clock.now_ms()):
         pass
     await first.accept([rows.trade(n, time_ms=NOON_MS + n * MINUTE_MS, price="7") for n in range(3)])
     await first.history.flush()
     joined_ms = NOON_MS + 6 * MINUTE_MS + 10_000
     second = await start(now_ms=joined_ms)
-    second.history.feed_joined(SYMBOL, joined_ms)
+    second.history.feed_joined(Series.LIVE, SYMBOL, joined_ms)
     await second.accept([rows.trade(99, time_ms=joined_ms + 1, price="7")])
-    assert await second.history.repair(SYMBOL, history, joined_ms + 2)
-    assert not await second.history.repair(SYMBOL, history, joined_ms + 2)
+    assert await second.history.repair(Series.LIVE, SYMBOL, history, joined_ms + 2)
+    assert not await second.history.repair(Series.LIVE, SYMBOL, history, joined_ms + 2)
     assert history.asked == [(MINUTE, NOON_MS + MINUTE_MS, NOON_MS + 6 * MINUTE_MS)] or history.asked == [
         (MINUTE, gap_ms, NOON_MS + 6 * MINUTE_MS)
     ]
@@ -318,8 +318,8 @@ async def test_a_gap_is_filled_from_a_history_and_the_minute_of_joining_after_it
     later_ms = NOON_MS + 7 * MINUTE_MS + 3_000
     second.clock.advance((later_ms - joined_ms) / 1000)
     second.history.close_due(later_ms)
-    assert await second.history.repair(SYMBOL, history, later_ms)
-    assert not await second.history.repair(SYMBOL, history, later_ms)
+    assert await second.history.repair(Series.LIVE, SYMBOL, history, later_ms)
+    assert not await second.history.repair(Series.LIVE, SYMBOL, history, later_ms)
     await second.stop()
     candles = await stored_candles()
     minutes = {slot[1]: candle for slot, candle in candles.items() if slot[0] is MINUTE}
@@ -340,8 +340,10 @@ async def test_a_market_seen_first_gets_a_year_of_days_and_a_day_of_minutes(data
     hours = [rows.provider_candle(NOON_MS - n * HOUR_MS, "60") for n in range(100)]
     minutes = [rows.provider_candle(NOON_MS - n * MINUTE_MS, "70") for n in range(3000)]
     worker = await start(now_ms=now_ms)
-    worker.history.feed_joined(SYMBOL, now_ms)
-    while await worker.history.repair(SYMBOL, FakeHistory({DAY: days, HOUR: hours, MINUTE: minutes}), now_ms):
+    worker.history.feed_joined(Series.LIVE, SYMBOL, now_ms)
+    while await worker.history.repair(
+        Series.LIVE, SYMBOL, FakeHistory({DAY: days, HOUR: hours, MINUTE: minutes}), now_ms
+    ):
         pass
     announced = worker.history.changes()
     assert sum(change.interval is MINUTE for change in announced) < 100
@@ -360,12 +362,12 @@ async def test_a_market_seen_first_gets_a_year_of_days_and_a_day_of_minutes(data
 
 async def test_a_history_that_does_not_answer_is_asked_again(database: Database) -> None:
     worker = await start(now_ms=NOON_MS)
-    worker.history.feed_joined(SYMBOL, NOON_MS)
+    worker.history.feed_joined(Series.LIVE, SYMBOL, NOON_MS)
     history = FakeHistory({})
     history.down = True
     for _ in range(2):
         with pytest.raises(ProviderUnavailable):
-            await worker.history.repair(SYMBOL, history, NOON_MS)
+            await worker.history.repair(Series.LIVE, SYMBOL, history, NOON_MS)
     assert history.asked[0] == history.asked[1]
     assert worker.history.changes() == []
 
@@ -373,19 +375,19 @@ async def test_a_history_that_does_not_answer_is_asked_again(database: Database)
 async def test_candles_of_a_history_that_make_no_sense_are_left_out(database: Database) -> None:
     worker = await start(now_ms=NOON_MS)
     await worker.accept([rows.trade(1, time_ms=NOON_MS - 2 * MINUTE_MS)])
-    worker.history.feed_joined(SYMBOL, NOON_MS)
+    worker.history.feed_joined(Series.LIVE, SYMBOL, NOON_MS)
     wrong = [
         replace(rows.provider_candle(NOON_MS - 2 * MINUTE_MS, "5"), high=Decimal(1)),
         rows.provider_candle(NOON_MS - 2 * MINUTE_MS + 1, "5"),
     ]
-    while await worker.history.repair(SYMBOL, FakeHistory({MINUTE: wrong}), NOON_MS):
+    while await worker.history.repair(Series.LIVE, SYMBOL, FakeHistory({MINUTE: wrong}), NOON_MS):
         pass
     assert {change.close for change in worker.history.changes()} == {100}
 
 
 async def test_trades_that_come_during_a_repair_are_kept(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     worker = await start(now_ms=NOON_MS + 30_000)
-    worker.history.feed_joined(SYMBOL, NOON_MS + 30_000)
+    worker.history.feed_joined(Series.LIVE, SYMBOL, NOON_MS + 30_000)
     number = 0
 
     async def read_while_trading(*args: object, **bounds: int) -> list[Candle]:
@@ -397,7 +399,7 @@ async def test_trades_that_come_during_a_repair_are_kept(database: Database, mon
 
     monkeypatch.setattr(market_history, "candles_between", read_while_trading)
     minutes = [rows.provider_candle(NOON_MS - n * MINUTE_MS, "70") for n in range(1, 120)]
-    while await worker.history.repair(SYMBOL, FakeHistory({MINUTE: minutes}), NOON_MS + 30_000):
+    while await worker.history.repair(Series.LIVE, SYMBOL, FakeHistory({MINUTE: minutes}), NOON_MS + 30_000):
         await worker.history.flush()
     await worker.stop()
     assert number == 6
