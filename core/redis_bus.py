@@ -15,7 +15,7 @@ message that cannot be decoded (of a newer version, during a rolling update) is 
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 
 import structlog
 from redis.asyncio.connection import AbstractConnection
@@ -180,9 +180,8 @@ class RedisBus:
             try:
                 await session()
             except Exception as error:  # the supervisor's edge: a bus that stops would go unnoticed
-                cause = _first_cause(error)
-                unexpected = None if isinstance(cause, REDIS_ERRORS) else cause
-                log.warning(event, reason=f"{type(cause).__name__}: {cause}", exc_info=unexpected)
+                unexpected = None if isinstance(error, REDIS_ERRORS) else error
+                log.warning(event, reason=f"{type(error).__name__}: {error}", exc_info=unexpected)
             if self._clock.monotonic() - start >= STEADY_SECONDS:
                 backoff.reset()
             await asyncio.sleep(backoff.next_delay())
@@ -209,9 +208,7 @@ class RedisBus:
             connection = await self._client.connection_pool.get_connection()
         try:
             self._reading = True
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._follow_topics(connection))
-                group.create_task(self._read(connection))
+            await _side_by_side(self._read(connection), self._follow_topics(connection))
         finally:
             self._reading = False
             self.reconnects += 1
@@ -285,7 +282,15 @@ class RedisBus:
             log.warning("bus.undecodable", topic=topic, reason=str(error), so_far=self.undecodable)
 
 
-def _first_cause(error: BaseException) -> BaseException:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+async def _side_by_side(*parts: Coroutine[None, None, None]) -> None:
+    """Run until the first of them fails, which ends the others. A TaskGroup would, on Python 3.11, swallow a cancellation that
+    arrives in the moment one of its tasks fails."""
+    tasks = [asyncio.create_task(part) for part in parts]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()
