@@ -26,6 +26,7 @@ from core.bus import DEFAULT_CAPACITY, BusGap, BusHealth, BusMessage, Subscripti
 from core.bus_numbers import Envelope, Inbox, MalformedEnvelope, Outbox, Verdict
 from core.clock import Clock
 from core.redis_client import REDIS_ERRORS, connect
+from core.request_id import current_request_id
 
 log = structlog.get_logger(__name__)
 
@@ -143,8 +144,9 @@ class RedisBus:
     def publish(self, topic: str, event: object) -> None:
         """Hand the event to this process' subscriptions and to the outbox. Raises what `encode` raises, before anything is sent."""
         body = self._encode(event)
-        self._readers.deliver(BusMessage(topic, event))
-        self._outbox.put(topic, body)
+        request_id = current_request_id()
+        self._readers.deliver(BusMessage(topic, event, request_id))
+        self._outbox.put(topic, body, request_id)
         self._to_send.set()
         self._all_sent.clear()
 
@@ -274,7 +276,7 @@ class RedisBus:
         except ValueError as error:
             self._skip(topic, error)
         else:
-            self._readers.deliver(BusMessage(topic, event))
+            self._readers.deliver(BusMessage(topic, event, envelope.request_id))
 
     def _skip(self, topic: str, error: ValueError) -> None:
         self.undecodable += 1

@@ -66,7 +66,9 @@ class Wire:
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
         self._writers |= {writer, far_writer}
-        await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer), return_exceptions=True)
+        await asyncio.gather(
+            self._pump(reader, far_writer), self._pump(far_reader, writer, answers=True), return_exceptions=True
+        )
 
     async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, answers: bool = False) -> None:
         while data := await source.read(65536):
@@ -341,9 +343,9 @@ async def test_what_cannot_be_read_is_counted_and_harms_nobody(server: Server) -
                 b"",
                 b"\xff\xfe",
                 b"M p 1",
-                b"M p 1 {}",
-                b'M q 1 {"t":"TickAccepted","v":99}',
-                b"M r x y",
+                b"M p 1 - {}",
+                b'M q 1 - {"t":"TickAccepted","v":99}',
+                b"M r x - y",
                 b"{}" * 9999,
             )
             for data in garbage:
@@ -360,7 +362,7 @@ async def test_a_flood_does_not_starve_who_reads_it(server: Server) -> None:
         with SyncRedis.from_url(server.url) as other_process, other_process.pipeline(transaction=False) as flood:
             (channel,) = other_process.pubsub_channels()
             for number in range(2000):
-                flood.publish(channel, b"M p %d %b" % (number + 1, codec.encode(event(number))))
+                flood.publish(channel, b"M p %d - %b" % (number + 1, codec.encode(event(number))))
             flood.execute()
         assert numbers(await read_until(far, 1999)) == list(range(2000))
 
