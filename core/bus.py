@@ -2,7 +2,8 @@
 
 Delivery is at most once per subscription and in order per publisher. A subscription that may have missed something (its queue was
 full, the server was away, a hole in a publisher's numbers) receives a `BusGap` at that place and goes on; it never ends silently
-and never waits for a slow reader. `core/redis_bus.py` keeps the same promises between processes.
+and never waits for a slow reader. `core/redis_bus.py` keeps the same promises between processes; there, a topic that is new to the
+process begins with a BusGap, since what others published until then was missed.
 """
 
 import asyncio
@@ -12,16 +13,22 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
+from core.request_id import current_request_id
+
 DEFAULT_CAPACITY = 10_000
 """Messages a subscription may hold before it is told of a gap instead."""
 
 
 @dataclass(frozen=True, slots=True)
 class BusMessage:
-    """One event as it was published. In one process it is the very object, so events are frozen."""
+    """One event as it was published. In one process it is the very object, so events are frozen.
+
+    `request_id` is that of the request which caused it, if any: a worker enters it with `core.request_id.request_scope`.
+    """
 
     topic: str
     event: object
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +172,7 @@ class MemoryBus:
         self._readers.close()
 
     def publish(self, topic: str, event: object) -> None:
-        self._readers.deliver(BusMessage(topic, event))
+        self._readers.deliver(BusMessage(topic, event, current_request_id()))
 
     def subscribe(self, *topics: str, capacity: int = DEFAULT_CAPACITY) -> Subscription:
         return self._readers.add(topics, capacity)

@@ -3,12 +3,15 @@
 The outbox keeps messages until the server has taken them and may therefore send one twice; the inbox drops what it has seen. A message
 given up is replaced by a mark with its number, sent in its place, so that readers learn of a loss even if nothing follows it.
 
-Wire form of a message: `M publisher number body`, of a mark: `L publisher number ` (ASCII, one space between; number in decimal).
+Wire form of a message: `M publisher number request body`, of a mark: `L publisher number - ` (one space between; number in decimal;
+request is the id of the request that caused the message, `-` for none).
 """
 
 from collections import OrderedDict, deque
 from dataclasses import dataclass
 from enum import StrEnum
+
+_NO_REQUEST = "-"
 
 
 class EnvelopeKind(StrEnum):
@@ -30,7 +33,8 @@ class Envelope:
     kind: EnvelopeKind
     publisher: str
     number: int
-    body: bytes
+    body: bytes = b""
+    request_id: str | None = None
 
     @property
     def is_message(self) -> bool:
@@ -39,16 +43,18 @@ class Envelope:
 
     def to_bytes(self) -> bytes:
         """The wire form; the topic travels as the channel's name."""
-        return b"%b %b %d %b" % (self.kind.encode(), self.publisher.encode(), self.number, self.body)
+        request = (self.request_id or _NO_REQUEST).encode()
+        return b"%b %b %d %b %b" % (self.kind.encode(), self.publisher.encode(), self.number, request, self.body)
 
     @classmethod
     def from_bytes(cls, topic: str, data: bytes) -> "Envelope":
         """Read the wire form. Raises MalformedEnvelope."""
         try:
-            kind, publisher, number, body = data.split(b" ", 3)
-            return cls(topic, EnvelopeKind(kind.decode()), publisher.decode(), int(number), body)
+            kind, publisher, number, request, body = data.split(b" ", 4)
+            request_id = None if request == _NO_REQUEST.encode() else request.decode()
+            return cls(topic, EnvelopeKind(kind.decode()), publisher.decode(), int(number), body, request_id)
         except ValueError as error:
-            raise MalformedEnvelope("expected: kind, publisher, number, body") from error
+            raise MalformedEnvelope("expected: kind, publisher, number, request, body") from error
 
 
 class Outbox:
@@ -66,13 +72,13 @@ class Outbox:
     def __len__(self) -> int:
         return len(self._waiting) + len(self._in_flight)
 
-    def put(self, topic: str, body: bytes) -> None:
+    def put(self, topic: str, body: bytes, request_id: str | None = None) -> None:
         """Number a message and let it wait."""
         if self._messages_waiting >= self._capacity:
             self._give_up()
         number = self._numbers.get(topic, 0) + 1
         self._numbers[topic] = number
-        self._waiting.append(Envelope(topic, EnvelopeKind.MESSAGE, self._publisher, number, body))
+        self._waiting.append(Envelope(topic, EnvelopeKind.MESSAGE, self._publisher, number, body, request_id))
         self._messages_waiting += 1
 
     def take(self, most: int) -> list[Envelope]:
@@ -91,7 +97,7 @@ class Outbox:
         self.lost += self._messages_waiting
         last_numbers = {envelope.topic: envelope.number for envelope in self._waiting}
         self._waiting = deque(
-            Envelope(topic, EnvelopeKind.LOST, self._publisher, number, b"") for topic, number in last_numbers.items()
+            Envelope(topic, EnvelopeKind.LOST, self._publisher, number) for topic, number in last_numbers.items()
         )
         self._messages_waiting = 0
 

@@ -15,7 +15,7 @@ message that cannot be decoded (of a newer version, during a rolling update) is 
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 
 import structlog
 from redis.asyncio.connection import AbstractConnection
@@ -26,6 +26,7 @@ from core.bus import DEFAULT_CAPACITY, BusGap, BusHealth, BusMessage, Subscripti
 from core.bus_numbers import Envelope, Inbox, MalformedEnvelope, Outbox, Verdict
 from core.clock import Clock
 from core.redis_client import REDIS_ERRORS, connect
+from core.request_id import current_request_id
 
 log = structlog.get_logger(__name__)
 
@@ -143,8 +144,9 @@ class RedisBus:
     def publish(self, topic: str, event: object) -> None:
         """Hand the event to this process' subscriptions and to the outbox. Raises what `encode` raises, before anything is sent."""
         body = self._encode(event)
-        self._readers.deliver(BusMessage(topic, event))
-        self._outbox.put(topic, body)
+        request_id = current_request_id()
+        self._readers.deliver(BusMessage(topic, event, request_id))
+        self._outbox.put(topic, body, request_id)
         self._to_send.set()
         self._all_sent.clear()
 
@@ -180,9 +182,8 @@ class RedisBus:
             try:
                 await session()
             except Exception as error:  # the supervisor's edge: a bus that stops would go unnoticed
-                cause = _first_cause(error)
-                unexpected = None if isinstance(cause, REDIS_ERRORS) else cause
-                log.warning(event, reason=f"{type(cause).__name__}: {cause}", exc_info=unexpected)
+                unexpected = None if isinstance(error, REDIS_ERRORS) else error
+                log.warning(event, reason=f"{type(error).__name__}: {error}", exc_info=unexpected)
             if self._clock.monotonic() - start >= STEADY_SECONDS:
                 backoff.reset()
             await asyncio.sleep(backoff.next_delay())
@@ -209,9 +210,7 @@ class RedisBus:
             connection = await self._client.connection_pool.get_connection()
         try:
             self._reading = True
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._follow_topics(connection))
-                group.create_task(self._read(connection))
+            await _side_by_side(self._read(connection), self._follow_topics(connection))
         finally:
             self._reading = False
             self.reconnects += 1
@@ -277,7 +276,7 @@ class RedisBus:
         except ValueError as error:
             self._skip(topic, error)
         else:
-            self._readers.deliver(BusMessage(topic, event))
+            self._readers.deliver(BusMessage(topic, event, envelope.request_id))
 
     def _skip(self, topic: str, error: ValueError) -> None:
         self.undecodable += 1
@@ -285,7 +284,15 @@ class RedisBus:
             log.warning("bus.undecodable", topic=topic, reason=str(error), so_far=self.undecodable)
 
 
-def _first_cause(error: BaseException) -> BaseException:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+async def _side_by_side(*parts: Coroutine[None, None, None]) -> None:
+    """Run until the first of them fails, which ends the others. A TaskGroup would, on Python 3.11, swallow a cancellation that
+    arrives in the moment one of its tasks fails."""
+    tasks = [asyncio.create_task(part) for part in parts]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()

@@ -13,6 +13,7 @@ from core.bus import Bus, BusGap, BusItem, BusMessage, MemoryBus, Subscription
 from core.clock import SystemClock
 from core.ids import random_id
 from core.redis_bus import RedisBus
+from core.request_id import request_scope
 from core.vocabulary import MarketStatus
 from events import codec
 from events.market import MarketStatusChanged
@@ -100,6 +101,14 @@ async def test_messages_arrive_once_and_in_order(pair: Pair) -> None:
         pair.publisher.publish("a", event(number))
     assert numbers(await take(subscription, 2000)) == list(range(2000))
     assert len(subscription) == 0
+
+
+async def test_a_message_carries_the_request_that_caused_it(pair: Pair) -> None:
+    subscription = await pair.subscribe("a")
+    with request_scope("request-1"):
+        pair.publisher.publish("a", event(1))
+    pair.publisher.publish("a", event(2))
+    assert await take(subscription, 2) == [BusMessage("a", event(1), "request-1"), BusMessage("a", event(2))]
 
 
 async def test_one_publishers_order_holds_across_topics(pair: Pair) -> None:

@@ -10,18 +10,29 @@ def message(number: int, *, topic: str = "a", publisher: str = "p", body: bytes 
 
 
 def mark(number: int, *, topic: str = "a", publisher: str = "p") -> Envelope:
-    return Envelope(topic, EnvelopeKind.LOST, publisher, number, b"")
+    return Envelope(topic, EnvelopeKind.LOST, publisher, number)
 
 
 @given(body=st.binary(), number=st.integers(1, 2**63))
 def test_an_envelope_survives_the_wire(body: bytes, number: int) -> None:
-    for envelope in (message(number, body=body), mark(number)):
+    caused = Envelope("a", EnvelopeKind.MESSAGE, "p", number, body, "request-1")
+    for envelope in (message(number, body=body), mark(number), caused):
         assert Envelope.from_bytes("a", envelope.to_bytes()) == envelope
 
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"M", b"M p 1", b"X p 1 x", b"M p one x", b"M p  x", b"\xff p 1 x", b"M \xff 1 x", b'{"t":"TickAccepted"}'],
+    [
+        b"",
+        b"M",
+        b"M p 1",
+        b"X p 1 - x",
+        b"M p one - x",
+        b"M p  - x",
+        b"\xff p 1 - x",
+        b"M \xff 1 - x",
+        b'{"t":"TickAccepted"}',
+    ],
 )
 def test_foreign_bytes_are_refused(data: bytes) -> None:
     with pytest.raises(MalformedEnvelope):
