@@ -48,7 +48,6 @@ class SocketLimits:
 
     init_seconds: float = 10.0
     operations: int = 100
-    frame_bytes: int = 262_144
     sockets_per_address: int = 2_500
 
 

@@ -23,6 +23,7 @@ from server.connections import uvicorn_options
 from server.graphql_http import GraphQLHTTP, HttpLimits
 from server.graphql_ws import SUBPROTOCOL, GraphQLWebSocket, anonymous_only
 from server.origins import Origins
+from server.process import MOST_FRAME_BYTES
 from server.transport_metrics import TransportMetrics
 from server.ws_session import Authenticate, SocketLimits
 from tests.graph.sample import Probe, build_pipeline
@@ -150,7 +151,7 @@ async def served(
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await (websocket if scope["type"] == "websocket" else http)(scope, receive, send)
 
-    options = uvicorn_options(frame_bytes=limits.frame_bytes)
+    options = uvicorn_options(frame_bytes=MOST_FRAME_BYTES)
     config = uvicorn.Config(app, lifespan="off", log_level="critical", timeout_graceful_shutdown=3, **options)
     server = _Server(config)
     listener = socket.create_server(("127.0.0.1", 0))
