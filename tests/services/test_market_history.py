@@ -341,7 +341,9 @@ async def test_a_market_seen_first_gets_a_year_of_days_and_a_day_of_minutes(data
     minutes = [rows.provider_candle(NOON_MS - n * MINUTE_MS, "70") for n in range(3000)]
     worker = await start(now_ms=now_ms)
     worker.history.feed_joined(Series.LIVE, SYMBOL, now_ms)
-    while await worker.history.repair(Series.LIVE, SYMBOL, FakeHistory({DAY: days, HOUR: hours, MINUTE: minutes}), now_ms):
+    while await worker.history.repair(
+        Series.LIVE, SYMBOL, FakeHistory({DAY: days, HOUR: hours, MINUTE: minutes}), now_ms
+    ):
         pass
     announced = worker.history.changes()
     assert sum(change.interval is MINUTE for change in announced) < 100
