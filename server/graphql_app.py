@@ -19,7 +19,7 @@ from graph.schema import build_schema
 from server.explorer import Explorer, accepts_page
 from server.graphql_http import GraphQLHTTP, HttpLimits
 from server.graphql_ws import GraphQLWebSocket, anonymous_only
-from server.origins import Origins
+from server.origins import Origins, own_origins
 from server.transport_metrics import TransportMetrics
 from server.ws_session import SocketLimits
 
@@ -57,7 +57,8 @@ def build_graphql(
     """The transports on one pipeline."""
     budget = MemoryBudget(clock, per_minute=settings.cost_limit_per_minute)
     pipeline = build_pipeline(settings=settings, cache=cache, services=services, budget=budget)
-    origins = Origins(settings.cors_origins)
+    own = own_origins(app_url=settings.app_url, port=settings.port, embedded=settings.mode is Mode.EMBEDDED)
+    origins = Origins([*own, *settings.cors_origins])
     addresses = ClientAddresses(settings.trusted_proxies)
     http = GraphQLHTTP(
         pipeline,

@@ -51,7 +51,7 @@ class GraphQLWebSocket:
         await receive()
         headers: list[tuple[bytes, bytes]] = scope["headers"]
         origin = _header(headers, b"origin")
-        if origin is not None and not self._origins.allows_socket(origin, _header(headers, b"host") or ""):
+        if origin is not None and not self._origins.allows(origin):
             await self._deny(scope, send)
             return
         client = scope.get("client")

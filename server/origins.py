@@ -19,15 +19,12 @@ class Origins:
         self._allowed = frozenset(_normalised(origin) for origin in allowed)
 
     def allows(self, origin: str) -> bool:
-        """Whether pages of this origin may read answers. `null` never may, unless everybody does."""
-        return ANY in self._allowed or origin.lower() in self._allowed
-
-    def allows_socket(self, origin: str, host: str) -> bool:
-        """Whether a page may open a socket: one of an allowed origin, or one that this very host served.
+        """Whether pages of this origin may read answers and open sockets. `null` never may, unless everybody does.
 
         A browser does not ask before it opens a socket, so this check is what stands between another site and a visitor's session.
+        The Host header proves nothing: a name of another site may resolve to this server.
         """
-        return self.allows(origin) or origin.lower() in {f"http://{host.lower()}", f"https://{host.lower()}"}
+        return ANY in self._allowed or origin.lower() in self._allowed
 
     def response_headers(self, origin: str | None) -> list[Header]:
         """CORS headers for an answer to a page of this origin; none for others."""
@@ -48,6 +45,15 @@ class Origins:
             (b"access-control-allow-headers", _HEADERS),
             (b"access-control-max-age", _PREFLIGHT_SECONDS),
         ]
+
+
+def own_origins(*, app_url: str, port: int, embedded: bool) -> list[str]:
+    """Origins of the pages this server itself serves: the public URL's, and in development the loopback ones."""
+    parts = urlsplit(app_url)
+    own = [f"{parts.scheme}://{parts.netloc}"]
+    if embedded:
+        own += [f"http://{host}:{port}" for host in ("localhost", "127.0.0.1", "[::1]")]
+    return own
 
 
 def _normalised(origin: str) -> str:
