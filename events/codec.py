@@ -32,6 +32,7 @@ EVENT_TYPES: tuple[type, ...] = (
     market.CandleChanged,
     market.FeedChanged,
     market.MarketStatusChanged,
+    market.MarketRulesChanged,
     market.ResyncRequested,
     market.ResyncFinished,
     market.PaceRequested,

@@ -138,6 +138,18 @@ class MarketStatusChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class MarketRulesChanged:
+    """A market's rules were taken over from a provider. Prices in quote, quantities in base."""
+
+    symbol: str
+    tick_size: Decimal
+    lot_size: Decimal
+    min_quantity: Decimal
+    max_quantity: Decimal | None
+    min_notional: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class ResyncRequested:
     """A process lost or never had the state of the markets; the worker answers with all of it on the market topic."""
 
@@ -179,6 +191,7 @@ MarketEvent = (
     | CandleChanged
     | FeedChanged
     | MarketStatusChanged
+    | MarketRulesChanged
 )
 MARKET_TOPIC = "market"
 """All MarketEvents and PaceRequested, in the order they happened."""

@@ -36,9 +36,10 @@ from events.market import (
     TickAccepted,
     TickerChanged,
 )
+from integrations.feeds.base import ProviderRules
 from services import tickers
 from services.books import ReferenceBook
-from services.catalogue import Catalogue
+from services.catalogue import Catalogue, refresh_rules
 from services.market_history import MarketHistory
 from services.price_sources import PriceLimits
 from services.prices import Outcome, PriceAggregator
@@ -217,6 +218,13 @@ class MarketData:
         """Tell everybody what a market accepts from now on."""
         self._catalogue.set_status(event.symbol, event.status)
         self._publish(event)
+
+    async def refresh_rules(self, published: Sequence[ProviderRules]) -> None:
+        """Take over market rules as a provider publishes them. Raises PyMongoError, changing nothing."""
+        changed = await refresh_rules(self._catalogue, published)
+        if changed:
+            log.info("market_data.rules_changed", symbols=[event.symbol for event in changed])
+        self._publish_all(changed)
 
     def resync(self, process: str) -> None:
         """Tell a process that joined, or missed something, everything there is."""

@@ -28,6 +28,7 @@ from events.market import (
     BookReset,
     CandleChanged,
     FeedChanged,
+    MarketRulesChanged,
     MarketStatusChanged,
     PaceConfirmed,
     PaceRequested,
@@ -212,6 +213,8 @@ class MarketView:
                 if self.catalogue.market(event.symbol).status is not event.status:
                     self.catalogue.set_status(event.symbol, event.status)
                     self.statuses.publish(event.symbol, event.symbol)
+            case MarketRulesChanged():
+                self.catalogue.set_rules(event)
             case PaceRequested():
                 self._confirm_pace(event)
             case ResyncFinished():

@@ -54,6 +54,7 @@ class MarketDataSetup:
             open_feeds=lambda: self._feeds(pacer),
             fallback=self._fallback(),
             pacer=pacer,
+            rules_every_seconds=self.settings.rules_refresh_hours * 3600 or None,
             open_data=self._open_data,
         )
         await worker.run()

@@ -13,7 +13,7 @@ from core.clock import Clock
 from core.vocabulary import PriceSource, Series, series_of
 from events.feed import FeedDisconnected, FeedMessage, FeedPrice, FeedQuote, FeedTrade
 from events.market import CONTROL_TOPIC, PaceConfirmed, ResyncRequested
-from integrations.feeds.base import Feed, HistoryFeed, ProviderUnavailable
+from integrations.feeds.base import Feed, HistoryFeed, ProviderUnavailable, RulesFeed
 from services.leases import LeaseLost, run_as_only_one
 from services.market_data import CHECK_SECONDS, FLUSH_SECONDS, MarketData
 from services.pacing import Pacer
@@ -45,6 +45,8 @@ class MarketDataWorker:
     open_feeds: Callable[[], Sequence[Feed]]
     fallback: Fallback | None
     pacer: Pacer | None
+    rules_every_seconds: float | None
+    """How often market rules are taken over from the providers; None: never."""
     open_data: Callable[[], Awaitable[MarketData]]
 
     async def run(self) -> None:
@@ -77,6 +79,8 @@ class MarketDataWorker:
                     tasks.create_task(_supervised(feed, take))
                 if self.fallback is not None:
                     tasks.create_task(self._fall_back(self.fallback, take, answered))
+                if self.rules_every_seconds is not None:
+                    tasks.create_task(_every(self.rules_every_seconds, lambda: self._refresh_rules(data, feeds)))
                 tasks.create_task(_every(REPAIR_SECONDS, lambda: self._repair(data, self._histories(feeds))))
         finally:
             await asyncio.shield(_close(data))
@@ -129,6 +133,15 @@ class MarketDataWorker:
                     await asyncio.sleep(REPAIR_PAUSE_SECONDS)
             except (ProviderUnavailable, PyMongoError) as error:
                 log.info("market_data.not_repaired", symbol=symbol, reason=str(error) or type(error).__name__)
+
+    async def _refresh_rules(self, data: MarketData, feeds: Sequence[Feed]) -> None:
+        """Ask every provider that publishes its rules; one that does not answer is asked the next time."""
+        for feed in feeds:
+            if isinstance(feed, RulesFeed):
+                try:
+                    await data.refresh_rules(await feed.rules())
+                except (ProviderUnavailable, PyMongoError) as error:
+                    log.warning("market_data.rules_kept", source=feed.source, reason=str(error) or type(error).__name__)
 
     def _histories(self, feeds: Sequence[Feed]) -> Mapping[PriceSource, HistoryFeed]:
         every = (*feeds, *([self.fallback.feed] if self.fallback is not None else []))

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 from core.errors import ExpectedError
 from core.money import canonical
 from core.vocabulary import MarketStatus, PriceSource
+from events.market import MarketRulesChanged
 from integrations.feeds.base import FeedMarket, ProviderRules
 from models.asset import AssetEntry, all_assets, replace_assets
 from models.chain import ChainEntry
@@ -70,6 +71,21 @@ class Catalogue:
         self.markets[symbol] = self.market(symbol).model_copy(update={"status": status})
         self.version += 1
 
+    def set_rules(self, changed: MarketRulesChanged) -> None:
+        """Take over rules that were read elsewhere."""
+        market = self.market(changed.symbol)
+        rules = market.rules.model_copy(
+            update={
+                "tick_size": changed.tick_size,
+                "lot_size": changed.lot_size,
+                "min_quantity": changed.min_quantity,
+                "max_quantity": changed.max_quantity,
+                "min_notional": changed.min_notional,
+            }
+        )
+        self.markets[changed.symbol] = market.model_copy(update={"rules": rules})
+        self.version += 1
+
     def feed_markets(self) -> dict[PriceSource, list[FeedMarket]]:
         """Which markets each provider is asked for, under its own names."""
         wanted: dict[PriceSource, list[FeedMarket]] = {}
@@ -112,9 +128,9 @@ async def load() -> Catalogue:
     return catalogue
 
 
-async def refresh_rules(catalogue: Catalogue, published: Iterable[ProviderRules]) -> list[str]:
-    """Take over tick, lot and limits as a provider publishes them; returns the symbols that changed."""
-    changed = []
+async def refresh_rules(catalogue: Catalogue, published: Iterable[ProviderRules]) -> list[MarketRulesChanged]:
+    """Take over tick, lot and limits as a provider publishes them; returns what changed. Raises PyMongoError, changing nothing."""
+    changed = {}
     for rules in published:
         market = catalogue.market(rules.symbol)
         update = {
@@ -123,13 +139,22 @@ async def refresh_rules(catalogue: Catalogue, published: Iterable[ProviderRules]
             if (value := getattr(rules, name)) is not None and value != getattr(market.rules, name)
         }
         if update:
-            catalogue.markets[market.symbol] = market.model_copy(
-                update={"rules": market.rules.model_copy(update=update)}
-            )
-            changed.append(market.symbol)
-    await replace_markets([catalogue.markets[symbol] for symbol in changed])
-    catalogue.version += bool(changed)
-    return changed
+            changed[market.symbol] = market.model_copy(update={"rules": market.rules.model_copy(update=update)})
+    await replace_markets(list(changed.values()))
+    events = [
+        MarketRulesChanged(
+            symbol=market.symbol,
+            tick_size=market.rules.tick_size,
+            lot_size=market.rules.lot_size,
+            min_quantity=market.rules.min_quantity,
+            max_quantity=market.rules.max_quantity,
+            min_notional=market.rules.min_notional,
+        )
+        for market in changed.values()
+    ]
+    for event in events:
+        catalogue.set_rules(event)
+    return events
 
 
 def _check(catalogue: Catalogue) -> None:

@@ -51,7 +51,8 @@ async def test_rules_are_refreshed_from_a_provider(database: Database) -> None:
         min_notional=None,
         trading=True,
     )
-    assert await catalogue.refresh_rules(known, [rules]) == ["BTC-USDT"]
+    (changed,) = await catalogue.refresh_rules(known, [rules])
+    assert (changed.symbol, changed.tick_size) == ("BTC-USDT", Decimal("0.1"))
     assert known.market("BTC-USDT").rules == before.rules.model_copy(update={"tick_size": Decimal("0.1")})
     stored = {market.symbol: market for market in await all_markets()}
     assert stored["BTC-USDT"] == known.market("BTC-USDT")
