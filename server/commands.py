@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pydantic import SecretStr, ValidationError
 
+from core.cancellation import keep_cancellations
 from core.money import use_wide_context
 from core.redaction import redactor_for
 from core.settings import Settings, load_settings
@@ -33,6 +34,7 @@ def main(arguments: Sequence[str]) -> int:
             sys.stderr.write(f"cryptovault: {line}\n")
         return EXIT_USAGE
     use_wide_context()
+    keep_cancellations()
     return _dispatch(options, settings)
 
 
