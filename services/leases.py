@@ -17,6 +17,8 @@ log = structlog.get_logger(__name__)
 
 LEASE_SECONDS = 10.0
 RENEW_SECONDS = 2.0
+RELEASE_SECONDS = 2.0
+"""Limit of giving a lease back; one that was not is over by itself."""
 
 
 class LeaseLost(Exception):
@@ -72,6 +74,7 @@ async def _keep(name: str, holder: str, clock: Clock) -> None:
 
 async def _release(name: str, holder: str) -> None:
     try:
-        await lease.give_back(name, holder)
-    except PyMongoError as error:
+        async with asyncio.timeout(RELEASE_SECONDS):
+            await lease.give_back(name, holder)
+    except (PyMongoError, TimeoutError) as error:
         log.warning("lease.not_given_back", lease=name, error=type(error).__name__)

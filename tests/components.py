@@ -26,6 +26,11 @@ def missing(what: str) -> None:
     pytest.skip(f"{what} is missing")
 
 
+def schema_text() -> str:
+    """The committed schema."""
+    return (ROOT / "schema.graphql").read_text()
+
+
 def free_port() -> int:
     """A port nobody listens on at this moment."""
     with socket.socket() as probe:

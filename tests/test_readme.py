@@ -7,8 +7,7 @@ from collections.abc import Iterator
 import pytest
 from graphql import build_schema, parse, validate
 
-from tests.components import ROOT
-from tests.flows.stand_in import schema_text
+from tests.components import ROOT, schema_text
 
 README = (ROOT / "README.md").read_text()
 

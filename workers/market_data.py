@@ -169,5 +169,5 @@ async def _supervised(feed: Feed, take: Callable[[FeedMessage], Awaitable[None]]
 async def _close(data: MarketData) -> None:
     try:
         await data.close()
-    except PyMongoError as error:
+    except (PyMongoError, TimeoutError) as error:
         log.warning("market_data.not_stored_at_end", reason=type(error).__name__)

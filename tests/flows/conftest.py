@@ -1,14 +1,14 @@
-"""The server that flow tests talk to."""
+"""The server that clients of the flow tests talk to."""
 
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 
 import pytest
 
-from tests.flows import stand_in
+from tests.flows.servers import server_for_session
 
 
-@pytest.fixture
-async def live_server() -> AsyncIterator[str]:
-    """Base URL of a running server whose markets move."""
-    async with stand_in.serve(stand_in.StandIn()) as base_url:
+@pytest.fixture(scope="session")
+def live_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Base URL of a running server whose markets move, simulated, for all tests of this test process."""
+    with server_for_session(tmp_path_factory.mktemp("live"), settings={"SIMULATED_AFTER_SECONDS": "0"}) as base_url:
         yield base_url

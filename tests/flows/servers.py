@@ -2,9 +2,11 @@
 
 import asyncio
 import os
+import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +57,42 @@ async def server(folder: Path, *command: str, settings: Mapping[str, str], root:
         yield running
     finally:
         await stop(process)
+
+
+@contextmanager
+def server_for_session(folder: Path, *, settings: Mapping[str, str]) -> Iterator[str]:
+    """`python -m server dev` for a whole test process (its event loops come and go); yields its URL once its markets have prices."""
+    port = free_port()
+    variables = {"PORT": str(port), "DATA_DIR": str(folder / "data"), **settings}
+    log_file = folder / "dev.log"
+    with log_file.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "server", "dev"],
+            cwd=ROOT,
+            env=environment(variables),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while not _is_ready(f"http://127.0.0.1:{port}/health/ready"):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"the server is not ready:\n{log_file.read_text(errors='replace')[-3000:]}")
+            time.sleep(0.05)
+        yield f"http://localhost:{port}"
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        return httpx.get(url).status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 async def wait_until_live(running: Server, path: str = "/health/live") -> None:

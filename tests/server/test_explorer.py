@@ -17,7 +17,6 @@ from starlette.routing import Mount
 from graph.limits import DocumentLimits, parse_document
 from server.explorer import ASSETS_PATH, Explorer, accepts_page
 from tests import components
-from tests.flows.stand_in import schema_text
 
 PACKAGE = components.ROOT / "server" / "graphiql"
 TABS = sorted((PACKAGE / "tabs").glob("*.graphql"))
@@ -82,7 +81,7 @@ def assets(explorer: Explorer) -> httpx.AsyncClient:
 
 @pytest.mark.parametrize("tab", TABS, ids=lambda tab: tab.stem)
 def test_tabs_are_valid_documents_of_the_schema(tab: Path) -> None:
-    assert validate(build_schema(schema_text()), parse(tab.read_text())) == []
+    assert validate(build_schema(components.schema_text()), parse(tab.read_text())) == []
 
 
 @pytest.mark.parametrize("tab", TABS, ids=lambda tab: tab.stem)
