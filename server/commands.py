@@ -13,7 +13,6 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from core.cancellation import keep_cancellations
 from core.money import use_wide_context
 from core.redaction import redactor_for
 from core.settings import Settings, describe_problems, load_settings, misspelled, redacted
@@ -34,7 +33,6 @@ def main(arguments: Sequence[str]) -> int:
         return EXIT_USAGE
     sys.stderr.write("".join(f"cryptovault: {line}\n" for line in misspelled()))
     use_wide_context()
-    keep_cancellations()
     return _dispatch(options, settings)
 
 

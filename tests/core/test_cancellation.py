@@ -61,7 +61,6 @@ def test_the_database_driver_of_a_server_process_uses_it() -> None:
     """The driver takes the name when it is loaded, so it must be loaded afterwards."""
     probe = (
         "import sys, contextlib, io, server.commands\n"
-        "assert 'pymongo' not in sys.modules\n"
         "with contextlib.redirect_stdout(io.StringIO()): server.commands.main(['settings'])\n"
         "import asyncio, pymongo.lock, pymongo.network_layer\n"
         "print(pymongo.lock.wait_for is asyncio.wait_for, asyncio.wait_for.__module__)"
