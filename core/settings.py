@@ -1,112 +1,165 @@
 """Configuration from the environment, `.env` and mounted secret files.
 
-Every field's description and default feed `docs/configuration.md`. A wrong value stops the start with the variable, what is wrong
-and what would be right (`describe_problems`).
+A variable of the environment wins over the same one in `.env`; an empty one counts as unset. All wrong values are reported together
+(`describe_problems`), each with what would be right; none is repeated where it could be a secret.
 """
 
-import os
-from decimal import Decimal
-from enum import StrEnum
+import difflib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Any, Self
+from urllib.parse import quote
 
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from dotenv import dotenv_values
+from pydantic import (
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
-from core.vocabulary import PriceSource
+from core import settings_rules
+from core.settings_describe import expected, is_secret, shown_value
+from core.settings_fields import TOPICS, Mode, SettingsFields
+from core.settings_files import MountedSecrets
+from core.settings_rules import SettingsProblem
+from core.settings_values import WrongValue, shown
+
+__all__ = ["Mode", "Settings", "SettingsProblem", "describe_problems", "load_settings", "misspelled", "redacted"]
+
+ENV_FILE = Path(".env")
+_LIKENESS = 0.8
+_INFURA_ETHEREUM = "https://mainnet.infura.io/v3/"
+_ALCHEMY_ETHEREUM = "https://eth-mainnet.g.alchemy.com/v2/"
 
 
-class Mode(StrEnum):
-    """How seriously this server is meant."""
+class Settings(SettingsFields):
+    """The effective configuration of a process; built once and passed. Raises pydantic.ValidationError, see `describe_problems`."""
 
-    EMBEDDED = "EMBEDDED"
-    SANDBOX = "SANDBOX"
-    PRODUCTION = "PRODUCTION"
-
-
-class Settings(BaseSettings):
-    """The effective configuration of a process; built once and passed."""
-
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
-
-    mode: Mode = Field(default=Mode.EMBEDDED, description="EMBEDDED (make dev), SANDBOX or PRODUCTION.")
-    host: str = Field(default="127.0.0.1", description="Address the API listens on.")
-    port: int = Field(default=8000, ge=0, le=65535, description="Port the API listens on.")
-    app_url: str = Field(default="http://localhost:8000", description="Public URL of this API.")
-    data_dir: Path = Field(default=Path("data"), description="Folder of the embedded database.")
-    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Log level.")
-    log_format: Literal["auto", "json", "console"] = Field(default="auto", description="Log format.")
-
-    sentry_dsn: SecretStr | None = Field(default=None, description="Sentry DSN; unset: no error reports are sent.")
-    worker_port: int = Field(
-        default=8001, ge=0, le=65535, description="Port of a worker process's health and metrics; 0: any free one."
+    model_config = SettingsConfigDict(
+        env_file=ENV_FILE,
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        allow_inf_nan=False,
+        hide_input_in_errors=True,
     )
-
-    mongo_url: SecretStr | None = Field(default=None, description="MongoDB URL; unset: embedded.")
-    mongo_database: str = Field(default="cryptovault", description="Database name.")
-    mongo_max_pool_size: int = Field(default=50, ge=1, le=1000, description="Connections at most.")
-    mongo_min_pool_size: int = Field(default=0, ge=0, le=1000, description="Connections kept open.")
-    mongo_timeout_ms: int = Field(default=5000, ge=100, description="Limit of one operation.")
-    mongo_connect_timeout_ms: int = Field(default=30_000, ge=100, description="Limit of the first connection.")
-    redis_url: SecretStr | None = Field(default=None, description="Redis URL; unset: bus and cache in memory.")
-
-    price_sources: Annotated[tuple[PriceSource, ...], NoDecode] = Field(
-        default=(PriceSource.BINANCE, PriceSource.COINBASE, PriceSource.KRAKEN),
-        description="Price sources in order of preference, separated by commas.",
-    )
-    simulated_fallback: bool = Field(
-        default=True, description="Serve a simulated feed, labelled, while no source answers."
-    )
-    simulated_after_seconds: float = Field(default=5.0, ge=0, description="Wait before simulating.")
-    simulated_seed: int = Field(default=1, description="Seed of the simulated feed.")
-    replay_file: Path | None = Field(default=None, description="Trades CSV for PRICE_SOURCES=replay.")
-    replay_speed: str = Field(default="1", description="A factor such as 1 or 10, or max.")
-    replay_symbol: str = Field(default="BTC-USDT", description="Market the file is played into.")
-    price_max_deviation: Decimal = Field(
-        default=Decimal("0.05"), gt=0, lt=1, description="Distance from the median that rejects a source."
-    )
-    price_stale_seconds: float = Field(default=15.0, gt=0, description="Silence that makes a source stale.")
-    rules_refresh_hours: int = Field(
-        default=0, ge=0, le=168, description="How often market rules are taken over from the providers; 0: never."
-    )
-    reference_trade_retention_days: int = Field(
-        default=7, ge=1, le=3650, description="Days a reference trade stays stored; its candles stay for good."
-    )
-
-    binance_ws_url: str = Field(default="wss://stream.binance.com:9443", description="Binance socket.")
-    binance_rest_url: str = Field(default="https://api.binance.com", description="Binance REST.")
-    coinbase_ws_url: str = Field(default="wss://advanced-trade-ws.coinbase.com", description="Coinbase socket.")
-    kraken_ws_url: str = Field(default="wss://ws.kraken.com/v2", description="Kraken socket, version 2.")
-    coingecko_url: str = Field(default="https://api.coingecko.com/api/v3", description="CoinGecko REST.")
-    coinmarketcap_url: str = Field(default="https://pro-api.coinmarketcap.com", description="CoinMarketCap REST.")
-    binance_api_key: SecretStr | None = Field(default=None, description="Binance key; market data works without.")
-    binance_api_secret: SecretStr | None = Field(default=None, description="Secret of the Binance key.")
-    coingecko_api_key: SecretStr | None = Field(default=None, description="CoinGecko key, demo or pro.")
-    coinmarketcap_api_key: SecretStr | None = Field(
-        default=None, description="CoinMarketCap key; required by the source."
-    )
-    ethereum_rpc_url: SecretStr | None = Field(
-        default=None, description="Ethereum mainnet JSON-RPC; required by the source CHAINLINK."
-    )
-
-    introspection: bool = Field(default=True, description="Whether clients may ask for the schema.")
-    cost_limit_per_request: int = Field(default=10_000, ge=1, description="Points one request may cost.")
-    cost_limit_per_minute: int = Field(
-        default=120_000, ge=60, multiple_of=60, description="Points a caller may spend in a minute; a multiple of 60."
-    )
-    sockets_per_address: int = Field(default=2_500, ge=1, description="Sockets one client address may hold open.")
-    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
-    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()
 
     @property
     def embedded_database(self) -> bool:
         """Whether this process starts its own database."""
         return self.mongo_url is None
 
+    @property
+    def ethereum_mainnet_url(self) -> SecretStr | None:
+        """JSON-RPC of Ethereum's main network: ETHEREUM_RPC_URL, or the endpoint of the provider whose key is set."""
+        if self.ethereum_rpc_url is not None:
+            return self.ethereum_rpc_url
+        for key, endpoint in ((self.infura_api_key, _INFURA_ETHEREUM), (self.alchemy_api_key, _ALCHEMY_ETHEREUM)):
+            if key is not None:
+                return SecretStr(endpoint + quote(key.get_secret_value(), safe=""))
+        return None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 (a folder of secrets is not used)
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What the caller says, mounted files, the environment, `.env`: the first that knows a setting wins."""
+        variables: dict[str, str | None] = {}
+        for source in (dotenv_settings, env_settings):
+            if isinstance(source, EnvSettingsSource | DotEnvSettingsSource):
+                variables |= source.env_vars
+        return init_settings, MountedSecrets(settings_cls, variables), env_settings, dotenv_settings
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _usable(cls, value: object, info: ValidationInfo) -> object:
+        if isinstance(value, WrongValue):
+            raise value
+        if value == "" and info.field_name is not None:
+            return cls.model_fields[info.field_name].default
+        return value
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _all_problems_at_once(cls, data: dict[str, Any], handler: ValidatorFunctionWrapHandler) -> Self:
+        found: list[SettingsProblem] = []
+        try:
+            settings: Self = handler(data)
+        except ValidationError as error:
+            found = [_problem(details) for details in error.errors()]
+            wrong = {problem.field for problem in found}
+            settings = handler({name: value for name, value in data.items() if name not in wrong})
+        wrong = {problem.field for problem in found}
+        found += [
+            problem
+            for problem in settings_rules.problems(settings)
+            if wrong.isdisjoint({problem.field, *problem.others})
+        ]
+        if found:
+            raise ValidationError.from_exception_data(
+                cls.__name__, [_details(problem) for problem in found], hide_input=True
+            )
+        return settings
+
 
 def load_settings() -> Settings:
-    """Settings of this process' environment. Raises pydantic.ValidationError."""
+    """Settings of this process' environment and the `.env` of its folder. Raises pydantic.ValidationError."""
     return Settings()
 
 
-__all__ = ["Mode", "Settings", "load_settings", "os"]
+def describe_problems(error: ValidationError) -> list[str]:
+    """One line per problem: the variable, what is wrong, what would be right."""
+    return [str(_problem(details)) for details in error.errors()]
+
+
+def misspelled(env_file: Path = ENV_FILE) -> list[str]:
+    """One line for each name in the file that is no setting but looks like one: it would be ignored."""
+    known = {name.upper() for name in Settings.model_fields}
+    known |= {f"{name.upper()}_FILE" for name, field in Settings.model_fields.items() if is_secret(field)}
+    lines = []
+    for name in dotenv_values(env_file):
+        alike = difflib.get_close_matches(name.upper(), known, n=1, cutoff=_LIKENESS)
+        if name.upper() not in known and alike:
+            lines.append(f"{env_file}: {name} is no setting and is ignored; did you mean {alike[0]}?")
+    return lines
+
+
+def redacted(settings: Settings) -> dict[str, str]:
+    """Every variable, by topic, and its effective value; secrets hidden, also those inside URLs."""
+    return {name.upper(): shown_value(getattr(settings, name)) for topic in TOPICS for name in topic.model_fields}
+
+
+def _problem(details: ErrorDetails) -> SettingsProblem:
+    name = str(details["loc"][0])
+    context = details.get("ctx", {})
+    if details["type"] == "setting":
+        return SettingsProblem(name, context["wrong"], context["right"])
+    cause = context.get("error")
+    if isinstance(cause, WrongValue):
+        return SettingsProblem(name, cause.wrong, cause.right)
+    field = Settings.model_fields[name]
+    wrong = "the value cannot be used" if is_secret(field) else f"{shown(details['input'])} cannot be used"
+    return SettingsProblem(name, wrong, expected(field))
+
+
+def _details(problem: SettingsProblem) -> InitErrorDetails:
+    reason = PydanticCustomError(
+        "setting", "{wrong}; expected {right}", {"wrong": problem.wrong, "right": problem.right}
+    )
+    return InitErrorDetails(type=reason, loc=(problem.field,), input=None)

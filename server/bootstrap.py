@@ -151,11 +151,17 @@ def _feeds(view: MarketView) -> list[FeedChanged]:
 def _bus(settings: Settings, clock: Clock, process: str) -> Bus:
     if settings.redis_url is None:
         return MemoryBus()
-    url = settings.redis_url.get_secret_value()
-    return RedisBus(url, encode=codec.encode, decode=codec.decode, publisher=process, clock=clock)
+    return RedisBus(
+        settings.redis_url.get_secret_value(),
+        encode=codec.encode,
+        decode=codec.decode,
+        publisher=process,
+        clock=clock,
+        namespace=settings.redis_namespace,
+    )
 
 
 def _cache(settings: Settings, clock: Clock) -> Cache:
     if settings.redis_url is None:
         return MemoryCache(clock)
-    return RedisCache(settings.redis_url.get_secret_value(), clock=clock)
+    return RedisCache(settings.redis_url.get_secret_value(), clock=clock, namespace=settings.redis_namespace)

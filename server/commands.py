@@ -11,11 +11,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import SecretStr, ValidationError
+from pydantic import ValidationError
 
 from core.money import use_wide_context
 from core.redaction import redactor_for
-from core.settings import Settings, load_settings
+from core.settings import Settings, describe_problems, load_settings, misspelled, redacted
 from core.telemetry import ErrorReporter, configure_logging
 
 EXIT_USAGE = 2
@@ -29,16 +29,16 @@ def main(arguments: Sequence[str]) -> int:
     try:
         settings = load_settings()
     except ValidationError as error:
-        for line in problems(error):
-            sys.stderr.write(f"cryptovault: {line}\n")
+        sys.stderr.write("".join(f"cryptovault: {line}\n" for line in describe_problems(error)))
         return EXIT_USAGE
+    sys.stderr.write("".join(f"cryptovault: {line}\n" for line in misspelled()))
     use_wide_context()
     return _dispatch(options, settings)
 
 
 def _dispatch(options: argparse.Namespace, settings: Settings) -> int:
     if options.command == "settings":
-        sys.stdout.write("".join(f"{line}\n" for line in effective(settings)))
+        sys.stdout.write("".join(f"{name}={value}\n" for name, value in redacted(settings).items()))
         return 0
     if options.command == "schema":
         return int(importlib.import_module("server.schema").main(check=options.check, path=options.file))
@@ -104,24 +104,3 @@ def _replay_environment(options: argparse.Namespace) -> None:
         "REPLAY_SYMBOL": options.symbol,
     }
     os.environ.update({name: value for name, value in chosen.items() if value is not None})
-
-
-def problems(error: ValidationError) -> list[str]:
-    """One line per wrong setting: the variable and what is wrong with it."""
-    return [f"{'.'.join(map(str, each['loc'])).upper() or 'settings'}: {each['msg']}" for each in error.errors()]
-
-
-def effective(settings: Settings) -> list[str]:
-    """NAME=value of every setting, secrets redacted, in the order of the documentation."""
-    redactor = redactor_for(settings)
-    return [f"{name.upper()}={redactor.text(_shown(getattr(settings, name)))}" for name in type(settings).model_fields]
-
-
-def _shown(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, SecretStr):
-        return "***"
-    if isinstance(value, tuple | list):
-        return ",".join(str(item) for item in value)
-    return str(value)

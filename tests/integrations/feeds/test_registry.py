@@ -30,11 +30,18 @@ def build(sources: tuple[PriceSource, ...], markets: Any = MARKETS, **settings: 
 
 
 def test_sources_come_in_the_order_asked_for() -> None:
-    order = tuple(reversed(NAMES))
-    feeds = build(order, **KEYS)
-    assert [feed.source for feed in feeds] == [
-        source for source in order if source not in (PriceSource.REPLAY, PriceSource.SIMULATED)
-    ]
+    order = tuple(source for source in reversed(NAMES) if source not in (PriceSource.REPLAY, PriceSource.SIMULATED))
+    assert [feed.source for feed in build(order, **KEYS)] == list(order)
+
+
+def test_a_simulated_market_has_no_provider() -> None:
+    assert build((PriceSource.SIMULATED,)) == []
+
+
+@pytest.mark.parametrize("key", ["infura_api_key", "alchemy_api_key"])
+def test_chainlink_may_be_reached_by_a_providers_key(key: str) -> None:
+    (feed,) = build((PriceSource.CHAINLINK,), **{key: "key"})
+    assert feed.source is PriceSource.CHAINLINK
 
 
 def test_a_source_without_markets_is_passed_over() -> None:

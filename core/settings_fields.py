@@ -1,0 +1,214 @@
+"""Every setting, by topic. The descriptions and defaults make `docs/configuration.md` (`python -m core.settings_docs`)."""
+
+from decimal import Decimal
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings
+
+from core.settings_values import (
+    LOWER,
+    UPPER,
+    ApiKey,
+    DatabaseName,
+    EncryptionKey,
+    HttpUrl,
+    MongoUrl,
+    Networks,
+    Origins,
+    RedisUrl,
+    SecretHttpUrl,
+    SmtpUrl,
+    SocketUrl,
+    Sources,
+    Speed,
+    Symbol,
+)
+from core.vocabulary import PriceSource
+
+
+class Mode(StrEnum):
+    """How seriously this server is meant."""
+
+    EMBEDDED = "EMBEDDED"
+    SANDBOX = "SANDBOX"
+    PRODUCTION = "PRODUCTION"
+
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["auto", "json", "console"]
+
+
+class ServerSettings(BaseSettings):
+    """Server"""
+
+    mode: Annotated[Mode, UPPER] = Field(
+        default=Mode.EMBEDDED,
+        description="`EMBEDDED` (`make dev`), `SANDBOX` or `PRODUCTION`; production refuses what is unsafe, see below.",
+    )
+    host: str = Field(default="127.0.0.1", min_length=1, description="Address the API listens on.")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port the API listens on; 0: any free one.")
+    worker_port: int = Field(
+        default=8001, ge=0, le=65535, description="Port of a worker process' health and metrics; 0: any free one."
+    )
+    app_url: HttpUrl = Field(default="http://localhost:8000", description="Public URL of this API.")
+    cors_origins: Origins = Field(
+        default=(), description="Web origins whose pages may use the API; `*`: all of them, for development only."
+    )
+    trusted_proxies: Networks = Field(
+        default=(), description="Addresses or networks of proxies whose `X-Forwarded-For` is believed."
+    )
+    log_level: Annotated[LogLevel, LOWER] = Field(default="info", description="Lines below this level are not logged.")
+    log_format: Annotated[LogFormat, LOWER] = Field(
+        default="auto", description="`json`, `console`, or `auto`: console on a terminal of `make dev`, else JSON."
+    )
+    sentry_dsn: SecretHttpUrl | None = Field(default=None, description="Sentry DSN; unset: no error reports are sent.")
+
+
+class LimitSettings(BaseSettings):
+    """Limits of the API"""
+
+    introspection: bool = Field(default=True, description="Whether clients may ask for the schema.")
+    cost_limit_per_request: int = Field(default=10_000, ge=1, description="Points one request may cost.")
+    cost_limit_per_minute: int = Field(
+        default=120_000, ge=60, multiple_of=60, description="Points a caller may spend in a minute; a multiple of 60."
+    )
+    sockets_per_address: int = Field(default=2_500, ge=1, description="Sockets one client address may hold open.")
+
+
+class StorageSettings(BaseSettings):
+    """Database, bus and cache"""
+
+    mongo_url: MongoUrl | None = Field(
+        default=None, description="MongoDB (a replica set); unset: the embedded database, started by `make dev`."
+    )
+    mongo_database: DatabaseName = Field(default="cryptovault", description="Name of the database.")
+    mongo_max_pool_size: int = Field(default=50, ge=1, le=1000, description="Connections at most.")
+    mongo_min_pool_size: int = Field(default=0, ge=0, le=1000, description="Connections kept open.")
+    mongo_timeout_ms: int = Field(default=5000, ge=100, description="Limit of one operation, in milliseconds.")
+    mongo_connect_timeout_ms: int = Field(
+        default=30_000, ge=100, description="How long a start waits for the database, in milliseconds."
+    )
+    redis_url: RedisUrl | None = Field(
+        default=None, description="Redis 7 for bus and cache; unset: both in memory, for one process."
+    )
+    redis_namespace: DatabaseName = Field(
+        default="cryptovault", description="First part of keys and channels, for installations that share a Redis."
+    )
+    data_dir: Path = Field(default=Path("data"), description="Folder of the embedded database.")
+
+
+class PriceSettings(BaseSettings):
+    """Prices"""
+
+    price_sources: Sources = Field(
+        default=(PriceSource.BINANCE, PriceSource.COINBASE, PriceSource.KRAKEN),
+        description="Sources in order of preference, separated by commas; `replay` and `simulated` stand alone.",
+    )
+    price_max_deviation: Decimal = Field(
+        default=Decimal("0.05"),
+        gt=0,
+        lt=1,
+        description="Distance from the median, as a fraction, that rejects a source.",
+    )
+    price_stale_seconds: float = Field(default=15.0, gt=0, description="Silence that makes a source stale.")
+    rules_refresh_hours: int = Field(
+        default=0, ge=0, le=168, description="How often market rules are taken over from the providers; 0: never."
+    )
+    reference_trade_retention_days: int = Field(
+        default=7, ge=1, le=3650, description="Days a reference trade stays stored; its candles stay for good."
+    )
+    simulated_fallback: bool = Field(
+        default=True, description="Serve a simulated feed, labelled as such, while no source answers."
+    )
+    simulated_after_seconds: float = Field(default=5.0, ge=0, description="Wait for a source before simulating.")
+    simulated_seed: int = Field(default=1, description="Seed of the simulated feed.")
+    replay_file: Path | None = Field(default=None, description="Trades CSV played by `PRICE_SOURCES=replay`.")
+    replay_speed: Annotated[Speed, LOWER] = Field(
+        default="1", description="A factor such as `1` or `10`, or `max`: as fast as its readers take it."
+    )
+    replay_symbol: Annotated[Symbol, UPPER] = Field(default="BTC-USDT", description="Market the file is played into.")
+
+
+class ProviderSettings(BaseSettings):
+    """Price providers"""
+
+    binance_ws_url: SocketUrl = Field(default="wss://stream.binance.com:9443", description="Binance, streams.")
+    binance_rest_url: HttpUrl = Field(default="https://api.binance.com", description="Binance, REST.")
+    binance_api_key: ApiKey | None = Field(default=None, description="Binance key; market data works without.")
+    binance_api_secret: ApiKey | None = Field(default=None, description="Secret of the Binance key.")
+    coinbase_ws_url: SocketUrl = Field(
+        default="wss://advanced-trade-ws.coinbase.com", description="Coinbase Advanced Trade, streams."
+    )
+    kraken_ws_url: SocketUrl = Field(default="wss://ws.kraken.com/v2", description="Kraken, streams, version 2.")
+    coingecko_url: HttpUrl = Field(default="https://api.coingecko.com/api/v3", description="CoinGecko, REST.")
+    coingecko_api_key: ApiKey | None = Field(default=None, description="CoinGecko key, demo or pro.")
+    coinmarketcap_url: HttpUrl = Field(default="https://pro-api.coinmarketcap.com", description="CoinMarketCap, REST.")
+    coinmarketcap_api_key: ApiKey | None = Field(
+        default=None, description="CoinMarketCap key; the source `coinmarketcap` needs it."
+    )
+
+
+class ChainSettings(BaseSettings):
+    """Chains"""
+
+    blockchain_network: Annotated[Literal["mainnet", "testnet"], LOWER] = Field(
+        default="testnet", description="Whose chains wallets and transfers use: `mainnet` or `testnet`."
+    )
+    ethereum_rpc_url: SecretHttpUrl | None = Field(
+        default=None,
+        description="Ethereum mainnet JSON-RPC; the source `chainlink` needs it, or one of the two keys below.",
+    )
+    infura_api_key: ApiKey | None = Field(
+        default=None, description="Infura key, for Ethereum where `ETHEREUM_RPC_URL` is not set."
+    )
+    alchemy_api_key: ApiKey | None = Field(
+        default=None, description="Alchemy key, for Ethereum where neither the URL nor Infura's key is set."
+    )
+    polygon_rpc_url: SecretHttpUrl | None = Field(default=None, description="Polygon JSON-RPC.")
+    bsc_rpc_url: SecretHttpUrl | None = Field(default=None, description="BNB Smart Chain JSON-RPC.")
+    solana_rpc_url: SecretHttpUrl | None = Field(default=None, description="Solana JSON-RPC.")
+    bitcoin_api_url: SecretHttpUrl | None = Field(default=None, description="Bitcoin, an Esplora REST API.")
+    gas_price_api_url: SecretHttpUrl | None = Field(
+        default=None, description="Where gas prices are asked for; unset: the chain's own node."
+    )
+
+
+class MailAndKeySettings(BaseSettings):
+    """Mail and keys"""
+
+    email_provider: Annotated[Literal["none", "smtp", "sendgrid"], LOWER] = Field(
+        default="none",
+        description="Who delivers mail: `none`, `smtp` (needs `SMTP_URL`) or `sendgrid` (needs its key).",
+    )
+    smtp_url: SmtpUrl | None = Field(default=None, description="Mail server, `smtp://` or `smtps://`.")
+    sendgrid_api_key: ApiKey | None = Field(default=None, description="SendGrid key.")
+    encryption_key: EncryptionKey | None = Field(
+        default=None, description="Encrypts stored secrets: 32 bytes in base64 (`openssl rand -base64 32`)."
+    )
+    aws_kms_key_id: str | None = Field(default=None, description="Id or ARN of the key that signs, in AWS KMS.")
+
+
+TOPICS: tuple[type[BaseSettings], ...] = (
+    ServerSettings,
+    LimitSettings,
+    StorageSettings,
+    PriceSettings,
+    ProviderSettings,
+    ChainSettings,
+    MailAndKeySettings,
+)
+
+
+class SettingsFields(
+    ServerSettings,
+    LimitSettings,
+    StorageSettings,
+    PriceSettings,
+    ProviderSettings,
+    ChainSettings,
+    MailAndKeySettings,
+):
+    """All topics together."""

@@ -1,0 +1,154 @@
+"""Rules over several settings, and what production refuses. Each gives the problem, or nothing."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
+
+from pydantic import SecretStr
+
+from core.settings_fields import Mode, SettingsFields
+from core.settings_values import key_bytes
+from core.vocabulary import PriceSource
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsProblem:
+    """A variable, what is wrong with it and what would be right. `others`: the fields it was judged by."""
+
+    field: str
+    wrong: str
+    right: str
+    others: tuple[str, ...] = ()
+
+    @property
+    def variable(self) -> str:
+        """The name in the environment."""
+        return self.field.upper()
+
+    def __str__(self) -> str:
+        return f"{self.variable}: {self.wrong}; expected {self.right}"
+
+
+DEVELOPMENT_WORDS = frozenset(
+    {
+        "admin",
+        "cryptovault",
+        "dev",
+        "guest",
+        "mongo",
+        "mongodb",
+        "postgres",
+        "redis",
+        "root",
+        "sandbox",
+        "secret",
+        "test",
+        "token",
+    }
+)
+DEVELOPMENT_PARTS = ("changeme", "change-me", "change_me", "development", "example", "insecure", "password")
+FEWEST_DISTINCT_BYTES = 12
+"""32 random bytes have fewer different ones in less than one of 10^24 keys."""
+
+
+def problems(settings: SettingsFields) -> Iterator[SettingsProblem]:
+    """Everything wrong with these settings taken together."""
+    yield from _price_problems(settings)
+    yield from _mail_problems(settings)
+    if settings.mongo_min_pool_size > settings.mongo_max_pool_size:
+        right = f"at most MONGO_MAX_POOL_SIZE, which is {settings.mongo_max_pool_size}"
+        wrong = f"{settings.mongo_min_pool_size} connections are too many"
+        yield SettingsProblem("mongo_min_pool_size", wrong, right, ("mongo_max_pool_size",))
+    if settings.binance_api_secret is not None and settings.binance_api_key is None:
+        yield SettingsProblem("binance_api_key", "missing", "the key of BINANCE_API_SECRET", ("binance_api_secret",))
+    if settings.mode is Mode.PRODUCTION:
+        yield from _production_problems(settings)
+
+
+def _price_problems(settings: SettingsFields) -> Iterator[SettingsProblem]:
+    sources = settings.price_sources
+    for alone in (PriceSource.REPLAY, PriceSource.SIMULATED):
+        if alone in sources and len(sources) > 1:
+            name = alone.value.lower()
+            yield SettingsProblem(
+                "price_sources", f"{name} does not mix with other sources", f"{name} alone, or without it"
+            )
+    if PriceSource.REPLAY not in sources:
+        return
+    if settings.replay_file is None:
+        wrong = "missing, while PRICE_SOURCES is replay"
+        yield SettingsProblem("replay_file", wrong, "the path of a trades CSV", ("price_sources",))
+    elif not settings.replay_file.is_file():
+        wrong = f"there is no file {str(settings.replay_file)!r}"
+        yield SettingsProblem("replay_file", wrong, "the path of a trades CSV", ("price_sources",))
+
+
+def _mail_problems(settings: SettingsFields) -> Iterator[SettingsProblem]:
+    needs = {"smtp": "smtp_url", "sendgrid": "sendgrid_api_key"}
+    needed = needs.get(settings.email_provider)
+    if needed is not None and getattr(settings, needed) is None:
+        wrong = f"missing, while EMAIL_PROVIDER is {settings.email_provider}"
+        right = "the mail server's URL" if needed == "smtp_url" else "a SendGrid key"
+        yield SettingsProblem(needed, wrong, right, ("email_provider",))
+
+
+def _production_problems(settings: SettingsFields) -> Iterator[SettingsProblem]:
+    refused = (
+        (
+            settings.mongo_url is None,
+            "mongo_url",
+            "missing: the embedded database is for development",
+            "a MongoDB replica set",
+        ),
+        (settings.redis_url is None, "redis_url", "missing: a bus in memory is for one process", "a Redis server"),
+        (
+            settings.encryption_key is None,
+            "encryption_key",
+            "missing",
+            "32 bytes in base64 (`openssl rand -base64 32`)",
+        ),
+        (
+            "*" in settings.cors_origins,
+            "cors_origins",
+            "* lets every site use the API",
+            "the origins of your own pages",
+        ),
+        (
+            settings.simulated_fallback,
+            "simulated_fallback",
+            "simulated prices must not stand in for real ones",
+            "false",
+        ),
+        (not settings.app_url.startswith("https://"), "app_url", "the public URL is not encrypted", "an https:// URL"),
+        (
+            not {PriceSource.REPLAY, PriceSource.SIMULATED}.isdisjoint(settings.price_sources),
+            "price_sources",
+            "replayed and simulated prices are not real",
+            "live sources",
+        ),
+    )
+    for is_refused, field, wrong, right in refused:
+        if is_refused:
+            yield SettingsProblem(field, f"{wrong} (MODE is PRODUCTION)", right, ("mode",))
+    for field in type(settings).model_fields:
+        value = getattr(settings, field)
+        if isinstance(value, SecretStr) and _is_development_secret(field, value):
+            wrong = "the value is a development secret (MODE is PRODUCTION)"
+            yield SettingsProblem(field, wrong, "a secret of your own, made at random", ("mode",))
+
+
+def _is_development_secret(field: str, secret: SecretStr) -> bool:
+    if field == "encryption_key":
+        key = key_bytes(secret)
+        return len(set(key)) < FEWEST_DISTINCT_BYTES or _names_development(key.decode("latin-1"))
+    text = secret.get_secret_value()
+    if "://" not in text:
+        return _names_development(text)
+    userinfo, at, _ = urlsplit(text).netloc.rpartition("@")
+    password = userinfo.partition(":")[2]
+    return bool(at and password) and _names_development(unquote(password))
+
+
+def _names_development(text: str) -> bool:
+    lower = text.lower()
+    return len(set(lower)) < 3 or lower in DEVELOPMENT_WORDS or any(part in lower for part in DEVELOPMENT_PARTS)

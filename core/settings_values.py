@@ -1,0 +1,199 @@
+"""The kinds of values a setting may hold, and the words for what is wrong with a given one. No value of a secret is ever repeated."""
+
+import re
+from base64 import b64decode
+from binascii import Error as Base64Error
+from collections.abc import Callable
+from decimal import Decimal
+from ipaddress import ip_network
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, SecretStr
+from pydantic_settings import NoDecode
+from pymongo.errors import PyMongoError
+from pymongo.uri_parser import parse_uri
+
+from core.money import MalformedNumber, parse_decimal
+from core.vocabulary import PriceSource
+
+MOST_REPLAY_SPEED = 1_000_000
+KEY_BYTES = 32
+PROVIDERS = tuple(source for source in PriceSource if source is not PriceSource.EXCHANGE)
+_SHOWN = 60
+_SYMBOL = re.compile(r"[A-Z0-9]{2,12}-[A-Z0-9]{2,12}", re.ASCII)
+_DATABASE = re.compile(r"[A-Za-z0-9_-]{1,63}", re.ASCII)
+
+
+class WrongValue(ValueError):
+    """A setting cannot have this value: what is wrong, and what would be right."""
+
+    def __init__(self, wrong: str, right: str) -> None:
+        super().__init__(f"{wrong}; expected {right}")
+        self.wrong = wrong
+        self.right = right
+
+
+def shown(value: object) -> str:
+    """A wrong value as a message may repeat it: quoted and cut short."""
+    return repr(str(value)[:_SHOWN])
+
+
+def _is_url(text: str, schemes: tuple[str, ...]) -> bool:
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        return False
+    sound = text == text.strip() and " " not in text and bool(parts.hostname) and port != 0
+    return sound and parts.scheme in schemes
+
+
+def _url(example: str, *schemes: str) -> Callable[[str], str]:
+    def check(text: str) -> str:
+        if not _is_url(text, schemes):
+            raise WrongValue(f"the value is no {' or '.join(schemes)} URL", f"a URL such as {example}")
+        if "@" in urlsplit(text).netloc:
+            raise WrongValue("this URL is shown in logs and may hold no credentials", f"a URL such as {example}")
+        return text
+
+    return check
+
+
+def _secret_url(example: str, *schemes: str) -> Callable[[SecretStr], SecretStr]:
+    def check(secret: SecretStr) -> SecretStr:
+        if not _is_url(secret.get_secret_value(), schemes):
+            raise WrongValue(f"the value is no {' or '.join(schemes)} URL", f"a URL such as {example}")
+        return secret
+
+    return check
+
+
+def _mongo_url(secret: SecretStr) -> SecretStr:
+    text = secret.get_secret_value()
+    try:
+        if not text.startswith("mongodb+srv://"):
+            parse_uri(text, validate=False)
+        elif not urlsplit(text).hostname:
+            raise ValueError(text)
+    except (PyMongoError, ValueError):
+        right = (
+            "mongodb://user:password@host:27017/?replicaSet=rs0 (user and password percent-encoded), or mongodb+srv://…"
+        )
+        raise WrongValue("the value is no MongoDB URL", right) from None
+    return secret
+
+
+def _encryption_key(secret: SecretStr) -> SecretStr:
+    if len(key_bytes(secret)) != KEY_BYTES:
+        raise WrongValue(
+            "the value is no key", f"{KEY_BYTES} bytes in base64, as `openssl rand -base64 32` prints them"
+        )
+    return secret
+
+
+def key_bytes(secret: SecretStr) -> bytes:
+    """The bytes of a key in base64, standard or URL-safe; empty for what is neither."""
+    standard = secret.get_secret_value().replace("-", "+").replace("_", "/")
+    try:
+        return b64decode(standard.encode(), validate=True)
+    except (Base64Error, ValueError):
+        return b""
+
+
+def _not_blank(secret: SecretStr) -> SecretStr:
+    text = secret.get_secret_value()
+    if not text.strip() or text != text.strip() or not text.isprintable():
+        raise WrongValue("the value is blank, or has spaces or line ends around it", "the bare key")
+    return secret
+
+
+def _split(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+def _source_names(value: object) -> object:
+    parts = _split(value)
+    if not isinstance(parts, tuple):
+        return parts
+    names = tuple(str(part).upper() for part in parts)
+    known = [source.value for source in PROVIDERS]
+    right = f"a comma-separated list of {', '.join(known).lower()}"
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise WrongValue(f"{shown(unknown[0])} is no price source", right)
+    if not names or len(set(names)) != len(names):
+        raise WrongValue("a source is named twice" if names else "no source is named", right)
+    return names
+
+
+def _origin(text: str) -> str:
+    if text != "*":
+        parts = urlsplit(text) if _is_url(text, ("http", "https")) else None
+        if parts is None or parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc:
+            raise WrongValue(
+                f"{shown(text)} is no origin", "a comma-separated list such as https://app.example.com, or *"
+            )
+    return text
+
+
+def _network(text: str) -> str:
+    try:
+        ip_network(text, strict=False)
+    except ValueError:
+        raise WrongValue(
+            f"{shown(text)} is no address or network", "a comma-separated list such as 10.0.0.0/8,192.0.2.7"
+        ) from None
+    return text
+
+
+def _speed(text: str) -> str:
+    try:
+        if text == "max" or 0 < parse_decimal(text) <= MOST_REPLAY_SPEED:
+            return text
+    except MalformedNumber:
+        pass
+    raise WrongValue(
+        f"{shown(text)} is no speed", f"max, or a factor above 0 and at most {Decimal(MOST_REPLAY_SPEED):,f}"
+    )
+
+
+def _matching(pattern: re.Pattern[str], wrong: str, right: str) -> Callable[[str], str]:
+    def check(text: str) -> str:
+        if pattern.fullmatch(text) is None:
+            raise WrongValue(f"{shown(text)} {wrong}", right)
+        return text
+
+    return check
+
+
+def _upper(value: object) -> object:
+    return value.strip().upper() if isinstance(value, str) else value
+
+
+def _lower(value: object) -> object:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+HttpUrl = Annotated[str, AfterValidator(_url("https://host.example", "http", "https"))]
+SocketUrl = Annotated[str, AfterValidator(_url("wss://host.example/path", "ws", "wss"))]
+SecretHttpUrl = Annotated[SecretStr, AfterValidator(_secret_url("https://host.example/v3/key", "http", "https"))]
+MongoUrl = Annotated[SecretStr, AfterValidator(_mongo_url)]
+RedisUrl = Annotated[SecretStr, AfterValidator(_secret_url("redis://user:password@host:6379/0", "redis", "rediss"))]
+SmtpUrl = Annotated[SecretStr, AfterValidator(_secret_url("smtp://user:password@host:587", "smtp", "smtps"))]
+ApiKey = Annotated[SecretStr, AfterValidator(_not_blank)]
+EncryptionKey = Annotated[SecretStr, AfterValidator(_encryption_key)]
+Sources = Annotated[tuple[PriceSource, ...], NoDecode, BeforeValidator(_source_names)]
+Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode, BeforeValidator(_split)]
+Networks = Annotated[tuple[Annotated[str, AfterValidator(_network)], ...], NoDecode, BeforeValidator(_split)]
+Speed = Annotated[str, AfterValidator(_speed)]
+Symbol = Annotated[
+    str, AfterValidator(_matching(_SYMBOL, "is no market", "a symbol BASE-QUOTE in capitals, such as BTC-USDT"))
+]
+DatabaseName = Annotated[
+    str, AfterValidator(_matching(_DATABASE, "is no database name", "at most 63 letters, digits, _ and -"))
+]
+UPPER = BeforeValidator(_upper)
+LOWER = BeforeValidator(_lower)
