@@ -114,11 +114,11 @@ class PriceSettings(BaseSettings):
         description="Distance from the median, as a fraction, that rejects a source.",
     )
     price_stale_seconds: float = Field(default=15.0, gt=0, description="Silence that makes a source stale.")
-    reference_trade_retention_days: int = Field(
-        default=7, ge=1, le=3650, description="Days a reference trade stays stored; its candles stay for good."
-    )
     rules_refresh_hours: int = Field(
         default=0, ge=0, le=168, description="How often market rules are taken over from the providers; 0: never."
+    )
+    reference_trade_retention_days: int = Field(
+        default=7, ge=1, le=3650, description="Days a reference trade stays stored; its candles stay for good."
     )
     simulated_fallback: bool = Field(
         default=True, description="Serve a simulated feed, labelled as such, while no source answers."
