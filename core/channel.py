@@ -17,10 +17,14 @@ class ReaderTooSlow(ExpectedError):
 
 
 class Channel(Generic[Item]):
-    """A queue for one reader. `put` never waits. Iterate it to read; `close` ends the iteration."""
+    """A queue for one reader. `put` never waits. Iterate it to read; `close` ends the iteration.
 
-    def __init__(self, capacity: int) -> None:
+    `lost` is told how many items the reader will never see, each time it is too slow.
+    """
+
+    def __init__(self, capacity: int, *, lost: Callable[[int], None]) -> None:
         self._capacity = capacity
+        self._lost = lost
         self._items: deque[Item] = deque()
         self._wakeup = asyncio.Event()
         self._closed = False
@@ -41,11 +45,13 @@ class Channel(Generic[Item]):
 
     def overflow(self, item: Item) -> None:  # noqa: ARG002
         """Never skip: end the stream and say why."""
+        self._lost(len(self._items) + 1)
         self._items.clear()
         self.fail(ReaderTooSlow("the reader fell too far behind; subscribe again and read what was missed by query"))
 
     def replace(self, item: Item) -> None:
         """Forget what waits, and let the reader go on with this."""
+        self._lost(len(self._items))
         self._items.clear()
         self._items.append(item)
 
@@ -74,15 +80,15 @@ class Channel(Generic[Item]):
 class ConflatingChannel(Channel[Item]):
     """When full, keeps only the newest item of each key: for values of which only the latest matters."""
 
-    def __init__(self, capacity: int, key: Callable[[Item], Hashable]) -> None:
-        super().__init__(capacity)
+    def __init__(self, capacity: int, key: Callable[[Item], Hashable], *, lost: Callable[[int], None]) -> None:
+        super().__init__(capacity, lost=lost)
         self._key = key
-        self.conflated = 0
 
     def overflow(self, item: Item) -> None:
         newest: dict[Hashable, Item] = {}
         for waiting in (*self._items, item):
             newest.pop(self._key(waiting), None)
             newest[self._key(waiting)] = waiting
-        self.conflated += len(self._items) + 1 - len(newest)
+        if replaced := len(self._items) + 1 - len(newest):
+            self._lost(replaced)
         self._items = deque(newest.values())

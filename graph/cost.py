@@ -2,7 +2,7 @@
 
 An object costs 1, a scalar nothing, a mutation 10, each times the number of objects it can appear in. A list's size is what the
 caller asks for (`first`, `last`, `limit`, `depth`, `points`, or the length of a list argument such as `ids`), otherwise a default;
-a connection hands its size to the lists directly below it. `@cost(points, perEvent)` on a field replaces the rule. The result is an
+a connection hands its size to the lists directly below it. A list of scalars counts as one scalar. `@cost(points, perEvent)` on a field replaces the rule. The result is an
 upper bound: what two fragments both select is counted twice, and `@skip` and `@include` are not looked at.
 """
 
@@ -133,7 +133,8 @@ class CostModel:
         return _Rule(
             points=points,
             per_event=per_event,
-            is_list=is_list_type(field.type.of_type if is_non_null_type(field.type) else field.type),
+            is_list=not is_leaf_type(below)
+            and is_list_type(field.type.of_type if is_non_null_type(field.type) else field.type),
             is_connection=below.name.endswith(_CONNECTION_SUFFIX),
             sizes={name: _default(field.args[name]) for name in SIZE_ARGUMENTS if name in field.args},
             list_arguments=tuple(

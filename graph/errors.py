@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import structlog
 from graphql import GraphQLError, GraphQLSyntaxError
+from pymongo.errors import ConnectionFailure, PyMongoError
 
 from core.errors import ExpectedError
 
@@ -44,6 +45,12 @@ class OperationTimedOut(ExpectedError):
     code = "TIMEOUT"
 
 
+class DatabaseAway(ExpectedError):
+    """The database does not answer at the moment. What the field would have shown is not known; nothing was changed by a query."""
+
+    code = "DATABASE_UNAVAILABLE"
+
+
 class RequestRefused(Exception):
     """An operation that is not executed: one or more faults of one kind, found before execution."""
 
@@ -73,6 +80,9 @@ class ErrorRenderer:
     def during_execution(self, error: GraphQLError) -> ErrorBody:
         """An error of a field, or of a subscription's source."""
         cause = _cause(error)
+        if isinstance(cause, PyMongoError) and _is_away(cause):
+            log.warning("database away", request_id=self._request_id, path=error.path, reason=type(cause).__name__)
+            cause = DatabaseAway("the database does not answer; try again in a moment")
         if isinstance(cause, ExpectedError):
             return self._body(cause.message, cause.code, error, cause.details)
         if isinstance(cause, GraphQLError):
@@ -125,6 +135,11 @@ def _cause(error: GraphQLError) -> Exception:
     while isinstance(cause, GraphQLError) and cause.original_error is not None:
         cause = cause.original_error
     return cause
+
+
+def _is_away(error: PyMongoError) -> bool:
+    """Whether a later try may succeed without any change: no connection, no answer in time, no primary."""
+    return error.timeout or isinstance(error, ConnectionFailure)
 
 
 def _shortened(message: str) -> str:

@@ -16,7 +16,10 @@ class Loaders:
 
     def __init__(self, market_data: MarketDataReads) -> None:
         self._market_data = market_data
-        self._sparklines: DataLoader[SparklineKey, list[Decimal]] = DataLoader(load_fn=self._load_sparklines)
+        self._sparklines: DataLoader[SparklineKey, list[Decimal]] = DataLoader(
+            load_fn=self._load_sparklines,
+            cache=False,  # the operation may be a subscription, whose every event reads anew
+        )
 
     async def sparkline(self, symbol: str, span: HistoryRange, points: int) -> list[Decimal]:
         """Closing prices of one market, read together with all others this operation asks for."""

@@ -9,7 +9,7 @@ from graph.context import Context
 from graph.types.asset import Asset
 from graph.types.connection import After, Before, Connection, First, Last, connect
 from graph.types.inputs import AssetFilter
-from services.markets import AssetCriteria, asset_cursor
+from services.markets import AssetCriteria
 
 Info = strawberry.Info[Context, None]
 
@@ -31,4 +31,6 @@ def assets(
     wanted = filter or AssetFilter()
     criteria = AssetCriteria(codes=wanted.codes, kind=wanted.kind, search=wanted.search)
     page, total = info.context.markets.list_assets(criteria, PageRequest(first, after, last, before))
-    return connect(page, node=Asset.of, cursor=asset_cursor, total_count=total)
+    return connect(
+        page, node=lambda placed: Asset.of(placed.row), cursor=lambda placed: placed.cursor, total_count=total
+    )

@@ -19,7 +19,7 @@ from graph.types.ticker import Ticker
 from graph.types.trade import Trade
 from services import market_streams
 from services.market_reads import require_reference
-from services.markets import MarketCriteria, market_cursor
+from services.markets import MarketCriteria
 
 Info = strawberry.Info[Context, None]
 
@@ -53,9 +53,10 @@ def markets(
         search=wanted.search,
         watched=wanted.watched,
     )
-    reads = info.context.markets
-    page, total = reads.list_markets(criteria, order_by, PageRequest(first, after, last, before))
-    return connect(page, node=Market.of, cursor=market_cursor(reads, order_by), total_count=total)
+    page, total = info.context.markets.list_markets(criteria, order_by, PageRequest(first, after, last, before))
+    return connect(
+        page, node=lambda placed: Market.of(placed.row), cursor=lambda placed: placed.cursor, total_count=total
+    )
 
 
 async def price_ticks(info: Info, symbols: Symbols) -> AsyncGenerator[PriceTick, None]:

@@ -1,5 +1,6 @@
 """Finding anything again by its id."""
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
@@ -16,6 +17,7 @@ from graph.types.trade import Trade
 
 Info = strawberry.Info[Context, None]
 MAX_NODES = 100
+_SEQUENCE = re.compile(r"[1-9][0-9]{0,14}", re.ASCII)
 
 
 async def node(
@@ -40,7 +42,8 @@ async def _find(context: Context, id_: str, field: list[str]) -> Node | None:
     except MalformedId as error:
         raise InvalidInput(str(error), field=field) from error
     finder = _FINDERS.get(kind)
-    return None if finder is None else await finder(context, parts)
+    found = None if finder is None else await finder(context, parts)
+    return found if found is not None and found.id == id_ else None
 
 
 async def _asset(context: Context, parts: list[str]) -> Node | None:
@@ -59,7 +62,7 @@ async def _market(context: Context, parts: list[str]) -> Node | None:
 
 
 async def _trade(context: Context, parts: list[str]) -> Node | None:
-    if len(parts) != 3 or parts[0] not in Series.__members__ or not parts[2].isdecimal() or len(parts[2]) > 15:
+    if len(parts) != 3 or parts[0] not in Series.__members__ or _SEQUENCE.fullmatch(parts[2]) is None:
         return None
     trade = await context.market_data.trade(Series(parts[0]), parts[1], int(parts[2]))
     return None if trade is None else Trade.of(trade)

@@ -102,7 +102,13 @@ class MarketData:
                     await self.history.reset(series, symbol)
         for symbol in symbols:
             self._desks[symbol] = Desk(
-                PriceAggregator(symbol, self._sources.get(symbol, ()), self._limits, resume=self._last_known(symbol)),
+                PriceAggregator(
+                    symbol,
+                    self._sources.get(symbol, ()),
+                    self._limits,
+                    sequence=self._sequences.peek(tick_sequence(symbol)) - 1,
+                    resume=self._last_known(symbol),
+                ),
                 ReferenceBook(symbol, sequence=self._sequences.peek(book_sequence(symbol)) - 1),
             )
 

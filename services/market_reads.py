@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from core.clock import to_ms
-from core.errors import NotAvailableYet
+from core.errors import InvalidInput, NotAvailableYet
 from core.paging import Page, PageRequest
 from core.vocabulary import CandleInterval, HistoryRange, IndicatorKind, MarketDataOrigin, Series, TimeOrder
 from events.book import WindowSnapshot
@@ -19,7 +19,7 @@ from services import candle_history
 from services.indicators import Indicator, IndicatorRequest, indicators
 from services.market_view import FeedUnavailable, MarketView
 from services.trade_history import TradeHistory
-from services.trends import TREND_CANDLES, Trend, sparkline, trend
+from services.trends import TREND_CANDLES, Trend, check_points, sparkline, trend
 
 _DAY_MS = CandleInterval.DAY_1.length_ms
 ALL_WEEKS = 1_000
@@ -165,7 +165,7 @@ class MarketDataReads:
         return trend([candle.close for candle in newest])
 
     async def sparklines(self, keys: Sequence[SparklineKey]) -> list[list[Decimal] | BaseException]:
-        """Closing prices for each key, or why there are none: one query for all markets of a span."""
+        """Closing prices for each key, or why there are none: one query for all markets of a span and series."""
         found: dict[SparklineKey, list[Decimal] | BaseException] = {}
         for span in dict.fromkeys(key[1] for key in keys):
             found |= await self._sparklines_of(span, [key for key in keys if key[1] is span])
@@ -175,24 +175,29 @@ class MarketDataReads:
         self, span: HistoryRange, keys: Sequence[SparklineKey]
     ) -> dict[SparklineKey, list[Decimal] | BaseException]:
         interval, back_ms = SPANS[span]
+        length_ms = ALL_WEEKS * interval.length_ms if back_ms is None else back_ms
         found: dict[SparklineKey, list[Decimal] | BaseException] = {}
-        wanted: dict[tuple[Series, int], list[SparklineKey]] = {}
+        wanted: dict[Series, list[SparklineKey]] = {}
         for key in keys:
             state = self._view.states[key[0]]
             try:
-                newest_ms = state.candles[interval][-1].open_time_ms if state.candles[interval] else None
-                if newest_ms is None:
+                check_points(key[2])
+                if not state.candles[interval]:
                     raise FeedUnavailable(f"no price source has delivered {state.symbol} yet; see Market.feed")
-                length_ms = ALL_WEEKS * interval.length_ms if back_ms is None else back_ms
-                wanted.setdefault((state.series, newest_ms - length_ms), []).append(key)
-            except FeedUnavailable as error:
+                wanted.setdefault(state.series, []).append(key)
+            except (FeedUnavailable, InvalidInput) as error:
                 found[key] = error
-        for (series, from_ms), group in wanted.items():
-            closes = await closes_between(series, [key[0] for key in group], interval, from_ms=from_ms)
+        for series, group in wanted.items():
+            symbols = {key[0] for key in group}
+            now_ms = max(self._view.states[symbol].candles[interval][-1].open_time_ms for symbol in symbols)
+            closes = await closes_between(series, symbols, interval, from_ms=now_ms - length_ms)
             for key in group:
-                found[key] = sparkline(self._with_live(closes.get(key[0], {}), key[0], interval), key[2])
+                rows = self._with_live(closes.get(key[0], {}), key[0], interval, from_ms=now_ms - length_ms)
+                found[key] = sparkline(rows, key[2])
         return found
 
-    def _with_live(self, stored: dict[int, Decimal], symbol: str, interval: CandleInterval) -> list[Decimal]:
+    def _with_live(
+        self, stored: dict[int, Decimal], symbol: str, interval: CandleInterval, *, from_ms: int
+    ) -> list[Decimal]:
         closes = stored | {candle.open_time_ms: candle.close for candle in self._view.states[symbol].candles[interval]}
-        return [closes[open_ms] for open_ms in sorted(closes)]
+        return [closes[open_ms] for open_ms in sorted(closes) if open_ms >= from_ms]

@@ -4,8 +4,9 @@ Ticks, tickers and open candles conflate to the newest of each market when their
 with READER_TOO_SLOW instead; an order book starts again with a snapshot.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from decimal import Decimal
+from functools import partial
 
 from core.channel import Channel, ConflatingChannel
 from core.errors import InvalidInput
@@ -28,13 +29,18 @@ MAX_SYMBOLS = 100
 def _checked(view: MarketView, symbols: Sequence[str]) -> list[str]:
     if not symbols or len(symbols) > MAX_SYMBOLS:
         raise InvalidInput(f"expected 1 to {MAX_SYMBOLS} symbols, got {len(symbols)}", field=["symbols"])
-    return [view.catalogue.market(symbol).symbol for symbol in dict.fromkeys(symbols)]
+    for place, symbol in enumerate(symbols):
+        view.catalogue.market(symbol, field=["symbols", str(place)])
+    return list(dict.fromkeys(symbols))
 
 
 async def watch_ticks(view: MarketView, symbols: Sequence[str]) -> AsyncIterator[TickAccepted]:
     """Prices of these markets. Raises UnknownMarket, InvalidInput."""
     wanted = _checked(view, symbols)
-    with view.ticks.open(wanted, ConflatingChannel(LATEST_CAPACITY, lambda tick: tick.symbol)) as channel:
+    kept: Channel[TickAccepted] = ConflatingChannel(
+        LATEST_CAPACITY, lambda tick: tick.symbol, lost=partial(view.observer.conflated, "ticks")
+    )
+    with view.ticks.open(wanted, kept) as channel:
         for symbol in wanted:
             if (tick := view.states[symbol].tick) is not None:
                 channel.put(tick)
@@ -45,7 +51,10 @@ async def watch_ticks(view: MarketView, symbols: Sequence[str]) -> AsyncIterator
 async def watch_tickers(view: MarketView, symbols: Sequence[str]) -> AsyncIterator[TickerChanged]:
     """Last price, quotes and 24-hour figures of these markets. Raises UnknownMarket, InvalidInput."""
     wanted = _checked(view, symbols)
-    with view.tickers.open(wanted, ConflatingChannel(LATEST_CAPACITY, lambda ticker: ticker.symbol)) as channel:
+    kept: Channel[TickerChanged] = ConflatingChannel(
+        LATEST_CAPACITY, lambda ticker: ticker.symbol, lost=partial(view.observer.conflated, "tickers")
+    )
+    with view.tickers.open(wanted, kept) as channel:
         for symbol in wanted:
             if (ticker := view.states[symbol].ticker) is not None:
                 channel.put(ticker)
@@ -56,7 +65,8 @@ async def watch_tickers(view: MarketView, symbols: Sequence[str]) -> AsyncIterat
 async def watch_trades(view: MarketView, symbol: str) -> AsyncIterator[TradeAccepted]:
     """Every trade from now on, the newest one first. Raises UnknownMarket; ends with ReaderTooSlow."""
     state = view.state(symbol)
-    with view.trades.open([state.symbol], Channel[TradeAccepted](LOSSLESS_CAPACITY)) as channel:
+    kept = Channel[TradeAccepted](LOSSLESS_CAPACITY, lost=partial(view.observer.dropped, "trades"))
+    with view.trades.open([state.symbol], kept) as channel:
         if state.trades:
             channel.put(state.trades[-1])
         async for trade in channel:
@@ -66,7 +76,9 @@ async def watch_trades(view: MarketView, symbol: str) -> AsyncIterator[TradeAcce
 async def watch_candles(view: MarketView, symbol: str, interval: CandleInterval) -> AsyncIterator[CandleChanged]:
     """The open candle and every change, its closing and later corrections included. Raises UnknownMarket."""
     state = view.state(symbol)
-    channel: Channel[CandleChanged] = ConflatingChannel(LATEST_CAPACITY, lambda candle: candle.open_time_ms)
+    channel: Channel[CandleChanged] = ConflatingChannel(
+        LATEST_CAPACITY, lambda candle: candle.open_time_ms, lost=partial(view.observer.conflated, "candles")
+    )
     with view.candles.open([(state.symbol, interval)], channel):
         if state.candles[interval]:
             channel.put(state.candles[interval][-1])
@@ -77,7 +89,9 @@ async def watch_candles(view: MarketView, symbol: str, interval: CandleInterval)
 async def watch_statuses(view: MarketView, symbols: Sequence[str] | None) -> AsyncIterator[str]:
     """Symbols whose status may have changed, each of the wanted ones once at the start. None: all markets."""
     wanted = _checked(view, symbols) if symbols is not None else list(view.states)
-    channel: Channel[str] = ConflatingChannel(max(LATEST_CAPACITY, len(wanted)), lambda symbol: symbol)
+    channel: Channel[str] = ConflatingChannel(
+        LATEST_CAPACITY, lambda symbol: symbol, lost=partial(view.observer.conflated, "statuses")
+    )
     with view.statuses.open(wanted, channel):
         for symbol in wanted:
             channel.put(symbol)
@@ -94,7 +108,7 @@ async def watch_order_book(
     """
     symbol = view.state(symbol).symbol
     with view.share_window(symbol, depth=depth, grouping=grouping) as window:
-        channel = WindowChannel(BOOK_CAPACITY, window)
+        channel = WindowChannel(BOOK_CAPACITY, window, lost=partial(view.observer.conflated, "order_book"))
         with view.window_updates.open([(symbol, (depth, grouping))], channel):
             if (snapshot := window.snapshot()) is not None:
                 channel.put(snapshot)
@@ -105,8 +119,8 @@ async def watch_order_book(
 class WindowChannel(Channel[WindowSnapshot | WindowDelta]):
     """When its reader is too far behind, what waits is replaced by the window as it stands."""
 
-    def __init__(self, capacity: int, window: BookWindow) -> None:
-        super().__init__(capacity)
+    def __init__(self, capacity: int, window: BookWindow, *, lost: Callable[[int], None]) -> None:
+        super().__init__(capacity, lost=lost)
         self._window = window
 
     def overflow(self, item: WindowSnapshot | WindowDelta) -> None:

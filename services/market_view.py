@@ -9,7 +9,7 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Generic, Protocol, TypeVar
 
@@ -18,7 +18,7 @@ import structlog
 from core.bus import Bus, BusGap
 from core.channel import Channel
 from core.errors import ExpectedError
-from core.vocabulary import CandleInterval, FeedStatus, Series
+from core.vocabulary import CandleInterval, FeedStatus, MarketStatus, Series, series_of
 from events.book import WindowDelta, WindowSnapshot
 from events.market import (
     CONTROL_TOPIC,
@@ -48,6 +48,8 @@ RECENT_TRADES = 1000
 RECENT_CANDLES = 3
 RESYNC_SECONDS = 2.0
 """How long to wait for the worker's answer before asking again."""
+SILENT_SECONDS = 10.0
+"""After this long without any message the worker is asked whether it is there; a busy one is never silent for a second."""
 PACE_PATIENCE_SECONDS = 5.0
 """How long a reader that takes nothing may hold up a replay at full speed."""
 
@@ -60,6 +62,12 @@ class FeedUnavailable(ExpectedError):
     """No price feed has delivered this value; the rest of the market stays readable."""
 
     code = "FEED_UNAVAILABLE"
+
+
+class TradesMissed(ExpectedError):
+    """Trades happened that this process never heard of, so a stream that must not skip was ended."""
+
+    code = "TRADES_MISSED"
 
 
 class Observer(Protocol):
@@ -77,6 +85,8 @@ class MarketState:
     """What is known of one market now. None: not known."""
 
     symbol: str
+    status: MarketStatus | None = None
+    """As last told; the catalogue may be shared with whoever changes it."""
     tick: TickAccepted | None = None
     ticker: TickerChanged | None = None
     feed: FeedChanged | None = None
@@ -91,6 +101,10 @@ class MarketState:
         if self.feed is None or self.feed.series is None:
             raise FeedUnavailable(f"no price source has delivered {self.symbol} yet; see Market.feed")
         return self.feed.series
+
+    def holds(self, series: Series) -> bool:
+        """Whether data of this series belongs here now: what another feed left behind may still arrive."""
+        return self.feed is not None and self.feed.series is series
 
     @property
     def stale(self) -> bool:
@@ -108,6 +122,11 @@ class Watchers(Generic[Item]):
         """Hand an item to everybody who watches this key."""
         for channel in self._channels.get(key, ()):
             channel.put(item)
+
+    def fail(self, key: Hashable, error: Exception) -> None:
+        """End the streams of everybody who watches this key."""
+        for channel in self._channels.get(key, ()):
+            channel.fail(error)
 
     @contextmanager
     def open(self, keys: Iterable[Hashable], channel: Channel[Item]) -> Iterator[Channel[Item]]:
@@ -143,7 +162,7 @@ class MarketView:
         self.catalogue = catalogue
         self.observer = observer
         self.synced = asyncio.Event()
-        self.states = {symbol: MarketState(symbol) for symbol in catalogue.markets}
+        self.states = {symbol: MarketState(symbol, market.status) for symbol, market in catalogue.markets.items()}
         self.books = {symbol: Book(symbol) for symbol in catalogue.markets}
         self.ticks: Watchers[TickAccepted] = Watchers()
         self.tickers: Watchers[TickerChanged] = Watchers()
@@ -156,8 +175,11 @@ class MarketView:
         self._window_readers: Counter[tuple[str, WindowKey]] = Counter()
         self._bus = bus
         self._process = process
-        self._unsynced = asyncio.Event()
-        self._unsynced.set()
+        self._missed = asyncio.Event()
+        """Something was missed since the last time everything was asked for."""
+        self._missed.set()
+        self._answered = asyncio.Event()
+        self._heard_at = 0.0
         self._pace_tasks: set[asyncio.Task[None]] = set()
 
     def state(self, symbol: str) -> MarketState:
@@ -166,6 +188,7 @@ class MarketView:
 
     async def run(self) -> None:
         """Follow the bus until cancelled."""
+        self._heard_at = asyncio.get_running_loop().time()
         async with self._bus.subscribe(MARKET_TOPIC) as subscription, asyncio.TaskGroup() as tasks:
             tasks.create_task(self._ask_until_synced())
             async for item in subscription:
@@ -174,34 +197,57 @@ class MarketView:
                     self.observer.bus_gap()
                     self._ask_again()
                 else:
+                    self._heard_at = asyncio.get_running_loop().time()
                     self.apply(item.event)
 
     def _ask_again(self) -> None:
         """Something was missed: everything is asked for once more."""
         self.synced.clear()
-        self._unsynced.set()
+        self._missed.set()
 
     async def _ask_until_synced(self) -> None:
+        """Ask after a start, a gap or a long silence; ask again without an answer, or when more was missed while it came."""
         while True:
-            await self._unsynced.wait()
-            self._bus.publish(CONTROL_TOPIC, ResyncRequested(self._process))
-            try:
-                async with asyncio.timeout(RESYNC_SECONDS):
-                    await self.synced.wait()
-            except TimeoutError:
+            if not await _within(SILENT_SECONDS, self._missed) and not self._silent:
                 continue
-            if self.synced.is_set():
-                self._unsynced.clear()
+            self._missed.clear()
+            self._answered.clear()
+            self._bus.publish(CONTROL_TOPIC, ResyncRequested(self._process))
+            if not await _within(RESYNC_SECONDS, self._answered):
+                self._ask_again()
+                if self._silent:
+                    self._mark_stale()
+
+    @property
+    def _silent(self) -> bool:
+        return asyncio.get_running_loop().time() - self._heard_at >= SILENT_SECONDS
+
+    def _mark_stale(self) -> None:
+        """The worker is away: the last known values stay, and are no longer passed off as current."""
+        for state in self.states.values():
+            if state.feed is not None and not state.stale:
+                log.warning("market_view.worker_silent", symbol=state.symbol)
+                self._apply_feed(replace(state.feed, status=FeedStatus.STALE))
+
+    def _resynced(self, process: str) -> None:
+        if process != self._process:
+            return
+        self._answered.set()
+        if not self._missed.is_set():
+            self.synced.set()
 
     def apply(self, event: object) -> None:
-        """Take over one event and hand it to its readers."""
+        """Take over one event and hand it to its readers. Events of markets this process does not know are passed over."""
+        if getattr(event, "symbol", None) not in self.states and not isinstance(event, ResyncFinished):
+            log.warning("market_view.unknown_event", event_type=type(event).__name__)
+            return
         match event:
             case TickAccepted():
                 self._apply_tick(event)
             case TradeAccepted():
                 self._apply_trade(event)
             case TickerChanged():
-                self._state(event.symbol).ticker = event
+                self.states[event.symbol].ticker = event
                 self.tickers.publish(event.symbol, event)
             case BookReset() | BookChanged() | BookLost():
                 self._apply_book(event)
@@ -210,38 +256,40 @@ class MarketView:
             case FeedChanged():
                 self._apply_feed(event)
             case MarketStatusChanged():
-                if self.catalogue.market(event.symbol).status is not event.status:
-                    self.catalogue.set_status(event.symbol, event.status)
-                    self.statuses.publish(event.symbol, event.symbol)
+                self._apply_status(event)
             case MarketRulesChanged():
                 self.catalogue.set_rules(event)
             case PaceRequested():
                 self._confirm_pace(event)
             case ResyncFinished():
-                if event.process == self._process:
-                    self.synced.set()
+                self._resynced(event.process)
             case _:
                 log.warning("market_view.unknown_event", event_type=type(event).__name__)
 
-    def _state(self, symbol: str) -> MarketState:
-        return self.states.setdefault(symbol, MarketState(symbol))
-
     def _apply_tick(self, tick: TickAccepted) -> None:
-        state = self._state(tick.symbol)
+        state = self.states[tick.symbol]
+        if not state.holds(series_of(tick.source)):
+            return
         if state.tick is not None and tick.sequence == state.tick.sequence:
             return
         state.tick = tick
         self.ticks.publish(tick.symbol, tick)
 
     def _apply_trade(self, trade: TradeAccepted) -> None:
-        recent = self._state(trade.symbol).trades
-        if recent and recent[-1].series is trade.series and trade.sequence <= recent[-1].sequence:
+        state = self.states[trade.symbol]
+        recent = state.trades
+        if not state.holds(trade.series):
             return
+        if recent and trade.sequence <= recent[-1].sequence:
+            return
+        if recent and trade.sequence > recent[-1].sequence + 1:
+            missed = TradesMissed("trades were missed inside the server; read them by query and subscribe again")
+            self.trades.fail(trade.symbol, missed)
         recent.append(trade)
         self.trades.publish(trade.symbol, trade)
 
     def _apply_book(self, event: BookReset | BookChanged | BookLost) -> None:
-        book = self.books.setdefault(event.symbol, Book(event.symbol))
+        book = self.books[event.symbol]
         diff = book.apply(event)
         if book.lost is not None:
             if isinstance(event, BookChanged):
@@ -283,7 +331,10 @@ class MarketView:
                 del windows[key]
 
     def _apply_candle(self, candle: CandleChanged) -> None:
-        recent = self._state(candle.symbol).candles[candle.interval]
+        state = self.states[candle.symbol]
+        if not state.holds(candle.series):
+            return
+        recent = state.candles[candle.interval]
         place = next((i for i, known in enumerate(recent) if known.open_time_ms >= candle.open_time_ms), len(recent))
         if place < len(recent) and recent[place].open_time_ms == candle.open_time_ms:
             if recent[place] == candle:
@@ -294,17 +345,25 @@ class MarketView:
         self.candles.publish((candle.symbol, candle.interval), candle)
 
     def _apply_feed(self, feed: FeedChanged) -> None:
-        state = self._state(feed.symbol)
+        state = self.states[feed.symbol]
         if state.feed is not None and feed.series is not None and state.feed.series is not feed.series:
             self._forget_series(state)
         state.feed = feed
         self.feeds.publish(feed.symbol, feed)
+
+    def _apply_status(self, change: MarketStatusChanged) -> None:
+        state = self.states[change.symbol]
+        if state.status is not change.status:
+            state.status = change.status
+            self.catalogue.set_status(change.symbol, change.status)
+            self.statuses.publish(change.symbol, change.symbol)
 
     def _forget_series(self, state: MarketState) -> None:
         """Another kind of data begins: nothing of the old kind may be shown beside it."""
         state.tick = None
         state.ticker = None
         state.trades.clear()
+        self.books[state.symbol].apply(BookLost(state.symbol, "another feed leads, its book has not arrived yet"))
         for candles in state.candles.values():
             candles.clear()
 
@@ -324,3 +383,12 @@ class MarketView:
             CONTROL_TOPIC,
             PaceConfirmed(self._process, request.symbol, request.number, self.ticks.readers(request.symbol)),
         )
+
+
+async def _within(seconds: float, event: asyncio.Event) -> bool:
+    """Whether the event was set within this time."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await event.wait()
+    except TimeoutError:
+        return False

@@ -58,6 +58,14 @@ def trend(closes: Sequence[Decimal]) -> Trend | None:
 
 def sparkline(closes: Sequence[Decimal], points: int) -> list[Decimal]:
     """At most `points` of these closes, evenly apart, the first and the last among them. Raises InvalidInput."""
+    check_points(points)
+    if len(closes) <= points:
+        return list(closes)
+    return [closes[place * (len(closes) - 1) // (points - 1)] for place in range(points)]
+
+
+def check_points(points: int) -> None:
+    """Raises InvalidInput: not a number of points a sparkline may have."""
     if not 2 <= points <= MAX_SPARKLINE_POINTS:
         raise InvalidInput(
             f"points must be from 2 to {MAX_SPARKLINE_POINTS}",
@@ -65,9 +73,6 @@ def sparkline(closes: Sequence[Decimal], points: int) -> list[Decimal]:
             limit=MAX_SPARKLINE_POINTS,
             actual=points,
         )
-    if len(closes) <= points:
-        return list(closes)
-    return [closes[place * (len(closes) - 1) // (points - 1)] for place in range(points)]
 
 
 def _fit(closes: Sequence[Decimal]) -> tuple[Decimal, Decimal]:

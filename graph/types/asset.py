@@ -109,7 +109,10 @@ class Asset(Node):
         self,
         info: Info,
         quote: Annotated[
-            str | None, strawberry.argument(description="Asset to price in; without it USD, USDT or USDC.")
+            str | None,
+            strawberry.argument(
+                description="Asset to price in; without it the first of USD, USDT and USDC that is current."
+            ),
         ] = None,
     ) -> PriceTick | None:
         tick, stale = info.context.markets.asset_price(self.code, quote=quote)

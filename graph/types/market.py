@@ -120,7 +120,11 @@ class Market(Node):
     ) -> list[Decimal] | None:
         return await info.context.loaders.sparkline(self.symbol, range, points)
 
-    @strawberry.field(description="The order book. Null with FEED_UNAVAILABLE while there is no trustworthy one.")
+    @strawberry.field(
+        description="The order book. Null with FEED_UNAVAILABLE while there is no trustworthy one. "
+        "Costs 5 points beside what is selected.",
+        directives=[Cost(points=5)],
+    )
     def order_book(
         self,
         info: Info,
@@ -133,7 +137,11 @@ class Market(Node):
         window = info.context.market_data.order_book(self.symbol, origin, depth, grouping)
         return OrderBook.of(window, depth=depth, grouping=grouping)
 
-    @strawberry.field(description="Public trades of the feed that leads now. At most 500 a page, 50 without a size.")
+    @strawberry.field(
+        description="Public trades of the feed that leads now. At most 500 a page, 50 without a size. "
+        "Costs 5 points beside what is selected.",
+        directives=[Cost(points=5)],
+    )
     async def trades(
         self,
         info: Info,
@@ -152,8 +160,9 @@ class Market(Node):
     @strawberry.field(
         description=(
             "Candles, oldest first, the open one included. Without `first` or `last` the newest 100. "
-            "At most 1000 a page."
-        )
+            "At most 1000 a page. Costs 5 points beside what is selected."
+        ),
+        directives=[Cost(points=5)],
     )
     async def candles(
         self,

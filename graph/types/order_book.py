@@ -71,7 +71,7 @@ class OrderBook:
 
     @strawberry.field(description="Cumulative quantities of this window, for a chart.")
     def depth_chart(
-        self, points: Annotated[int, strawberry.argument(description="Points of each side at most, 1 to 200.")] = 50
+        self, points: Annotated[int, strawberry.argument(description="Points of each side at most, 2 to 1000.")] = 50
     ) -> DepthChart:
         return DepthChart(
             bids=[DepthPoint(price=price, cumulative=total) for price, total in depth_chart(self.window.bids, points)],

@@ -4,7 +4,7 @@ The JSON files beside this module are the reviewed truth for names, networks, pr
 in the database is kept, and rules refreshed from a provider replace the file's until the file is loaded again.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -47,13 +47,13 @@ class Catalogue:
     markets: dict[str, MarketEntry]
     version: int = field(default=1)
 
-    def market(self, symbol: str) -> MarketEntry:
-        """The market of this symbol. Raises UnknownMarket."""
+    def market(self, symbol: str, *, field: Sequence[str] = ("symbol",)) -> MarketEntry:
+        """The market of this symbol. Raises UnknownMarket, which names the input `field`."""
         market = self.markets.get(symbol)
         if market is None:
             raise UnknownMarket(
                 f"there is no market {symbol[:40]!r}; symbols are BASE-QUOTE in capitals, such as BTC-USDT (see markets)",
-                field=["symbol"],
+                field=list(field),
             )
         return market
 
