@@ -15,7 +15,6 @@ import psutil
 
 from tests.components import ROOT, START_SECONDS, free_port
 
-
 _NOWHERE = "127.0.0.1:9"
 _NO_FEEDS = {
     "SIMULATED_FALLBACK": "false",
