@@ -3,14 +3,18 @@
 set -eu
 bin=.venv/bin
 
-step() {
+step() { # says what it runs; the output only of what fails
     echo "== $*"
-    "$@"
+    output=$("$@" 2>&1) || {
+        printf '%s\n' "$output"
+        exit 1
+    }
 }
 
-step $bin/ruff check --quiet .
-step $bin/ruff format --check --quiet .
+step $bin/ruff check .
+step $bin/ruff format --check .
 step $bin/lint-imports --no-cache
-step $bin/mypy --no-error-summary .
+step $bin/mypy .
 step $bin/python -m server schema --check
-step $bin/pytest -m "not soak" -n 2 --dist worksteal -rs -p no:cacheprovider
+echo "== pytest"
+exec $bin/pytest -m "not soak" -n 2 --dist worksteal -rs -p no:cacheprovider

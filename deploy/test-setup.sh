@@ -7,13 +7,13 @@ need() { # need COMMAND PACKAGE
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         echo "make: installing $2"
         if [ -z "${updated:-}" ]; then
-            apt-get update -qq
+            apt-get update -qq || true
             updated=1
         fi
-        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$2" >/dev/null
-    else
-        echo "make: $1 is missing (Debian package $2): tests that need it are skipped, or fail with CI=true"
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$2" >/dev/null || true
     fi
+    command -v "$1" >/dev/null ||
+        echo "make: $1 is missing (Debian package $2): tests that need it are skipped, or fail with CI=true"
 }
 
 need redis-server redis-server

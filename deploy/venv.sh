@@ -17,7 +17,12 @@ if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
         exit 1
     fi
 fi
-[ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
+state=$(cksum requirements.txt; "$python" --version)
+if [ -f "$venv/.installed" ] && [ "$(cat "$venv/.installed")" = "$state" ] && "$venv/bin/python" -c '' 2>/dev/null; then
+    touch "$venv/.installed"
+    exit 0
+fi
+"$venv/bin/python" -m pip --version >/dev/null 2>&1 || "$python" -m venv --clear "$venv"
 echo "make: installing the requirements into $venv (about a minute)"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
-touch "$venv/.installed"
+printf '%s' "$state" >"$venv/.installed"

@@ -7,6 +7,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from core.client_address import ClientAddresses
 from core.settings import Mode, Settings
 from server.bootstrap import Resources
 from server.explorer import ASSETS_PATH, Explorer
@@ -80,6 +81,7 @@ def at_the_edge(app: ASGIApp, resources: Resources) -> ASGIApp:
         app,
         metrics=resources.metrics,
         clock=resources.clock,
+        addresses=ClientAddresses(resources.settings.trusted_proxies),
         https=_https(resources.settings),
         quiet_paths=MONITORING_PATHS,
     )

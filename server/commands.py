@@ -41,7 +41,7 @@ def _dispatch(options: argparse.Namespace, settings: Settings) -> int:
         sys.stdout.write("".join(f"{name}={value}\n" for name, value in redacted(settings).items()))
         return 0
     if options.command == "schema":
-        return int(importlib.import_module("server.schema").main(check=options.check, path=options.file))
+        return int(importlib.import_module("server.schema").main(check=options.check))
     redactor = redactor_for(settings)
     configure_logging(settings, redactor, on_error=_error_reporter(settings))
     if options.command == "worker":
@@ -72,7 +72,6 @@ def _parser() -> argparse.ArgumentParser:
     worker.add_argument("names", nargs="+", metavar="NAME", help="worker to run")
     schema = commands.add_parser("schema", help="write schema.graphql, or check it")
     schema.add_argument("--check", action="store_true", help="fail when the file differs from the code")
-    schema.add_argument("--file", type=Path, default=Path("schema.graphql"), help="the file (default: %(default)s)")
     commands.add_parser("settings", help="print the effective settings, secrets redacted")
     replay = commands.add_parser("replay", help="dev, with prices from a recorded trades CSV")
     replay.add_argument(

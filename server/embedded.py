@@ -7,6 +7,7 @@ the parent's life, so that no way of ending the parent leaves it behind. A separ
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import NoReturn
 
 import structlog
+from pymongo import AsyncMongoClient
+from pymongo.errors import PyMongoError
 
 from core.backoff import Backoff
 from core.clock import Clock
@@ -39,8 +42,9 @@ RESTART_WINDOW_SECONDS = 60.0
 class EmbeddedDatabase:
     """The child and its supervision. `url` stays the same over restarts."""
 
-    def __init__(self, folder: DataFolder, program: Path, clock: Clock) -> None:
+    def __init__(self, folder: DataFolder, storage: Path, program: Path, clock: Clock) -> None:
         self._folder = folder
+        self._storage = storage
         self._program = program
         self._clock = clock
         self._port = _free_port()
@@ -137,7 +141,7 @@ class EmbeddedDatabase:
             sys.executable,
             *("-I", "-S", str(TETHER), str(os.getpid())),
             *(str(self._program), "--host", HOST, "--port", str(self._port)),
-            *("--storage-path", str(self._folder.path / "database"), "--sync-on-commit", "--config", str(config)),
+            *("--storage-path", str(self._storage), "--sync-on-commit", "--config", str(config)),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
@@ -179,7 +183,10 @@ async def embedded_database(data_dir: Path, clock: Clock, program: Path = PROGRA
     _require(program)
     folder = await lock_data_folder(data_dir, clock)
     try:
-        database = EmbeddedDatabase(folder, program, clock)
+        storage = folder.path / "database"
+        if not storage.exists():
+            await _create(folder, storage, program, clock)
+        database = EmbeddedDatabase(folder, storage, program, clock)
         try:
             await database.start()
             async with asyncio.TaskGroup() as group:
@@ -190,6 +197,33 @@ async def embedded_database(data_dir: Path, clock: Clock, program: Path = PROGRA
             await database.stop()
     finally:
         folder.release()
+
+
+async def _create(folder: DataFolder, storage: Path, program: Path, clock: Clock) -> None:
+    """Make the database's files whole or not at all.
+
+    Its engine makes its tables when they are first used, not atomically: killed in that moment, it never opens again. So all of them
+    are made in a folder beside, which gets its name when it was closed.
+    """
+    unfinished = storage.with_name("database.new")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    database = EmbeddedDatabase(folder, unfinished, program, clock)
+    try:
+        await database.start()
+        await touch_every_table(database.url)
+    except PyMongoError as error:
+        raise CannotRun(f"the embedded database could not be made: {error}; see {folder.path}/database.log") from error
+    finally:
+        await database.stop()
+    unfinished.rename(storage)
+
+
+async def touch_every_table(url: str) -> None:
+    """Use each of the 16 tables that the engine spreads collections over; these names reach all of them (SecantusDB 0.7)."""
+    async with AsyncMongoClient[dict[str, object]](url, timeoutMS=10_000) as client:
+        for number in range(20):
+            await client["tables"].create_collection(f"c{number}")
+        await client.drop_database("tables")
 
 
 def _require(program: Path) -> None:

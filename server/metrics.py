@@ -1,14 +1,12 @@
 """Metrics in Prometheus' text format, one registry per process; every label has a bounded set of values.
 
 Counters count since the process started. Times are seconds. https://prometheus.io/docs/practices/naming/
+The GraphQL transports add their own to the same registry (`transport_metrics.py`).
 """
 
-import re
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from typing import Literal
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -17,64 +15,29 @@ from core.vocabulary import FeedStatus
 from events.market import FeedChanged
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-MOST_OPERATION_NAMES = 100
 NAMESPACE = "cryptovault"
 LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
-_OPERATION_NAME = re.compile(r"[_A-Za-z][_0-9A-Za-z]{0,63}", re.ASCII)
 _METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE"})
 
-OperationKind = Literal["query", "mutation", "subscription"]
-Outcome = Literal["ok", "errors", "refused"]
 FeedReader = Callable[[], Iterable[FeedChanged]]
 """Gives the newest state of every market's feed that this process knows."""
-
-
-class OperationNames:
-    """Which operation names may become a label: trusted ones always, others until MOST_OPERATION_NAMES were seen."""
-
-    def __init__(self, trusted: frozenset[str]) -> None:
-        self._trusted = trusted
-        self._seen: set[str] = set()
-
-    def label(self, name: str | None, *, executed: bool) -> str:
-        """The name, `anonymous`, or `other`. A name is admitted only by an operation that was executed."""
-        if name is None:
-            return "anonymous"
-        if name in self._trusted or name in self._seen:
-            return name
-        if executed and len(self._seen) < MOST_OPERATION_NAMES and _OPERATION_NAME.fullmatch(name):
-            self._seen.add(name)
-            return name
-        return "other"
 
 
 class Metrics:
     """What this process counts. `paths` are the paths told apart; any other is counted as `other`."""
 
-    def __init__(
-        self, *, paths: frozenset[str] = frozenset(), trusted_operations: frozenset[str] = frozenset()
-    ) -> None:
+    def __init__(self, paths: frozenset[str] = frozenset()) -> None:
         self.registry = CollectorRegistry()
         self._paths = paths
-        self._names = OperationNames(trusted_operations)
         ProcessCollector(registry=self.registry)
         self._http_requests = self._counter("http_requests", "Answered HTTP requests", "method", "path", "status")
         self._http_seconds = self._histogram("http_request_seconds", "Time to answer, streams excepted", "path")
-        self._operations = self._counter("graphql_operations", "Operations", "operation", "kind", "outcome")
-        self._operation_seconds = self._histogram(
-            "graphql_operation_seconds", "Time of a query or mutation, or of a subscription's start", "operation"
-        )
-        self._sockets = self._gauge("open_sockets", "Open sockets and streams", "transport")
-        self._subscriptions = self._gauge("running_subscriptions", "Running subscriptions", "field")
         self._dropped = self._counter("dropped_messages", "Messages a slow reader lost, told to it", "stream")
         self._conflated = self._counter("conflated_messages", "Messages replaced by a newer one", "stream")
         self._bus_gaps = self._counter("bus_gaps", "Times this process may have missed messages of the bus")
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(name, text, labels, namespace=NAMESPACE, registry=self.registry)
-
-    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
-        return Gauge(name, text, labels, namespace=NAMESPACE, registry=self.registry)
 
     def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
         return Histogram(name, text, labels, namespace=NAMESPACE, registry=self.registry, buckets=LATENCY_BUCKETS)
@@ -85,24 +48,6 @@ class Metrics:
         self._http_requests.labels(method if method in _METHODS else "other", path, str(status)).inc()
         if seconds is not None:
             self._http_seconds.labels(path).observe(seconds)
-
-    def graphql_operation(self, *, name: str | None, kind: OperationKind, outcome: Outcome, seconds: float) -> None:
-        """Count an operation. `refused`: it was not executed (syntax, validation, limits)."""
-        operation = self._names.label(name, executed=outcome != "refused")
-        self._operations.labels(operation, kind, outcome).inc()
-        self._operation_seconds.labels(operation).observe(seconds)
-
-    @contextmanager
-    def open_socket(self, transport: Literal["websocket", "sse", "multipart"]) -> Iterator[None]:
-        """Count a socket or stream while it is open."""
-        with self._sockets.labels(transport).track_inprogress():
-            yield
-
-    @contextmanager
-    def running_subscription(self, field: str) -> Iterator[None]:
-        """Count a subscription while it runs; `field` is a root field of the schema, never a client's alias."""
-        with self._subscriptions.labels(field).track_inprogress():
-            yield
 
     def dropped(self, stream: str, messages: int = 1) -> None:
         """Count messages lost to a slow reader; `stream` is a name from our code."""

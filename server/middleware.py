@@ -9,6 +9,7 @@ import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from core.client_address import ClientAddresses
 from core.clock import Clock
 from core.request_id import HEADER, accepted_or_new, current_request_id, request_scope
 from server.metrics import Metrics
@@ -46,9 +47,17 @@ class Edge:
     """Wraps the whole application. `quiet_paths` (probes, scrapes) are logged at debug level only."""
 
     def __init__(
-        self, app: ASGIApp, *, metrics: Metrics, clock: Clock, https: bool, quiet_paths: frozenset[str] = frozenset()
+        self,
+        app: ASGIApp,
+        *,
+        metrics: Metrics,
+        clock: Clock,
+        addresses: ClientAddresses,
+        https: bool,
+        quiet_paths: frozenset[str] = frozenset(),
     ) -> None:
         self._app = app
+        self._addresses = addresses
         self._metrics = metrics
         self._clock = clock
         self._headers = security_headers(https=https)
@@ -82,8 +91,7 @@ class Edge:
 
     async def _websocket(self, scope: Scope, exchange: "_Exchange") -> None:
         try:
-            with self._metrics.open_socket("websocket"):
-                await self._app(scope, exchange.receive, exchange.send)
+            await self._app(scope, exchange.receive, exchange.send)
         except Exception:
             log.exception("websocket.failed", path=scope["path"])
             if not exchange.ended:
@@ -94,7 +102,7 @@ class Edge:
         fields: dict[str, object] = {
             "path": path,
             "duration_ms": round(seconds * 1000, 2),
-            "client": scope["client"][0] if scope.get("client") else None,
+            "client": self._addresses.of(scope["client"][0] if scope.get("client") else None, scope["headers"]),
         }
         if scope["type"] == "websocket":
             log.info("websocket.closed", code=exchange.status, **fields)

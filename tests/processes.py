@@ -15,6 +15,16 @@ import psutil
 
 from tests.components import ROOT, START_SECONDS, free_port
 
+_NOWHERE = "127.0.0.1:9"
+_NO_FEEDS = {
+    "SIMULATED_FALLBACK": "false",
+    "BINANCE_WS_URL": f"ws://{_NOWHERE}",
+    "BINANCE_REST_URL": f"http://{_NOWHERE}",
+    "COINBASE_WS_URL": f"ws://{_NOWHERE}",
+    "KRAKEN_WS_URL": f"ws://{_NOWHERE}",
+}
+"""No source answers and none is simulated: what is tested here has nothing to do with prices."""
+
 
 @dataclass(slots=True)
 class Server:
@@ -42,18 +52,25 @@ class Server:
                 await self._written.wait()
             return found[0]
 
-    async def wait_until_ready(self) -> None:
-        """Return when /health/ready answers 200; fail when the process ends first."""
-        await self.wait_for_status(200)
+    async def wait_until_answering(self, query: str) -> dict[str, object]:
+        """The body of the first answer to this query."""
+        async with asyncio.timeout(START_SECONDS), httpx.AsyncClient(base_url=self.url) as client:
+            while True:
+                assert self.process.returncode is None, self.err
+                with contextlib.suppress(httpx.TransportError):
+                    response = await client.post("/graphql", json={"query": query})
+                    body: dict[str, object] = response.json()
+                    return body
+                await asyncio.sleep(0.02)
 
-    async def wait_for_status(self, status: int) -> httpx.Response:
-        """The first answer of /health/ready with this status."""
+    async def wait_for_database(self, *, healthy: bool = True) -> httpx.Response:
+        """The first answer of /health/ready that says this of the database."""
         async with asyncio.timeout(START_SECONDS), httpx.AsyncClient(base_url=self.url) as client:
             while True:
                 assert self.process.returncode is None, self.err
                 with contextlib.suppress(httpx.TransportError):
                     response = await client.get("/health/ready")
-                    if response.status_code == status:
+                    if response.json()["parts"]["database"]["healthy"] is healthy:
                         return response
                 await asyncio.sleep(0.05)
 
@@ -98,7 +115,7 @@ async def server(
 ) -> AsyncIterator[Server]:
     """`python -m server COMMAND` on a free port with this DATA_DIR; killed at the end if it still runs, its children too."""
     port = port or free_port()
-    variables = {"PORT": str(port), "DATA_DIR": str(data_dir), "HOST": "127.0.0.1", "LOG_FORMAT": "json"}
+    variables = {"PORT": str(port), "DATA_DIR": str(data_dir), "HOST": "127.0.0.1", "LOG_FORMAT": "json", **_NO_FEEDS}
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "server", *command),

@@ -10,6 +10,7 @@ from pymongo.errors import PyMongoError
 from core.backoff import Backoff
 from core.bus import Bus, BusGap
 from core.clock import Clock
+from core.request_id import request_scope
 from core.vocabulary import PriceSource, Series, series_of
 from events.feed import FeedDisconnected, FeedMessage, FeedPrice, FeedQuote, FeedTrade
 from events.market import CONTROL_TOPIC, PaceConfirmed, ResyncRequested
@@ -93,13 +94,17 @@ class MarketDataWorker:
                 if isinstance(item, BusGap):
                     data.resync("")
                     continue
-                match item.event:
-                    case ResyncRequested(process):
-                        data.resync(process)
-                        if self.pacer is not None:
-                            self.pacer.joined(process)
-                    case PaceConfirmed() as confirmation if self.pacer is not None:
-                        self.pacer.confirmed(confirmation)
+                with request_scope(item.request_id):
+                    self._take(item.event, data)
+
+    def _take(self, event: object, data: MarketData) -> None:
+        match event:
+            case ResyncRequested(process):
+                data.resync(process)
+                if self.pacer is not None:
+                    self.pacer.joined(process)
+            case PaceConfirmed() as confirmation if self.pacer is not None:
+                self.pacer.confirmed(confirmation)
 
     async def _fall_back(
         self, fallback: Fallback, take: Callable[[FeedMessage], Awaitable[None]], answered: asyncio.Event

@@ -12,6 +12,7 @@ from tests.components import ROOT
 PROGRAM = """
 import asyncio, logging, sys
 import httpx, structlog
+from core.client_address import ClientAddresses
 from core.clock import SystemClock
 from core.redaction import redactor_for
 from core.sentry import SentryReporter
@@ -29,7 +30,7 @@ async def fail(scope, receive, send):
     raise RuntimeError("cannot reach mongodb://user:hunter2@db/")
 
 async def main():
-    edge = Edge(fail, metrics=Metrics(), clock=SystemClock(), https=True)
+    edge = Edge(fail, metrics=Metrics(), clock=SystemClock(), addresses=ClientAddresses(), https=True)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(edge), base_url="http://server") as client:
         headers = {"X-Request-ID": "request-1", "Authorization": "Bearer hunter2hunter2", "Cookie": "session=hunter2"}
         await client.post("/graphql?token=hunter2", json={"variables": {"password": "hunter2"}}, headers=headers)

@@ -27,14 +27,14 @@ async def test_a_port_in_use_is_one_line_and_status_1(tmp_path: Path) -> None:
 
 async def test_a_locked_data_folder_is_one_line_and_status_1(tmp_path: Path) -> None:
     async with server("dev", data_dir=tmp_path) as first:
-        await first.wait_until_ready()
+        await first.wait_for_database()
         async with server("dev", data_dir=tmp_path) as second:
             status, lines = await second.ended()
         assert status == 1
         assert len(lines) == 1
         assert str(tmp_path) in lines[0]
         assert f"in use by process {first.process.pid}" in lines[0]
-        await first.wait_until_ready()
+        await first.wait_for_database()
         assert len(first.children()) == 1
 
 
@@ -60,28 +60,30 @@ async def test_a_data_folder_that_cannot_be_made_is_one_line_and_status_1(tmp_pa
 
 async def test_kill_9_leaves_no_child_and_the_folder_free(tmp_path: Path) -> None:
     async with server("dev", data_dir=tmp_path) as dev:
-        await dev.wait_until_ready()
+        await dev.wait_for_database()
         children = dev.children()
         assert await dev.end(signal.SIGKILL) == -signal.SIGKILL
         await gone(children)
     async with server("dev", data_dir=tmp_path) as again:
-        await again.wait_until_ready()
+        await again.wait_for_database()
         assert await again.end(signal.SIGTERM) == 0
 
 
 async def test_a_killed_database_is_seen_and_comes_back_by_itself(tmp_path: Path) -> None:
     async with server("dev", data_dir=tmp_path) as dev:
-        await dev.wait_until_ready()
+        await dev.wait_for_database()
         (database,) = dev.children()
         port = int(database.cmdline()[database.cmdline().index("--port") + 1])
         database.kill()
         await gone([database])
         with socket.create_server(("127.0.0.1", port)):
-            body = (await dev.wait_for_status(503)).json()
-        assert body["failing"] == ["database"]
+            answer = await dev.wait_for_database(healthy=False)
+        body = answer.json()
+        assert answer.status_code == 503
+        assert "database" in body["failing"]
         assert body["parts"]["database"]["healthy"] is False
         assert body["parts"]["bus"]["healthy"] is True
-        await dev.wait_until_ready()
+        await dev.wait_for_database()
         died = json.loads(await dev.wait_for_line("embedded_database.died"))
         assert "SIGKILL" in died["detail"]
         (successor,) = dev.children()
@@ -93,7 +95,7 @@ async def test_a_killed_database_is_seen_and_comes_back_by_itself(tmp_path: Path
 
 async def test_a_database_that_keeps_dying_ends_the_process(tmp_path: Path) -> None:
     async with server("dev", data_dir=tmp_path) as dev:
-        await dev.wait_until_ready()
+        await dev.wait_for_database()
         killed: set[int] = set()
         while dev.process.returncode is None:
             for child in dev.children() if psutil.pid_exists(dev.process.pid) else []:

@@ -58,9 +58,27 @@ async def test_a_program_that_never_listens_is_ended(tmp_path: Path, monkeypatch
 async def test_a_program_that_ignores_sigterm_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded, "STOP_SECONDS", 0.5)
     deaf = program(tmp_path, LISTEN + "    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n    time.sleep(600)\n")
+    (tmp_path / "data" / "database").mkdir(parents=True)
     async with embedded_database(tmp_path / "data", SystemClock(), deaf) as database:
         pid = pid_of(database)
     assert not runs(pid)
+
+
+async def test_every_table_of_the_engine_is_made_before_the_first_use(tmp_path: Path) -> None:
+    (tmp_path / "database.new").mkdir()
+    (tmp_path / "database.new" / "WiredTiger").write_text("left by a start that was killed")
+    async with embedded_database(tmp_path, SystemClock()) as database:
+        before = tables(tmp_path)
+        async with AsyncMongoClient[dict[str, int]](database.url) as client:
+            assert "tables" not in await client.list_database_names()
+            for number in range(64):
+                await client["test"][f"collection{number}"].insert_one({"_id": number})
+        assert tables(tmp_path) == before
+    assert not (tmp_path / "database.new").exists()
+
+
+def tables(folder: Path) -> list[str]:
+    return sorted(name for name in os.listdir(folder / "database") if name.endswith(".wt"))
 
 
 async def test_acknowledged_writes_outlive_a_killed_database(tmp_path: Path) -> None:

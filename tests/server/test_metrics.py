@@ -1,12 +1,11 @@
 from collections.abc import Iterator
 
-import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from core.clock import ManualClock
 from core.vocabulary import FeedStatus, PriceSource, Series
 from events.market import FeedChanged, SourceHealth
-from server.metrics import MOST_OPERATION_NAMES, Metrics
+from server.metrics import Metrics
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -21,13 +20,6 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
     return samples(metrics).get((f"cryptovault_{name}", frozenset(labels.items())))
 
 
-def count(metrics: Metrics, *, name: str | None, outcome: str = "ok") -> None:
-    if outcome == "refused":
-        metrics.graphql_operation(name=name, kind="query", outcome="refused", seconds=0.01)
-    else:
-        metrics.graphql_operation(name=name, kind="query", outcome="ok", seconds=0.01)
-
-
 def test_requests_are_counted_by_known_path_only() -> None:
     metrics = Metrics(paths=frozenset({"/graphql"}))
     for path in ("/graphql", "/graphql", "/wp-login.php", "/%00"):
@@ -39,51 +31,6 @@ def test_requests_are_counted_by_known_path_only() -> None:
     assert value(metrics, "http_request_seconds_count", path="/graphql") == 2
     assert value(metrics, "http_request_seconds_bucket", path="/graphql", le="0.0025") == 0
     assert value(metrics, "http_request_seconds_bucket", path="/graphql", le="0.005") == 2
-
-
-def test_operations_are_counted_by_name() -> None:
-    metrics = Metrics()
-    count(metrics, name="Markets")
-    count(metrics, name="Markets")
-    count(metrics, name=None)
-    assert value(metrics, "graphql_operations_total", operation="Markets", kind="query", outcome="ok") == 2
-    assert value(metrics, "graphql_operations_total", operation="anonymous", kind="query", outcome="ok") == 1
-    assert value(metrics, "graphql_operation_seconds_count", operation="Markets") == 2
-
-
-@pytest.mark.parametrize("name", ["a" * 65, "", "x-y", "naïve", "a b", 'x"} 1\nevil{a="'])
-def test_a_name_that_is_none_is_other(name: str) -> None:
-    metrics = Metrics()
-    count(metrics, name=name)
-    assert value(metrics, "graphql_operations_total", operation="other", kind="query", outcome="ok") == 1
-
-
-def test_names_of_refused_operations_are_not_kept() -> None:
-    metrics = Metrics()
-    count(metrics, name="Junk", outcome="refused")
-    assert value(metrics, "graphql_operations_total", operation="other", kind="query", outcome="refused") == 1
-    assert "Junk" not in metrics.exposition().decode()
-
-
-def test_labels_stay_bounded_and_trusted_names_are_always_told_apart() -> None:
-    metrics = Metrics(trusted_operations=frozenset({"OfOurClient"}))
-    for number in range(10 * MOST_OPERATION_NAMES):
-        count(metrics, name=f"Name{number}")
-    count(metrics, name="OfOurClient")
-    operations = {dict(labels)["operation"] for name, labels in samples(metrics) if name.endswith("operations_total")}
-    assert len(operations) == MOST_OPERATION_NAMES + 2
-    assert {"OfOurClient", "other"} <= operations
-
-
-def test_open_sockets_and_subscriptions_go_back_to_none() -> None:
-    metrics = Metrics()
-    with metrics.open_socket("websocket"), metrics.running_subscription("tickers"):
-        assert value(metrics, "open_sockets", transport="websocket") == 1
-        assert value(metrics, "running_subscriptions", field="tickers") == 1
-    with pytest.raises(RuntimeError), metrics.running_subscription("tickers"):
-        raise RuntimeError
-    assert value(metrics, "open_sockets", transport="websocket") == 0
-    assert value(metrics, "running_subscriptions", field="tickers") == 0
 
 
 def test_losses_are_counted() -> None:
