@@ -64,25 +64,20 @@ def deviation(price: Decimal, reference: Decimal) -> Decimal:
 def agreeing(prices: Mapping[PriceSource, Decimal], limit: Decimal) -> dict[PriceSource, Decimal]:
     """The sources that may be believed together; `prices` in order of priority, and so is the answer.
 
-    While there are three or more, the one farthest beyond the limit from the median of the others is left out (of equals the one of
-    lowest priority) and the rest is judged again, so that one wild price cannot condemn the honest ones with it. Of two that
-    disagree the one of higher priority stays.
+    Believed is the largest group whose highest price is not beyond the limit from its lowest (of equal ones that with the source of
+    highest priority), and whoever is not beyond the limit from that group's median. So one wild price, a thousand times too
+    high or too low, never counts against those that agree.
     """
-    live = dict(prices)
-    while len(live) > 2:
-        distances = {
-            source: abs(price / median(other for name, other in live.items() if name is not source) - 1)
-            for source, price in reversed(live.items())
-        }
-        worst = max(distances, key=distances.__getitem__)
-        if distances[worst] <= limit:
-            return live
-        del live[worst]
-    if len(live) == 2:
-        (_, first), (lower, second) = live.items()
-        if beyond(second, first, limit):
-            del live[lower]
-    return live
+    names = list(prices)
+    groups = [
+        [name for name in names if low <= prices[name] and not beyond(prices[name], low, limit)]
+        for low in prices.values()
+    ]
+    if not groups:
+        return {}
+    core = max(groups, key=lambda group: (len(group), -names.index(group[0])))
+    middle = median(prices[name] for name in core)
+    return {name: price for name, price in prices.items() if not beyond(price, middle, limit)}
 
 
 def value_of(message: Observation) -> Decimal:

@@ -114,9 +114,11 @@ class BinanceFeed:
 class BinanceBook:
     """One market's book on one connection. `shown`: a snapshot was emitted and nothing has been lost since."""
 
-    def __init__(self, provider_symbol: str, symbol: str) -> None:
+    def __init__(self, provider_symbol: str, symbol: str, backoff: Backoff) -> None:
+        """`backoff`: between two attempts to get this book's snapshot."""
         self.provider_symbol = provider_symbol
         self.symbol = symbol
+        self.backoff = backoff
         self.sync = DepthSync(DepthFlavour.SPOT)
         self.shown = False
 
@@ -147,10 +149,12 @@ class _BinanceConversation(Conversation):
     """One connection. Every book starts without a snapshot."""
 
     def __init__(self, symbols: Mapping[str, str], rest: BinanceRest, clock: Clock, randomness: random.Random) -> None:
-        self._books = {name: BinanceBook(name, symbol) for name, symbol in symbols.items()}
+        self._books = {
+            name: BinanceBook(name, symbol, Backoff(*SNAPSHOT_RETRY_SECONDS, randomness))
+            for name, symbol in symbols.items()
+        }
         self._rest = rest
         self._clock = clock
-        self._randomness = randomness
         self._wanted: asyncio.Queue[BinanceBook] = asyncio.Queue(len(self._books))
         """Books without a snapshot; a book is in it once, so it never overflows."""
         for book in self._books.values():
@@ -187,20 +191,20 @@ class _BinanceConversation(Conversation):
         return read(book, data)
 
     async def assist(self, deliver: Deliver) -> None:
-        """Fetch a snapshot for every book that needs one, one after the other."""
-        backoff = Backoff(*SNAPSHOT_RETRY_SECONDS, self._randomness)
+        """Fetch a snapshot for every book that needs one, one after the other; one that cannot be had keeps no other waiting."""
+        loop = asyncio.get_running_loop()
         while True:
             book = await self._wanted.get()
             try:
                 snapshot = await self._rest.depth(book.provider_symbol)
                 await deliver(partial(book.start, snapshot))
             except (ProviderUnavailable, DepthGap) as failure:
-                self._wanted.put_nowait(book)
+                loop.call_later(book.backoff.next_delay(), self._wanted.put_nowait, book)
                 await deliver(partial(book.reject, str(failure)))
-                asked = failure.retry_after_seconds if isinstance(failure, ProviderUnavailable) else 0.0
-                await asyncio.sleep(max(backoff.next_delay(), asked))
+                if isinstance(failure, ProviderUnavailable):
+                    await asyncio.sleep(failure.retry_after_seconds)
             else:
-                backoff.reset()
+                book.backoff.reset()
 
     def lose(self, reason: str) -> Sequence[FeedMessage]:
         return [FeedBookLost(PriceSource.BINANCE, book.symbol, reason) for book in self._books.values() if book.shown]

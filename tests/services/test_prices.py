@@ -139,7 +139,12 @@ def test_the_median_is_the_middle_or_the_mean_of_the_middle_two(prices: list[str
         ({BINANCE: "100", COINBASE: "150", KRAKEN: "200"}, [BINANCE]),
         ({BINANCE: "100", COINBASE: "100", KRAKEN: "200", COINGECKO: "200"}, [BINANCE, COINBASE]),
         ({BINANCE: "100", COINBASE: "104", KRAKEN: "108"}, [BINANCE, COINBASE]),
-        ({BINANCE: "3", COINBASE: "7", KRAKEN: "8"}, [BINANCE]),  # 3 and 8 are both 60 % off
+        ({BINANCE: "0.1", COINBASE: "101", KRAKEN: "102"}, [COINBASE, KRAKEN]),
+        ({BINANCE: "100000", COINBASE: "102", KRAKEN: "101"}, [COINBASE, KRAKEN]),
+        ({BINANCE: "3", COINBASE: "7", KRAKEN: "8"}, [BINANCE]),
+        ({BINANCE: "108", COINBASE: "100", KRAKEN: "104"}, [BINANCE, KRAKEN]),
+        ({BINANCE: "100", COINBASE: "101", KRAKEN: "102", COINGECKO: "106"}, [BINANCE, COINBASE, KRAKEN, COINGECKO]),
+        ({}, []),
     ],
 )
 def test_who_agrees(prices: dict[PriceSource, str], live: list[PriceSource]) -> None:
