@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.backoff import Backoff
 from events.feed import FeedBookDelta, FeedBookLost, FeedBookSnapshot, FeedMessage
 from integrations.feeds.binance import BinanceBook
 from integrations.feeds.binance_rest import DepthSnapshot
@@ -146,7 +147,7 @@ def test_a_book_is_right_after_every_message_and_comes_back_after_a_loss(
 
     Diffs and snapshots carry as their time the update id they bring the book to, so that every message can be compared.
     """
-    truth, book = Truth(), BinanceBook("BTCUSDT", "BTC-USDT")
+    truth, book = Truth(), BinanceBook("BTCUSDT", "BTC-USDT", Backoff())
     emitted: list[FeedMessage] = []
 
     def check(made: list[FeedMessage]) -> None:
