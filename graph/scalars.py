@@ -1,5 +1,6 @@
 """Scalars of the surface: how money, counters and times look in JSON."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import NewType
@@ -58,12 +59,10 @@ def _parse_long_literal(node: ValueNode, _variables: object = None) -> int:
 
 def _parse_datetime(value: object) -> datetime:
     if isinstance(value, str) and len(value) <= 40:
-        try:
+        with suppress(ValueError, OverflowError):
             moment = datetime.fromisoformat(value)
-        except ValueError:
-            moment = None
-        if moment is not None and moment.tzinfo is not None and "T" in value.upper():
-            return moment.astimezone(UTC)
+            if moment.tzinfo is not None and "T" in value.upper():
+                return moment.astimezone(UTC)
     raise _invalid("DateTime: expected RFC 3339 with an offset, such as 2026-01-31T12:00:00.000Z")
 
 

@@ -1,6 +1,7 @@
 """Root fields and live streams of markets."""
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from decimal import Decimal
 from typing import Annotated
 
@@ -61,24 +62,27 @@ def markets(
 
 async def price_ticks(info: Info, symbols: Symbols) -> AsyncGenerator[PriceTick, None]:
     view = info.context.view
-    async for tick in market_streams.watch_ticks(view, symbols):
-        yield PriceTick.of(tick, stale=view.states[tick.symbol].stale)
+    async with aclosing(market_streams.watch_ticks(view, symbols)) as events:
+        async for tick in events:
+            yield PriceTick.of(tick, stale=view.states[tick.symbol].stale)
 
 
 async def tickers(
     info: Info, symbols: Symbols, origin: Origin = MarketDataOrigin.REFERENCE
 ) -> AsyncGenerator[Ticker, None]:
     require_reference(origin)
-    async for ticker in market_streams.watch_tickers(info.context.view, symbols):
-        yield Ticker.of(ticker)
+    async with aclosing(market_streams.watch_tickers(info.context.view, symbols)) as events:
+        async for ticker in events:
+            yield Ticker.of(ticker)
 
 
 async def trades(
     info: Info, symbol: Symbol, origin: Origin = MarketDataOrigin.REFERENCE
 ) -> AsyncGenerator[Trade, None]:
     require_reference(origin)
-    async for trade in market_streams.watch_trades(info.context.view, symbol):
-        yield Trade.of(trade)
+    async with aclosing(market_streams.watch_trades(info.context.view, symbol)) as events:
+        async for trade in events:
+            yield Trade.of(trade)
 
 
 async def candles(
@@ -88,8 +92,9 @@ async def candles(
     origin: Origin = MarketDataOrigin.REFERENCE,
 ) -> AsyncGenerator[Candle, None]:
     require_reference(origin)
-    async for candle in market_streams.watch_candles(info.context.view, symbol, interval):
-        yield Candle.of(candle)
+    async with aclosing(market_streams.watch_candles(info.context.view, symbol, interval)) as events:
+        async for candle in events:
+            yield Candle.of(candle)
 
 
 async def order_book(
@@ -102,8 +107,11 @@ async def order_book(
     ] = None,
 ) -> AsyncGenerator[OrderBookUpdate, None]:
     require_reference(origin)
-    async for update in market_streams.watch_order_book(info.context.view, symbol, depth=depth, grouping=grouping):
-        yield order_book_update(update)
+    async with aclosing(
+        market_streams.watch_order_book(info.context.view, symbol, depth=depth, grouping=grouping)
+    ) as events:
+        async for update in events:
+            yield order_book_update(update)
 
 
 async def market_status_changed(
@@ -111,5 +119,6 @@ async def market_status_changed(
     symbols: Annotated[list[str] | None, strawberry.argument(description="Which markets; without it, all.")] = None,
 ) -> AsyncGenerator[Market, None]:
     view = info.context.view
-    async for symbol in market_streams.watch_statuses(view, symbols):
-        yield Market.of(view.catalogue.market(symbol))
+    async with aclosing(market_streams.watch_statuses(view, symbols)) as events:
+        async for symbol in events:
+            yield Market.of(view.catalogue.market(symbol))

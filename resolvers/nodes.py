@@ -1,8 +1,9 @@
 """Finding anything again by its id."""
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable
-from typing import Annotated
+from typing import Annotated, cast
 
 import strawberry
 
@@ -33,7 +34,16 @@ async def nodes(
 ) -> list[Node | None] | None:
     if len(ids) > MAX_NODES:
         raise InvalidInput(f"expected at most {MAX_NODES} ids, got {len(ids)}", field=["ids"])
-    return [await _find(info.context, id_, ["ids", str(place)]) for place, id_ in enumerate(ids)]
+    wanted = dict.fromkeys(ids)
+    found = await asyncio.gather(
+        *(_find(info.context, id_, ["ids", str(ids.index(id_))]) for id_ in wanted), return_exceptions=True
+    )
+    return _with_errors([dict(zip(wanted, found, strict=True))[id_] for id_ in ids])
+
+
+def _with_errors(found: list[Node | BaseException | None]) -> list[Node | None]:
+    """The list as it is: what is an exception becomes null, with its error at its place."""
+    return cast(list[Node | None], found)
 
 
 async def _find(context: Context, id_: str, field: list[str]) -> Node | None:

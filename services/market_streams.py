@@ -4,7 +4,7 @@ Ticks, tickers and open candles conflate to the newest of each market when their
 with READER_TOO_SLOW instead; an order book starts again with a snapshot.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from decimal import Decimal
 from functools import partial
 
@@ -34,7 +34,7 @@ def _checked(view: MarketView, symbols: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(symbols))
 
 
-async def watch_ticks(view: MarketView, symbols: Sequence[str]) -> AsyncIterator[TickAccepted]:
+async def watch_ticks(view: MarketView, symbols: Sequence[str]) -> AsyncGenerator[TickAccepted, None]:
     """Prices of these markets. Raises UnknownMarket, InvalidInput."""
     wanted = _checked(view, symbols)
     kept: Channel[TickAccepted] = ConflatingChannel(
@@ -48,7 +48,7 @@ async def watch_ticks(view: MarketView, symbols: Sequence[str]) -> AsyncIterator
             yield tick
 
 
-async def watch_tickers(view: MarketView, symbols: Sequence[str]) -> AsyncIterator[TickerChanged]:
+async def watch_tickers(view: MarketView, symbols: Sequence[str]) -> AsyncGenerator[TickerChanged, None]:
     """Last price, quotes and 24-hour figures of these markets. Raises UnknownMarket, InvalidInput."""
     wanted = _checked(view, symbols)
     kept: Channel[TickerChanged] = ConflatingChannel(
@@ -62,7 +62,7 @@ async def watch_tickers(view: MarketView, symbols: Sequence[str]) -> AsyncIterat
             yield ticker
 
 
-async def watch_trades(view: MarketView, symbol: str) -> AsyncIterator[TradeAccepted]:
+async def watch_trades(view: MarketView, symbol: str) -> AsyncGenerator[TradeAccepted, None]:
     """Every trade from now on, the newest one first. Raises UnknownMarket; ends with ReaderTooSlow."""
     state = view.state(symbol)
     kept = Channel[TradeAccepted](LOSSLESS_CAPACITY, lost=partial(view.observer.dropped, "trades"))
@@ -73,7 +73,7 @@ async def watch_trades(view: MarketView, symbol: str) -> AsyncIterator[TradeAcce
             yield trade
 
 
-async def watch_candles(view: MarketView, symbol: str, interval: CandleInterval) -> AsyncIterator[CandleChanged]:
+async def watch_candles(view: MarketView, symbol: str, interval: CandleInterval) -> AsyncGenerator[CandleChanged, None]:
     """The open candle and every change, its closing and later corrections included. Raises UnknownMarket."""
     state = view.state(symbol)
     channel: Channel[CandleChanged] = ConflatingChannel(
@@ -86,7 +86,7 @@ async def watch_candles(view: MarketView, symbol: str, interval: CandleInterval)
             yield candle
 
 
-async def watch_statuses(view: MarketView, symbols: Sequence[str] | None) -> AsyncIterator[str]:
+async def watch_statuses(view: MarketView, symbols: Sequence[str] | None) -> AsyncGenerator[str, None]:
     """Symbols whose status may have changed, each of the wanted ones once at the start. None: all markets."""
     wanted = _checked(view, symbols) if symbols is not None else list(view.states)
     channel: Channel[str] = ConflatingChannel(
@@ -101,7 +101,7 @@ async def watch_statuses(view: MarketView, symbols: Sequence[str] | None) -> Asy
 
 async def watch_order_book(
     view: MarketView, symbol: str, *, depth: int, grouping: Decimal | None
-) -> AsyncIterator[WindowSnapshot | WindowDelta]:
+) -> AsyncGenerator[WindowSnapshot | WindowDelta, None]:
     """The window's snapshot, then deltas that link by `previous_sequence`; a new snapshot whenever one is missing.
 
     Raises UnknownMarket, InvalidInput.

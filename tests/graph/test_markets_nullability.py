@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 
 from core.clock import SystemClock
 from core.database import Database
+from core.ids import encode_id
 from core.settings import Settings
 from core.vocabulary import FeedStatus
 from events.market import BookLost, FeedChanged
@@ -204,8 +205,6 @@ async def test_a_stored_object_is_null_with_a_code_while_the_database_is_away() 
     markets = Markets().full(BTC)
     data = await Markets().full(BTC).data("{ assets(first: 1) { nodes { id } } }")
     query = 'query($id: ID!) { node(id: $id) { id } asset(code: "BTC") { code } }'
-    from core.ids import encode_id
-
     body = await markets.ask(query, id=encode_id("Trade", "LIVE", BTC, 999))
     assert codes(body) == [("DATABASE_UNAVAILABLE", ["node"])]
     assert body["data"] == {"node": None, "asset": {"code": "BTC"}}
