@@ -19,6 +19,16 @@ def keep_cancellations() -> None:
         asyncio.wait_for = wait_for  # type: ignore[assignment]
 
 
+def raise_if_cancelled() -> None:
+    """Go on being cancelled: a TaskGroup in which a task fails while it is being cancelled raises the failure alone.
+
+    Every loop that tries again for ever after such a failure calls this first.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 async def wait_for(fut: Awaitable[Result], timeout: float | None) -> Result:
     """The result of an awaitable within this many seconds, as Python 3.12's `asyncio.wait_for`. Raises TimeoutError."""
     if timeout is not None and timeout <= 0:

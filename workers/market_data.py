@@ -9,6 +9,7 @@ from pymongo.errors import PyMongoError
 
 from core.backoff import Backoff
 from core.bus import Bus, BusGap
+from core.cancellation import raise_if_cancelled
 from core.clock import Clock
 from core.request_id import request_scope
 from core.vocabulary import PriceSource, Series, series_of
@@ -54,12 +55,13 @@ class MarketDataWorker:
         """Work while this process holds the lease; wait for it otherwise. Until cancelled."""
         backoff = Backoff()
         while True:
+            delay = backoff.next_delay()
             try:
                 await run_as_only_one(NAME, self.holder, self.clock, self._work)
             except* (LeaseLost, PyMongoError) as problems:
-                delay = backoff.next_delay()
                 log.warning("market_data.again", reason=str(problems.exceptions[0]), delay_seconds=round(delay, 2))
-                await asyncio.sleep(delay)
+            raise_if_cancelled()
+            await asyncio.sleep(delay)
 
     async def _work(self) -> None:
         feeds = self.open_feeds()

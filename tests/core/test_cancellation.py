@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from core.cancellation import wait_for
+from core.cancellation import raise_if_cancelled, wait_for
 from tests.components import ROOT
 
 
@@ -68,3 +68,33 @@ def test_the_database_driver_of_a_server_process_uses_it() -> None:
     out = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     expected = "core.cancellation" if sys.version_info < (3, 12) else "asyncio.tasks"
     assert out.split() == ["True", expected]
+
+
+async def test_a_failure_in_the_moment_of_cancellation_does_not_keep_a_loop_alive() -> None:
+    tries: list[int] = []
+    begun = asyncio.Event()
+
+    async def fails_when_cancelled() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError as cancelled:
+            raise ValueError from cancelled
+
+    async def for_ever() -> None:
+        while True:
+            tries.append(1)
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(fails_when_cancelled())
+            except* ValueError:
+                pass
+            raise_if_cancelled()
+
+    task = asyncio.create_task(for_ever())
+    await begun.wait()
+    task.cancel()
+    async with asyncio.timeout(5):
+        await asyncio.wait([task])
+    assert task.cancelled()
+    assert len(tries) == 1
