@@ -5,15 +5,17 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import httpx
 
 from tests.components import ROOT, START_SECONDS, free_port, stop
 
+Seen = TypeVar("Seen")
 _CLEAN = ("MONGO_URL", "REDIS_URL", "PRICE_SOURCES", "REPLAY_FILE", "MODE", "PORT", "DATA_DIR")
 
 
@@ -115,3 +117,23 @@ async def query(running: Server, document: str, **variables: object) -> dict[str
         response = await client.post(running.base_url + "/graphql", json={"query": document, "variables": variables})
     body: dict[str, object] = response.json()
     return body
+
+
+async def readiness(running: Server) -> list[str]:
+    """What /health/ready says is failing."""
+    async with httpx.AsyncClient(timeout=20) as client:
+        failing: list[str] = (await client.get(running.base_url + "/health/ready")).json()["failing"]
+    return failing
+
+
+async def until(look: Callable[[], Awaitable[Seen]], true: Callable[[Seen], bool]) -> Seen:
+    """The first look of which this holds."""
+    seen: list[Seen] = []
+    try:
+        async with asyncio.timeout(START_SECONDS):
+            while not (seen and true(seen[-1])):
+                seen.append(await look())
+                await asyncio.sleep(0.03)
+    except TimeoutError as late:
+        raise AssertionError(f"it stayed {seen[-1:]}") from late
+    return seen[-1]
