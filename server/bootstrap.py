@@ -104,6 +104,14 @@ async def open_resources(settings: Settings, mongo_url: str) -> AsyncIterator[Re
         known = await catalogue.load()
         metrics = Metrics(paths=PATHS)
         view = MarketView(bus, known, process=process, observer=metrics)
+        if isinstance(bus, RedisBus):
+            metrics.watch_count("bus_lost_messages", "Messages this process gave up", lambda: bus.lost)
+            metrics.watch_count(
+                "bus_undecodable_messages", "Messages this process could not read", lambda: bus.undecodable
+            )
+            metrics.watch_count("bus_reconnects", "Reconnections to the bus", lambda: bus.reconnects)
+        if isinstance(cache, RedisCache):
+            metrics.watch_count("cache_failures", "Calls that did not reach the cache", lambda: cache.failures)
         metrics.watch_feeds(lambda: _feeds(view), clock)
         worker = feeds.MarketDataSetup(
             settings=settings,

@@ -7,7 +7,7 @@ The GraphQL transports add their own to the same registry (`transport_metrics.py
 from collections.abc import Callable, Iterable, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from core.clock import Clock
@@ -65,9 +65,25 @@ class Metrics:
         """Show the state of the feeds at every scrape."""
         self.registry.register(_FeedCollector(read, clock))
 
+    def watch_count(self, name: str, text: str, read: Callable[[], int]) -> None:
+        """Show a count that somebody else keeps; `name` without the namespace."""
+        self.registry.register(_CountCollector(f"{NAMESPACE}_{name}", text, read))
+
     def exposition(self) -> bytes:
         """Everything, in Prometheus' text format."""
         return generate_latest(self.registry)
+
+
+class _CountCollector(Collector):
+    """Reads a count when it is scraped."""
+
+    def __init__(self, name: str, text: str, read: Callable[[], int]) -> None:
+        self._name = name
+        self._text = text
+        self._read = read
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        yield CounterMetricFamily(self._name, self._text, value=self._read())
 
 
 class _FeedCollector(Collector):

@@ -70,3 +70,12 @@ def test_the_process_itself_is_measured() -> None:
     assert {"process_resident_memory_bytes", "process_open_fds", "process_cpu_seconds_total"} <= {
         name for name, _ in samples(Metrics())
     }
+
+
+def test_a_count_kept_elsewhere_is_read_at_every_scrape() -> None:
+    metrics = Metrics()
+    counts = [3]
+    metrics.watch_count("things", "Things", lambda: counts[0])
+    assert b"cryptovault_things_total 3.0" in metrics.exposition()
+    counts[0] = 5
+    assert b"cryptovault_things_total 5.0" in metrics.exposition()
