@@ -24,5 +24,5 @@ if [ -f "$venv/.installed" ] && [ "$(cat "$venv/.installed")" = "$state" ] && "$
 fi
 "$venv/bin/python" -m pip --version >/dev/null 2>&1 || "$python" -m venv --clear "$venv"
 echo "make: installing the requirements into $venv (about a minute)"
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+"$venv/bin/python" -m pip install -qq --disable-pip-version-check --require-hashes -r requirements.txt
 printf '%s' "$state" >"$venv/.installed"

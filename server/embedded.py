@@ -6,6 +6,7 @@ the parent's life, so that no way of ending the parent leaves it behind. A separ
 
 import asyncio
 import contextlib
+import ctypes
 import os
 import shutil
 import signal
@@ -29,11 +30,13 @@ from server.errors import CannotRun
 
 log = structlog.get_logger(__name__)
 
+_LIBC = ctypes.CDLL(None, use_errno=True)
 PROGRAM = Path(sys.executable).parent / "secantusd-py"
 TETHER = Path(__file__).with_name("tether.py")
 HOST = "127.0.0.1"
 READY_SECONDS = 20.0
 STOP_SECONDS = 10.0
+RESEND_SECONDS = 3.0
 MOST_RESTARTS = 3
 """Restarts within RESTART_WINDOW_SECONDS; one death more and the process gives up."""
 RESTART_WINDOW_SECONDS = 60.0
@@ -118,16 +121,17 @@ class EmbeddedDatabase:
         self._output.close()
 
     async def _terminate(self, process: asyncio.subprocess.Process) -> None:
-        """SIGTERM until it stops listening: one sent to a Python program that is waiting for a lock can go unnoticed.
+        """SIGTERM, and again if it goes on listening; not sooner, because one that comes while it is stopping locks the program up.
 
-        The connections made here are of use, too: it goes on stopping only when accept(2) returns, or after 2 s.
+        The connections made here let it stop at once: it looks for a stop only when accept(2) returns, or after 2 s.
         """
         while process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.terminate()
-            if not await self._accepts():
-                return
-            await asyncio.sleep(0.05)
+            _terminate_main_thread(process.pid)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(RESEND_SECONDS):
+                    while await self._accepts():
+                        await asyncio.sleep(0.05)
+                    return
 
     def _running(self) -> asyncio.subprocess.Process:
         if self._process is None:
@@ -229,6 +233,17 @@ async def touch_every_table(url: str) -> None:
 def _require(program: Path) -> None:
     if not program.exists():
         raise CannotRun(f"the embedded database is not installed ({program.name}); run `make dev`, or set MONGO_URL")
+
+
+def _terminate_main_thread(pid: int) -> None:
+    """SIGTERM to the main thread of another process (tgkill(2)): Python runs handlers there, and if another thread of an idle program
+    gets the signal, the main one may sleep on.
+    """
+    with contextlib.suppress(ProcessLookupError):
+        if sys.platform != "linux":
+            os.kill(pid, signal.SIGTERM)
+        elif _LIBC.tgkill(pid, pid, int(signal.SIGTERM)) != 0:
+            raise OSError(ctypes.get_errno(), "tgkill")
 
 
 def _free_port() -> int:
