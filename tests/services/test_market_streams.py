@@ -212,8 +212,8 @@ async def test_a_client_that_applies_deltas_always_holds_the_book(
         client.take(first)
         (window,) = markets.view._windows[BTC].values()
         sequence = 1
-        for _ in range(1500):
-            for _ in range(BOOK_CAPACITY * 2 if random.random() < 0.004 else 1):
+        for turn in range(1500):
+            for _ in range(BOOK_CAPACITY * 30 if turn in (200, 900) else 1):
                 sequence += 1
                 markets.apply(change(random, sequence))
             if random.random() < 0.2:
