@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 
 LEASE_SECONDS = 10.0
 RENEW_SECONDS = 2.0
-RELEASE_SECONDS = 2.0
+RELEASE_SECONDS = 1.0
 """Limit of giving a lease back; one that was not is over by itself."""
 
 

@@ -49,8 +49,9 @@ log = structlog.get_logger(__name__)
 
 CHECK_SECONDS = 0.1
 FLUSH_SECONDS = 1.0
-CLOSE_SECONDS = 2.0
-"""Limit of each of the two steps at the end. What is not stored by then is fetched again from a provider's history at the next start."""
+LAST_FLUSH_SECONDS = 2.0
+LAST_NUMBERS_SECONDS = 1.0
+"""Limits of the two steps at the end. What is not stored by then is fetched again from a provider's history at the next start."""
 
 
 class Desk:
@@ -249,12 +250,12 @@ class MarketData:
         self._bus.publish(MARKET_TOPIC, ResyncFinished(process))
 
     async def close(self) -> None:
-        """Store everything and give back unused numbers, each within CLOSE_SECONDS. Raises PyMongoError, TimeoutError."""
+        """Store everything and give back unused numbers, within LAST_FLUSH_SECONDS and LAST_NUMBERS_SECONDS. Raises PyMongoError, TimeoutError."""
         try:
-            async with asyncio.timeout(CLOSE_SECONDS):
+            async with asyncio.timeout(LAST_FLUSH_SECONDS):
                 await self.history.flush()
         finally:
-            async with asyncio.timeout(CLOSE_SECONDS):
+            async with asyncio.timeout(LAST_NUMBERS_SECONDS):
                 await self._sequences.close()
 
     def _publish_book(self, event: BookReset | BookChanged | BookLost | None) -> None:

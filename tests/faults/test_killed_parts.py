@@ -30,7 +30,8 @@ HISTORY = """query($symbol: String!) {
 class Cluster:
     """An API and its worker as processes of their own, on Redis and the database's protocol."""
 
-    stack: AsyncExitStack
+    parts: AsyncExitStack
+    servers: AsyncExitStack
     folder: Path
     exchanges: Exchanges
     mongo_port: int
@@ -46,28 +47,28 @@ class Cluster:
         }
 
     async def start_redis(self) -> Any:
-        process, _ = await self.stack.enter_async_context(components.redis(self.folder, self.redis_port))
+        process, _ = await self.parts.enter_async_context(components.redis(self.folder, self.redis_port))
         return process
 
     async def start_mongo(self) -> Any:
-        process, _ = await self.stack.enter_async_context(components.secantus(self.folder / "mongo", self.mongo_port))
+        process, _ = await self.parts.enter_async_context(components.secantus(self.folder / "mongo", self.mongo_port))
         return process
 
     async def start_worker(self, name: str) -> Server:
         settings = {**self.settings, "WORKER_PORT": str(components.free_port())}
-        return await self.stack.enter_async_context(
+        return await self.servers.enter_async_context(
             server(self.folder / name, "worker", "market-data", settings=settings)
         )
 
     async def start_api(self) -> Server:
-        return await self.stack.enter_async_context(server(self.folder / "api", "api", settings=self.settings))
+        return await self.servers.enter_async_context(server(self.folder / "api", "api", settings=self.settings))
 
 
 @pytest.fixture
 async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
     """Three exchanges that trade, and nothing started yet."""
-    async with open_exchanges(**PRICES) as exchanges, AsyncExitStack() as stack:
-        yield Cluster(stack, tmp_path, exchanges, components.free_port(), components.free_port())
+    async with open_exchanges(**PRICES) as exchanges, AsyncExitStack() as parts, AsyncExitStack() as servers:
+        yield Cluster(parts, servers, tmp_path, exchanges, components.free_port(), components.free_port())
 
 
 def assert_nothing_wrong(ticks: Ticks) -> None:
