@@ -54,7 +54,7 @@ async def lock_data_folder(path: Path, clock: Clock) -> DataFolder:
 def _open(path: Path) -> tuple[Path, int]:
     path = path.resolve()
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
         return path, os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise CannotRun(

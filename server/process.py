@@ -83,6 +83,7 @@ def _cancelled_by_signal(task: asyncio.Task[None]) -> Iterator[asyncio.Event]:
         task.cancel()
         for each in signals:
             loop.remove_signal_handler(each)
+            signal.signal(each, signal.SIG_DFL)
 
     for each in signals:
         loop.add_signal_handler(each, stop, each)

@@ -40,6 +40,18 @@ async def test_a_signal_stops_server_and_database(tmp_path: Path, number: signal
         await gone(children)
 
 
+async def test_a_second_signal_ends_it_at_once_and_the_database_with_it(tmp_path: Path) -> None:
+    async with server("dev", data_dir=tmp_path) as dev:
+        await dev.wait_for_database()
+        (database,) = dev.children()
+        database.suspend()
+        dev.process.send_signal(signal.SIGINT)
+        await dev.wait_for_line("process.stopping")
+        assert await dev.end(signal.SIGINT) == -signal.SIGINT
+        await gone([database])
+        assert not any("Traceback" in line for line in dev.err)
+
+
 async def test_a_signal_while_starting_stops_it_too(tmp_path: Path) -> None:
     absent = f"mongodb://127.0.0.1:{free_port()}/"
     async with server("dev", data_dir=tmp_path, environment={"MONGO_URL": absent, "MONGO_TIMEOUT_MS": "200"}) as dev:
