@@ -89,11 +89,8 @@ def secantus_for_session(folder: Path) -> Iterator[str]:
             time.sleep(0.02)
         yield f"mongodb://127.0.0.1:{port}/"
     finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
+        process.kill()  # nobody reads these files again
+        process.wait()
 
 
 @asynccontextmanager
