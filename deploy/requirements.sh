@@ -9,4 +9,4 @@ compile() {
     "$folder/venv/bin/uv" pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --quiet "$@"
 }
 compile --all-extras --prerelease=if-necessary-or-explicit -o requirements.txt
-compile -o deploy/requirements.txt
+compile --no-annotate -c requirements.txt -o deploy/requirements.txt
