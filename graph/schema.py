@@ -72,7 +72,8 @@ class Subscription:
     )
     trades: AsyncGenerator[Trade, None] = strawberry.subscription(
         resolver=market_resolvers.trades,
-        description="Every trade; never skips. A reader too far behind is ended with READER_TOO_SLOW.",
+        description="Every trade; never skips. A reader too far behind is ended with READER_TOO_SLOW, and one whose "
+        "trades were lost inside the server with TRADES_MISSED: read them by query and subscribe again.",
     )
     candles: AsyncGenerator[Candle, None] = strawberry.subscription(
         resolver=market_resolvers.candles,

@@ -1,7 +1,7 @@
 """Live values of markets: each stream gives what holds now first, then every change.
 
 Ticks, tickers and open candles conflate to the newest of each market when their reader falls behind; trades never skip and end
-with READER_TOO_SLOW instead; an order book starts again with a snapshot.
+with READER_TOO_SLOW instead (TRADES_MISSED where this process never heard of some); an order book starts again with a snapshot.
 """
 
 from collections.abc import AsyncGenerator, Callable, Sequence

@@ -9,7 +9,6 @@ from core.ids import encode_id
 from core.vocabulary import AssetKind, ChainFamily
 from graph.context import Context
 from graph.scalars import URL, Long
-from graph.types import enums as _enums  # noqa: F401  (describes the vocabulary before it is used)
 from graph.types.node import Node
 from graph.types.price import PriceTick
 from models.asset import AssetEntry, AssetNetworkEntry

@@ -10,7 +10,6 @@ from core.ids import encode_id
 from core.vocabulary import FeedStatus, PriceSource
 from events.market import FeedChanged, SourceHealth, TickAccepted
 from graph.scalars import Long
-from graph.types import enums as _enums  # noqa: F401  (describes the vocabulary before it is used)
 
 
 @strawberry.type(description="The aggregated price of a market at a moment.")

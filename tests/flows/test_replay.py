@@ -98,8 +98,8 @@ async def until_counted(running: Server, trades: int) -> None:
     async with asyncio.timeout(20):
         while True:
             body: Any = await query(running, SUMMARY, symbol=SYMBOL, interval="MINUTE_1")
-            ticker = body["data"]["market"]["ticker"]
-            if ticker is not None and ticker["trades24h"] == trades:
+            ticker, stored = body["data"]["market"]["ticker"], body["data"]["market"]["trades"]
+            if ticker is not None and ticker["trades24h"] == trades and len(stored["nodes"]) == min(trades, 500):
                 return
             await asyncio.sleep(0.05)
 
