@@ -95,11 +95,13 @@ async def compare_trades(trades: Any, expected: list[recorded.RecordedTrade]) ->
 
 
 async def until_counted(running: Server, trades: int) -> None:
+    """Return once the figures hold every trade and a page of them is stored."""
     async with asyncio.timeout(20):
         while True:
             body: Any = await query(running, SUMMARY, symbol=SYMBOL, interval="MINUTE_1")
-            ticker = body["data"]["market"]["ticker"]
-            if ticker is not None and ticker["trades24h"] == trades:
+            market = body["data"]["market"]
+            counted = market["ticker"] is not None and market["ticker"]["trades24h"] == trades
+            if counted and market["trades"]["nodes"]:
                 return
             await asyncio.sleep(0.05)
 
