@@ -12,7 +12,6 @@ import psutil
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from tests.components import free_port
 from tests.graphql_client import graphql_socket
 from tests.processes import Server, gone, server
 
@@ -89,13 +88,6 @@ async def test_without_its_database(tmp_path: Path) -> None:
         async with asyncio.timeout(SECONDS):
             assert await dev.process.wait() == 0
         await gone([database])
-
-
-async def test_while_it_waits_for_a_database_that_is_away(tmp_path: Path) -> None:
-    environment = {"MONGO_URL": f"mongodb://127.0.0.1:{free_port()}/"}
-    async with server("dev", data_dir=tmp_path, environment=environment) as dev:
-        await dev.wait_for_line("database.retry")
-        assert await ends(dev, signal.SIGINT) == 0
 
 
 @pytest.mark.soak

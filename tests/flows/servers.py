@@ -17,6 +17,7 @@ import httpx
 from tests.components import ROOT, START_SECONDS, free_port, stop
 
 Seen = TypeVar("Seen")
+END_SECONDS = 10.0
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """Given to clients that need none, since each would load every certificate of the machine."""
 _CLEAN = ("MONGO_URL", "REDIS_URL", "PRICE_SOURCES", "REPLAY_FILE", "MODE", "PORT", "DATA_DIR")
@@ -42,7 +43,7 @@ def environment(extra: Mapping[str, str]) -> dict[str, str]:
 
 @asynccontextmanager
 async def server(folder: Path, *command: str, settings: Mapping[str, str], root: Path = ROOT) -> AsyncIterator[Server]:
-    """`python -m server COMMAND` with these settings, data in `folder`; yields once it is live."""
+    """`python -m server COMMAND` with these settings, data in `folder`; yields once it is live and, when the body was well, expects it to end well."""
     port = free_port()
     folder.mkdir(parents=True, exist_ok=True)
     log_file = folder / f"{'-'.join(command)}-{port}.log"
@@ -60,8 +61,19 @@ async def server(folder: Path, *command: str, settings: Mapping[str, str], root:
         if command[0] in ("dev", "api", "replay"):
             await wait_until_live(running)
         yield running
+        if process.returncode is None:
+            await _end(running)
     finally:
         await stop(process)
+
+
+async def _end(running: Server) -> None:
+    """SIGTERM; fail when it does not end, or not well."""
+    running.process.terminate()
+    async with asyncio.timeout(END_SECONDS):
+        status = await running.process.wait()
+    if status != 0:
+        raise RuntimeError(f"the server ended with {status}:\n{running.log()[-3000:]}")
 
 
 @contextmanager
