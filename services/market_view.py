@@ -223,11 +223,12 @@ class MarketView:
         return asyncio.get_running_loop().time() - self._heard_at >= SILENT_SECONDS
 
     def _mark_stale(self) -> None:
-        """The worker is away: the last known values stay, and are no longer passed off as current."""
+        """The worker is away: the last known values stay, and are no longer passed off as current; books are lost."""
         for state in self.states.values():
             if state.feed is not None and not state.stale:
                 log.warning("market_view.worker_silent", symbol=state.symbol)
                 self._apply_feed(replace(state.feed, status=FeedStatus.STALE))
+                self._apply_book(BookLost(state.symbol, "the market data worker is silent"))
 
     def _resynced(self, process: str) -> None:
         if process != self._process:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import ssl
 import subprocess
 import sys
 import time
@@ -16,6 +17,9 @@ import httpx
 from tests.components import ROOT, START_SECONDS, free_port, stop
 
 Seen = TypeVar("Seen")
+END_SECONDS = 10.0
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""Given to clients that need none, since each would load every certificate of the machine."""
 _CLEAN = ("MONGO_URL", "REDIS_URL", "PRICE_SOURCES", "REPLAY_FILE", "MODE", "PORT", "DATA_DIR")
 
 
@@ -39,7 +43,7 @@ def environment(extra: Mapping[str, str]) -> dict[str, str]:
 
 @asynccontextmanager
 async def server(folder: Path, *command: str, settings: Mapping[str, str], root: Path = ROOT) -> AsyncIterator[Server]:
-    """`python -m server COMMAND` with these settings, data in `folder`; yields once it is live."""
+    """`python -m server COMMAND` with these settings, data in `folder`; yields once it is live and, when the body was well, expects it to end well."""
     port = free_port()
     folder.mkdir(parents=True, exist_ok=True)
     log_file = folder / f"{'-'.join(command)}-{port}.log"
@@ -57,8 +61,19 @@ async def server(folder: Path, *command: str, settings: Mapping[str, str], root:
         if command[0] in ("dev", "api", "replay"):
             await wait_until_live(running)
         yield running
+        if process.returncode is None:
+            await _end(running)
     finally:
         await stop(process)
+
+
+async def _end(running: Server) -> None:
+    """SIGTERM; fail when it does not end, or not well."""
+    running.process.terminate()
+    async with asyncio.timeout(END_SECONDS):
+        status = await running.process.wait()
+    if status != 0:
+        raise RuntimeError(f"the server ended with {status}:\n{running.log()[-3000:]}")
 
 
 @contextmanager
@@ -92,14 +107,14 @@ def server_for_session(folder: Path, *, settings: Mapping[str, str]) -> Iterator
 
 def _is_ready(url: str) -> bool:
     try:
-        return httpx.get(url).status_code == 200
+        return httpx.get(url, verify=NO_TLS).status_code == 200
     except httpx.TransportError:
         return False
 
 
 async def wait_until_live(running: Server, path: str = "/health/live") -> None:
     """Return when the server answers; raise with its log when it ends first."""
-    async with asyncio.timeout(START_SECONDS), httpx.AsyncClient() as client:
+    async with asyncio.timeout(START_SECONDS), httpx.AsyncClient(verify=NO_TLS) as client:
         while True:
             if running.process.returncode is not None:
                 raise RuntimeError(f"the server ended with {running.process.returncode}:\n{running.log()[-3000:]}")
@@ -113,7 +128,7 @@ async def wait_until_live(running: Server, path: str = "/health/live") -> None:
 
 async def query(running: Server, document: str, **variables: object) -> dict[str, object]:
     """One query over HTTP; the whole response body."""
-    async with httpx.AsyncClient(timeout=20) as client:
+    async with httpx.AsyncClient(timeout=20, verify=NO_TLS) as client:
         response = await client.post(running.base_url + "/graphql", json={"query": document, "variables": variables})
     body: dict[str, object] = response.json()
     return body
@@ -121,7 +136,7 @@ async def query(running: Server, document: str, **variables: object) -> dict[str
 
 async def readiness(running: Server) -> list[str]:
     """What /health/ready says is failing."""
-    async with httpx.AsyncClient(timeout=20) as client:
+    async with httpx.AsyncClient(timeout=20, verify=NO_TLS) as client:
         failing: list[str] = (await client.get(running.base_url + "/health/ready")).json()["failing"]
     return failing
 

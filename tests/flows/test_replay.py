@@ -95,6 +95,7 @@ async def compare_trades(trades: Any, expected: list[recorded.RecordedTrade]) ->
 
 
 async def until_counted(running: Server, trades: int) -> None:
+    """Return once the figures hold every trade and a page of them is stored."""
     async with asyncio.timeout(20):
         while True:
             body: Any = await query(running, SUMMARY, symbol=SYMBOL, interval="MINUTE_1")

@@ -10,7 +10,7 @@ import httpx
 
 from tests.components import free_port
 from tests.flows.exchanges import SYMBOL, open_exchanges
-from tests.flows.servers import Server, query, server, until
+from tests.flows.servers import NO_TLS, Server, query, server, until
 from tests.flows.watching import Ticks, has_status, until_feed, watch_ticks
 from tests.graphql_client import graphql_socket
 
@@ -120,7 +120,7 @@ def assert_no_way_back(prices: list[Decimal]) -> None:
 
 async def notice(running: Server) -> str:
     """What the explorer's page says."""
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(verify=NO_TLS) as client:
         response = await client.get(f"{running.base_url}/graphql", headers={"accept": "text/html"})
     match = re.search(r'"notice":\s*"([^"]+)"', response.text)
     assert match is not None
