@@ -188,6 +188,8 @@ async def test_prices_are_stale_when_the_worker_is_gone_and_current_when_it_is_b
         assert known is not None
         assert known.status is FeedStatus.STALE
         assert markets.view.states[BTC].tick == tick(5), "the last price stays"
+        with pytest.raises(FeedUnavailable, match="silent"):
+            markets.view.book_window(BTC, depth=5, grouping=None)
         worker.answers = True
         await until(lambda: not markets.view.states[BTC].stale)
         assert_whole(markets)
