@@ -82,8 +82,11 @@ class Server:
         return status, [line for line in self.err if not line.startswith("{")]
 
     def children(self) -> list[psutil.Process]:
-        """Processes it started, at any depth."""
-        return psutil.Process(self.process.pid).children(recursive=True)
+        """Processes it started, at any depth; none once it has ended, even before its status is known here."""
+        try:
+            return psutil.Process(self.process.pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            return []
 
     async def end(self, number: signal.Signals) -> int:
         """Send a signal and wait for the end; gives the exit status."""
