@@ -7,8 +7,6 @@ import signal
 import socket
 from pathlib import Path
 
-import psutil
-
 from tests.components import free_port
 from tests.processes import gone, server
 
@@ -98,7 +96,7 @@ async def test_a_database_that_keeps_dying_ends_the_process(tmp_path: Path) -> N
         await dev.wait_for_database()
         killed: set[int] = set()
         while dev.process.returncode is None:
-            for child in dev.children() if psutil.pid_exists(dev.process.pid) else []:
+            for child in dev.children():
                 if child.pid not in killed:
                     child.kill()
                     killed.add(child.pid)
