@@ -78,12 +78,12 @@ def _cancelled_by_signal(task: asyncio.Task[None]) -> Iterator[asyncio.Event]:
     signals = (signal.SIGINT, signal.SIGTERM)
 
     def stop(number: int) -> None:
-        log.info("process.stopping", signal=signal.Signals(number).name)
-        stopped.set()
-        task.cancel()
         for each in signals:
             loop.remove_signal_handler(each)
             signal.signal(each, signal.SIG_DFL)
+        log.info("process.stopping", signal=signal.Signals(number).name)
+        stopped.set()
+        task.cancel()
 
     for each in signals:
         loop.add_signal_handler(each, stop, each)
