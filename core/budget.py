@@ -2,6 +2,9 @@
 
 All arithmetic is on integers: points are kept in thousandths, time in milliseconds, so `restore_per_second` points a second are
 exactly that many thousandths a millisecond.
+
+A spender looks at `exhausted` first, which costs nothing, and later calls `take` once, with the whole price: the one question that may
+leave the process (`core/redis_budget.py`).
 """
 
 from collections import OrderedDict
@@ -9,7 +12,7 @@ from typing import NamedTuple, Protocol
 
 from core.clock import Clock
 
-_THOUSANDTHS = 1000
+THOUSANDTHS = 1000
 _CALLERS_REMEMBERED = 100_000
 
 
@@ -21,6 +24,12 @@ class Allowance(NamedTuple):
     """Whole points left now."""
     retry_after_ms: int
     """Until the wish can be granted; 0 when it was."""
+
+
+def allowance(level: int, points: int, *, granted: bool, restore_per_second: int) -> Allowance:
+    """The answer to a wish for so many points that left `level` thousandths."""
+    missing = 0 if granted else points * THOUSANDTHS - level
+    return Allowance(granted, level // THOUSANDTHS, -(-missing // restore_per_second))
 
 
 class Budget(Protocol):
@@ -36,8 +45,16 @@ class Budget(Protocol):
         """Points that come back each second."""
         ...
 
-    async def take(self, key: str, points: int) -> Allowance:
-        """Spend `points` of this caller, all or nothing."""
+    def exhausted(self, key: str) -> Allowance | None:
+        """The refusal of a caller that is known here to have less than one point; None when it may ask."""
+        ...
+
+    async def take(self, key: str, points: int, *, if_refused: int = 0) -> Allowance:
+        """Spend `points` of this caller, all or nothing.
+
+        Args:
+            if_refused: spent instead when `points` are not there, again all or nothing: the price of having asked.
+        """
         ...
 
     async def remaining(self, key: str) -> int:
@@ -57,24 +74,33 @@ class MemoryBudget:
         self._clock = clock
         self._buckets: OrderedDict[str, tuple[int, int]] = OrderedDict()
 
-    async def take(self, key: str, points: int) -> Allowance:
+    def exhausted(self, key: str) -> Allowance | None:
+        level, _ = self._level(key)
+        if level >= THOUSANDTHS:
+            return None
+        return allowance(level, 1, granted=False, restore_per_second=self.restore_per_second)
+
+    async def take(self, key: str, points: int, *, if_refused: int = 0) -> Allowance:
         level, now = self._level(key)
-        wanted = points * _THOUSANDTHS
-        granted = wanted <= level
-        if granted:
-            level -= wanted
-        self._buckets[key] = (level, now)
+        granted = points * THOUSANDTHS <= level
+        spent = (points if granted else if_refused) * THOUSANDTHS
+        if spent <= level:
+            level -= spent
+        self.learn(key, level, now)
+        return allowance(level, points, granted=granted, restore_per_second=self.restore_per_second)
+
+    async def remaining(self, key: str) -> int:
+        return self._level(key)[0] // THOUSANDTHS
+
+    def learn(self, key: str, level: int, at_ms: int) -> None:
+        """This caller had `level` thousandths at this time of the clock's monotonic milliseconds."""
+        self._buckets[key] = (level, at_ms)
         self._buckets.move_to_end(key)
         if len(self._buckets) > _CALLERS_REMEMBERED:
             self._buckets.popitem(last=False)
-        missing = 0 if granted else wanted - level
-        return Allowance(granted, level // _THOUSANDTHS, -(-missing // self.restore_per_second))
-
-    async def remaining(self, key: str) -> int:
-        return self._level(key)[0] // _THOUSANDTHS
 
     def _level(self, key: str) -> tuple[int, int]:
         now = int(self._clock.monotonic() * 1000)
-        full = self.capacity * _THOUSANDTHS
+        full = self.capacity * THOUSANDTHS
         level, then = self._buckets.get(key, (full, now))
         return min(full, level + (now - then) * self.restore_per_second), now

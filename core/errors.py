@@ -1,6 +1,11 @@
 """The base of every expected failure. Each area defines its own below it, beside the rule that raises it."""
 
+from collections.abc import Mapping
 from typing import ClassVar
+
+from core.translations import translated
+
+Detail = str | int | list[str] | None
 
 
 class ExpectedError(Exception):
@@ -11,10 +16,29 @@ class ExpectedError(Exception):
 
     code: ClassVar[str] = "INTERNAL"
 
-    def __init__(self, message: str, **details: str | int | list[str] | None) -> None:
+    def __init__(self, message: str, **details: Detail) -> None:
         super().__init__(message)
         self.message = message
         self.details = {key: value for key, value in details.items() if value is not None}
+
+    def message_in(self, locale: str) -> str:  # noqa: ARG002
+        """The message in this language, as far as it is translated."""
+        return self.message
+
+
+class TranslatableError(ExpectedError):
+    """A failure that people meet, told in their own language.
+
+    `text` is the English message with `{names}` of `values`; `core/translations.py` has it in the other languages.
+    """
+
+    def __init__(self, text: str, values: Mapping[str, str | int] | None = None, **details: Detail) -> None:
+        self.text = text
+        self.values = dict(values or {})
+        super().__init__(text.format_map(self.values), **details)
+
+    def message_in(self, locale: str) -> str:
+        return translated(self.text, locale).format_map(self.values)
 
 
 class InvalidInput(ExpectedError):
@@ -27,6 +51,12 @@ class NotAvailableYet(ExpectedError):
     """The part of the system that would answer does not exist or is not running."""
 
     code = "NOT_AVAILABLE"
+
+
+class RateLimited(TranslatableError):
+    """Too much in too short a time. Detail: `retryAfter`, seconds."""
+
+    code = "RATE_LIMITED"
 
 
 class InvariantBroken(Exception):

@@ -3,6 +3,7 @@
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
+from hashlib import sha256
 
 
 class MalformedId(ValueError):
@@ -34,3 +35,13 @@ def decode_id(text: str) -> tuple[str, list[str]]:
 def random_id() -> str:
     """128 random bits as text, for requests, processes and lease holders."""
     return secrets.token_urlsafe(16)
+
+
+def random_token() -> str:
+    """256 random bits as text: a secret that a person or a program will show to us again."""
+    return secrets.token_urlsafe(32)
+
+
+def token_hash(token: str) -> str:
+    """How a random token is stored: its SHA-256. A guess at 256 random bits needs no slower hash."""
+    return sha256(token.encode()).hexdigest()

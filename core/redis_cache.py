@@ -1,24 +1,13 @@
 """The cache shared by processes, in Redis, with the promises of `core/cache.py`.
 
-While the server is away every read is a miss and every write is forgotten; after a failure it is left alone for REST_SECONDS, so that
-nobody waits for it again and again. A delete that did not reach the server leaves the old value there until its time is over: what must
-not be read any more (a revoked session) is decided by the database, not here.
+While the server is away every read is a miss and every write is forgotten (core/redis_guard.py). A delete that did not reach the server
+leaves the old value there until its time is over: what must not be read any more (a revoked session) is decided by the database, not here.
 """
-
-import asyncio
-
-import structlog
 
 from core.cache import PRICE_TTL_SECONDS
 from core.clock import Clock
-from core.redis_client import REDIS_ERRORS, connect
-
-log = structlog.get_logger(__name__)
-
-TIMEOUT_SECONDS = 0.25
-"""Limit of connecting and of one command: a cache slower than the database is no use."""
-REST_SECONDS = 1.0
-"""How long a server that failed is not asked."""
+from core.redis_client import connect
+from core.redis_guard import RedisAway, RedisGuard
 
 
 class RedisCache:
@@ -26,10 +15,8 @@ class RedisCache:
 
     def __init__(self, url: str, *, clock: Clock, namespace: str = "cryptovault", max_connections: int = 64) -> None:
         self._client = connect(url, max_connections=max_connections)
-        self._clock = clock
+        self._guard = RedisGuard("cache", clock, turns=max_connections)
         self._prefix = f"{namespace}:cache:"
-        self._rests_until = 0.0
-        self._available = True
         self.failures = 0
 
     async def start(self) -> None:
@@ -56,21 +43,9 @@ class RedisCache:
         await self._ask("DEL", self._prefix + key)
 
     async def _ask(self, *command: str | bytes | int) -> bytes | None:
-        if self._clock.monotonic() < self._rests_until:
-            self.failures += 1
-            return None
         try:
-            async with asyncio.timeout(TIMEOUT_SECONDS):
-                reply: object = await self._client.execute_command(*command)
-        except REDIS_ERRORS as error:
+            reply: object = await self._guard.ask(self._client.execute_command, *command)
+        except RedisAway:
             self.failures += 1
-            self._rests_until = self._clock.monotonic() + REST_SECONDS
-            self._became(available=False, reason=f"{type(error).__name__}: {error}")
             return None
-        self._became(available=True, reason="answers")
         return reply if isinstance(reply, bytes) else None
-
-    def _became(self, *, available: bool, reason: str) -> None:
-        if available != self._available:
-            self._available = available
-            log.warning("cache.availability", available=available, reason=reason)

@@ -13,11 +13,17 @@ from core.settings_values import (
     UPPER,
     ApiKey,
     DatabaseName,
+    Domain,
     EncryptionKey,
+    EncryptionKeys,
     HttpUrl,
+    MailAddress,
     MongoUrl,
     Networks,
+    OpenIdProviders,
     Origins,
+    PrivateKey,
+    RedirectUris,
     RedisUrl,
     SecretHttpUrl,
     SmtpUrl,
@@ -76,6 +82,7 @@ class LimitSettings(BaseSettings):
         default=120_000, ge=60, multiple_of=60, description="Points a caller may spend in a minute; a multiple of 60."
     )
     sockets_per_address: int = Field(default=2_500, ge=1, description="Sockets one client address may hold open.")
+    sockets_per_account: int = Field(default=200, ge=1, description="Sockets one account may hold open.")
 
 
 class StorageSettings(BaseSettings):
@@ -176,17 +183,86 @@ class ChainSettings(BaseSettings):
     )
 
 
+class AccountSettings(BaseSettings):
+    """Accounts"""
+
+    account_pages_url: HttpUrl | None = Field(
+        default=None,
+        description="Where links in mails lead: `/verify-email`, `/reset-password` and `/freeze` below it, with the "
+        "token in the fragment. Unset: the small pages this server has, `/account` below `APP_URL`.",
+    )
+    session_idle_days: int = Field(default=7, ge=1, le=90, description="Days without use after which a session ends.")
+    session_max_days: int = Field(default=30, ge=1, le=365, description="Days after which a session ends in any case.")
+    password_hash_kib: int = Field(
+        default=47_104, ge=8, le=4_194_304, description="Memory of one Argon2id password hash, in KiB."
+    )
+    password_hash_passes: int = Field(default=1, ge=1, le=100, description="Passes of one Argon2id password hash.")
+    password_hash_threads: int | None = Field(
+        default=None, ge=1, le=64, description="Hashes at a time; unset: one less than there are cores."
+    )
+    breached_password_check: bool = Field(
+        default=True, description="Whether new passwords are looked up among breached ones, while that service answers."
+    )
+    breached_passwords_url: HttpUrl = Field(
+        default="https://api.pwnedpasswords.com",
+        description="Range API of breached passwords; five digits of a hash are all that is sent.",
+    )
+    withdrawal_hold_hours: int = Field(
+        default=24,
+        ge=0,
+        le=720,
+        description="Hours without withdrawals after a change of password, address or factors.",
+    )
+    passkey_domain: Domain | None = Field(
+        default=None, description="Relying party of passkeys, a domain; unset: the host of `APP_URL`."
+    )
+
+
+class IdentityProviderSettings(BaseSettings):
+    """External identities"""
+
+    oauth_redirect_uris: RedirectUris = Field(
+        default=(),
+        description="Pages a provider may send people back to; unset: any path on an allowed web origin.",
+    )
+    google_client_id: str | None = Field(default=None, description="Google client.")
+    google_client_secret: ApiKey | None = Field(default=None, description="Secret of the Google client.")
+    github_client_id: str | None = Field(default=None, description="GitHub OAuth app.")
+    github_client_secret: ApiKey | None = Field(default=None, description="Secret of the GitHub OAuth app.")
+    apple_client_id: str | None = Field(default=None, description="Apple Services ID.")
+    apple_team_id: str | None = Field(default=None, description="Apple team of the Services ID.")
+    apple_key_id: str | None = Field(default=None, description="Id of the Sign in with Apple key.")
+    apple_private_key: PrivateKey | None = Field(default=None, description="That key, the content of the `.p8` file.")
+    openid_providers: OpenIdProviders | None = Field(
+        default=None,
+        description="Further OpenID providers, a JSON list of objects with `key`, `name`, `issuer`, `client_id` and "
+        "`client_secret`.",
+    )
+
+
 class MailAndKeySettings(BaseSettings):
     """Mail and keys"""
 
-    email_provider: Annotated[Literal["none", "smtp", "sendgrid"], LOWER] = Field(
-        default="none",
-        description="Who delivers mail: `none`, `smtp` (needs `SMTP_URL`) or `sendgrid` (needs its key).",
+    email_provider: Annotated[Literal["console", "smtp", "sendgrid"], LOWER] = Field(
+        default="console",
+        description="Who delivers mail: `console` (printed, for development), `smtp` (needs `SMTP_URL`) or `sendgrid` "
+        "(needs its key).",
     )
-    smtp_url: SmtpUrl | None = Field(default=None, description="Mail server, `smtp://` or `smtps://`.")
+    mail_from: MailAddress = Field(
+        default="CryptoVault <no-reply@localhost>", description="Sender of all mail, `Name <address>`."
+    )
+    smtp_url: SmtpUrl | None = Field(
+        default=None, description="Mail server, `smtp://` (STARTTLS where offered) or `smtps://`."
+    )
     sendgrid_api_key: ApiKey | None = Field(default=None, description="SendGrid key.")
+    sendgrid_url: HttpUrl = Field(default="https://api.sendgrid.com", description="SendGrid, REST.")
     encryption_key: EncryptionKey | None = Field(
-        default=None, description="Encrypts stored secrets: 32 bytes in base64 (`openssl rand -base64 32`)."
+        default=None,
+        description="Encrypts stored secrets: 32 bytes in base64 (`openssl rand -base64 32`). Unset, `dev` makes one in "
+        "`DATA_DIR`.",
+    )
+    encryption_old_keys: EncryptionKeys | None = Field(
+        default=None, description="Former encryption keys, separated by commas, until `encryption rotate` has run."
     )
     aws_kms_key_id: str | None = Field(default=None, description="Id or ARN of the key that signs, in AWS KMS.")
 
@@ -198,6 +274,8 @@ TOPICS: tuple[type[BaseSettings], ...] = (
     PriceSettings,
     ProviderSettings,
     ChainSettings,
+    AccountSettings,
+    IdentityProviderSettings,
     MailAndKeySettings,
 )
 
@@ -209,6 +287,8 @@ class SettingsFields(
     PriceSettings,
     ProviderSettings,
     ChainSettings,
+    AccountSettings,
+    IdentityProviderSettings,
     MailAndKeySettings,
 ):
     """All topics together."""

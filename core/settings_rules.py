@@ -7,7 +7,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import SecretStr
 
 from core.settings_fields import Mode, SettingsFields
-from core.settings_values import key_bytes
+from core.settings_values import key_bytes, openid_entries
 from core.vocabulary import PriceSource
 
 
@@ -55,6 +55,12 @@ def problems(settings: SettingsFields) -> Iterator[SettingsProblem]:
     """Everything wrong with these settings taken together."""
     yield from _price_problems(settings)
     yield from _mail_problems(settings)
+    yield from _identity_problems(settings)
+    if settings.session_idle_days > settings.session_max_days:
+        right = f"at most SESSION_MAX_DAYS, which is {settings.session_max_days}"
+        yield SettingsProblem(
+            "session_idle_days", f"{settings.session_idle_days} days are too many", right, ("session_max_days",)
+        )
     if settings.mongo_min_pool_size > settings.mongo_max_pool_size:
         right = f"at most MONGO_MAX_POOL_SIZE, which is {settings.mongo_max_pool_size}"
         wrong = f"{settings.mongo_min_pool_size} connections are too many"
@@ -92,6 +98,19 @@ def _mail_problems(settings: SettingsFields) -> Iterator[SettingsProblem]:
         yield SettingsProblem(needed, wrong, right, ("email_provider",))
 
 
+def _identity_problems(settings: SettingsFields) -> Iterator[SettingsProblem]:
+    groups = (
+        ("google_client_id", "google_client_secret"),
+        ("github_client_id", "github_client_secret"),
+        ("apple_client_id", "apple_team_id", "apple_key_id", "apple_private_key"),
+    )
+    for group in groups:
+        missing = [name for name in group if getattr(settings, name) is None]
+        if missing and len(missing) < len(group):
+            names = " and ".join(name.upper() for name in group if name not in missing)
+            yield SettingsProblem(missing[0], f"missing, while {names} is set", "all of them, or none", group)
+
+
 def _production_problems(settings: SettingsFields) -> Iterator[SettingsProblem]:
     refused = (
         (
@@ -106,6 +125,18 @@ def _production_problems(settings: SettingsFields) -> Iterator[SettingsProblem]:
             "encryption_key",
             "missing",
             "32 bytes in base64 (`openssl rand -base64 32`)",
+        ),
+        (
+            settings.email_provider == "console",
+            "email_provider",
+            "printed mail reaches nobody",
+            "smtp or sendgrid",
+        ),
+        (
+            settings.mail_from.rstrip(">").endswith("@localhost"),
+            "mail_from",
+            "the sender is a development address",
+            "an address of your own domain",
         ),
         (
             "*" in settings.cors_origins,
@@ -127,6 +158,11 @@ def _production_problems(settings: SettingsFields) -> Iterator[SettingsProblem]:
             "live sources",
         ),
     )
+    if settings.openid_providers is not None:
+        for entry in openid_entries(settings.openid_providers):
+            if not entry.issuer.startswith("https://"):
+                wrong = f"the issuer of {entry.key} is not encrypted (MODE is PRODUCTION)"
+                yield SettingsProblem("openid_providers", wrong, "an https:// issuer", ("mode",))
     for is_refused, field, wrong, right in refused:
         if is_refused:
             yield SettingsProblem(field, f"{wrong} (MODE is PRODUCTION)", right, ("mode",))
@@ -138,15 +174,22 @@ def _production_problems(settings: SettingsFields) -> Iterator[SettingsProblem]:
 
 
 def _is_development_secret(field: str, secret: SecretStr) -> bool:
+    if field == "encryption_old_keys":
+        return False
     if field == "encryption_key":
-        key = key_bytes(secret)
-        return len(set(key)) < FEWEST_DISTINCT_BYTES or _names_development(key.decode("latin-1"))
+        return _is_development_key(key_bytes(secret))
+    if field == "openid_providers":
+        return any(_names_development(entry.client_secret.get_secret_value()) for entry in openid_entries(secret))
     text = secret.get_secret_value()
     if "://" not in text:
         return _names_development(text)
     userinfo, at, _ = urlsplit(text).netloc.rpartition("@")
     password = userinfo.partition(":")[2]
     return bool(at and password) and _names_development(unquote(password))
+
+
+def _is_development_key(key: bytes) -> bool:
+    return len(set(key)) < FEWEST_DISTINCT_BYTES or _names_development(key.decode("latin-1"))
 
 
 def _names_development(text: str) -> bool:

@@ -5,11 +5,21 @@ from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Callable
 from decimal import Decimal
+from email.utils import parseaddr
 from ipaddress import ip_network
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, SecretStr
+from email_validator import EmailNotValidError, validate_email
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    SecretStr,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
 from pydantic_settings import NoDecode
 from pymongo.errors import PyMongoError
 from pymongo.uri_parser import parse_uri
@@ -22,6 +32,7 @@ KEY_BYTES = 32
 PROVIDERS = tuple(source for source in PriceSource if source is not PriceSource.EXCHANGE)
 _SHOWN = 60
 _SYMBOL = re.compile(r"[A-Z0-9]{2,12}-[A-Z0-9]{2,12}", re.ASCII)
+_DOMAIN = re.compile(r"localhost|([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}", re.ASCII)
 _DATABASE = re.compile(r"[A-Za-z0-9_-]{1,63}", re.ASCII)
 
 
@@ -92,6 +103,17 @@ def _encryption_key(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _encryption_keys(secret: SecretStr) -> SecretStr:
+    for part in split_secrets(secret):
+        _encryption_key(part)
+    return secret
+
+
+def split_secrets(secret: SecretStr) -> list[SecretStr]:
+    """The parts of a secret list."""
+    return [SecretStr(part.strip()) for part in secret.get_secret_value().split(",") if part.strip()]
+
+
 def key_bytes(secret: SecretStr) -> bytes:
     """The bytes of a key in base64, standard or URL-safe; empty for what is neither."""
     standard = secret.get_secret_value().replace("-", "+").replace("_", "/")
@@ -101,10 +123,60 @@ def key_bytes(secret: SecretStr) -> bytes:
         return b""
 
 
+class OpenIdEntry(BaseModel, frozen=True, extra="forbid"):
+    """One OpenID provider of the list."""
+
+    key: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
+    name: Annotated[str, StringConstraints(min_length=1, max_length=60)]
+    issuer: Annotated[str, StringConstraints(pattern=r"^https?://[^\s?#@]+$")]
+    client_id: Annotated[str, StringConstraints(min_length=1)]
+    client_secret: SecretStr
+
+
+_OPENID_ENTRIES = TypeAdapter(list[OpenIdEntry])
+
+
+def openid_entries(secret: SecretStr) -> list[OpenIdEntry]:
+    """The providers in this JSON list. Raises pydantic.ValidationError."""
+    return _OPENID_ENTRIES.validate_json(secret.get_secret_value())
+
+
+def _openid_providers(secret: SecretStr) -> SecretStr:
+    right = "a JSON list of objects with key, name, issuer, client_id and client_secret, each key once"
+    try:
+        keys = [entry.key for entry in openid_entries(secret)]
+    except ValidationError:
+        raise WrongValue("the value is no list of OpenID providers", right) from None
+    if len(set(keys)) != len(keys) or {"google", "github", "apple"} & set(keys):
+        raise WrongValue("a provider's key is used twice", right)
+    return secret
+
+
+def _mail_address(text: str) -> str:
+    _, address = parseaddr(text)
+    try:
+        validate_email(address, check_deliverability=False, test_environment=True)
+    except EmailNotValidError:
+        local, _, host = address.partition("@")
+        if host != "localhost" or not local or not text.isprintable():
+            raise WrongValue(
+                f"{shown(text)} is no mail address", "such as CryptoVault <no-reply@example.com>"
+            ) from None
+    if not text.isprintable():
+        raise WrongValue("the value has line ends", "such as CryptoVault <no-reply@example.com>")
+    return text
+
+
 def _not_blank(secret: SecretStr) -> SecretStr:
     text = secret.get_secret_value()
     if not text.strip() or text != text.strip() or not text.isprintable():
         raise WrongValue("the value is blank, or has spaces or line ends around it", "the bare key")
+    return secret
+
+
+def _private_key(secret: SecretStr) -> SecretStr:
+    if "-----BEGIN PRIVATE KEY-----" not in secret.get_secret_value():
+        raise WrongValue("the value is no private key", "the content of the .p8 file, line ends as they are or as \\n")
     return secret
 
 
@@ -185,6 +257,14 @@ RedisUrl = Annotated[SecretStr, AfterValidator(_secret_url("redis://user:passwor
 SmtpUrl = Annotated[SecretStr, AfterValidator(_secret_url("smtp://user:password@host:587", "smtp", "smtps"))]
 ApiKey = Annotated[SecretStr, AfterValidator(_not_blank)]
 EncryptionKey = Annotated[SecretStr, AfterValidator(_encryption_key)]
+EncryptionKeys = Annotated[SecretStr, AfterValidator(_encryption_keys)]
+OpenIdProviders = Annotated[SecretStr, AfterValidator(_openid_providers)]
+MailAddress = Annotated[str, AfterValidator(_mail_address)]
+RedirectUris = Annotated[tuple[HttpUrl, ...], NoDecode, BeforeValidator(_split)]
+Domain = Annotated[
+    str, AfterValidator(_matching(_DOMAIN, "is no domain", "a domain such as example.com, without scheme and port"))
+]
+PrivateKey = Annotated[SecretStr, AfterValidator(_private_key)]
 Sources = Annotated[tuple[PriceSource, ...], NoDecode, BeforeValidator(_source_names)]
 Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode, BeforeValidator(_split)]
 Networks = Annotated[tuple[Annotated[str, AfterValidator(_network)], ...], NoDecode, BeforeValidator(_split)]

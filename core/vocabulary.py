@@ -159,6 +159,23 @@ class TrendDirection(StrEnum):
     SIDEWAYS = "SIDEWAYS"
 
 
+class GeneralErrorCode(StrEnum):
+    """Why something was refused, in areas without codes of their own."""
+
+    NOT_FOUND = "NOT_FOUND"
+    INVALID = "INVALID"
+    LIMIT_REACHED = "LIMIT_REACHED"
+    URL_REFUSED = "URL_REFUSED"
+    IDEMPOTENCY_MISMATCH = "IDEMPOTENCY_MISMATCH"
+    INSUFFICIENT_FUNDS = "INSUFFICIENT_FUNDS"
+    PRODUCT_CLOSED = "PRODUCT_CLOSED"
+    STILL_LOCKED = "STILL_LOCKED"
+    EMAIL_NOT_VERIFIED = "EMAIL_NOT_VERIFIED"
+    ACCOUNT_FROZEN = "ACCOUNT_FROZEN"
+    STEP_UP_REQUIRED = "STEP_UP_REQUIRED"
+    STEP_UP_INVALID = "STEP_UP_INVALID"
+
+
 _MINUTE_MS = 60_000
 _MONDAY_MS = 4 * 86_400_000
 """1970-01-05, the first Monday of the epoch."""

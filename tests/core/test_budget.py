@@ -58,3 +58,37 @@ async def test_never_more_than_capacity_plus_what_came_back(steps: list[tuple[in
         if (await budget.take("a", points)).granted:
             spent += points
         assert spent * 1000 <= 60_000 + elapsed_ms + 1
+
+
+async def test_who_has_less_than_a_point_is_exhausted_to_the_millisecond() -> None:
+    clock = ManualClock()
+    budget = MemoryBudget(clock, per_minute=600)
+    assert budget.exhausted("a") is None
+    await budget.take("a", 599)
+    assert budget.exhausted("a") is None
+    await budget.take("a", 1)
+    assert budget.exhausted("a") == (False, 0, 100)
+    assert budget.exhausted("b") is None
+    clock.advance(0.099)
+    assert budget.exhausted("a") == (False, 0, 1)
+    clock.advance(0.001)
+    assert budget.exhausted("a") is None
+
+
+async def test_a_refusal_has_its_own_price() -> None:
+    budget = MemoryBudget(ManualClock(), per_minute=60)
+    assert await budget.take("a", 10, if_refused=1) == (True, 50, 0)
+    assert await budget.take("a", 51, if_refused=1) == (False, 49, 2_000)
+    assert await budget.take("a", 60, if_refused=50) == (False, 49, 11_000)
+    assert await budget.take("a", 60, if_refused=49) == (False, 0, 60_000)
+    assert await budget.take("a", 1, if_refused=1) == (False, 0, 1_000)
+
+
+async def test_a_level_learned_from_elsewhere_refills_from_its_own_time() -> None:
+    clock = ManualClock()
+    budget = MemoryBudget(clock, per_minute=60)
+    clock.advance(5)
+    budget.learn("a", 2_500, 3_000)
+    assert await budget.remaining("a") == 4
+    budget.learn("a", 0, 5_000)
+    assert budget.exhausted("a") == (False, 0, 1_000)

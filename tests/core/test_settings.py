@@ -1,6 +1,7 @@
 """Every rule of the configuration, as tables: what is accepted, what is refused and in which words."""
 
 import base64
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,26 @@ from core.settings_describe import is_secret
 from core.vocabulary import PriceSource
 
 KEY = base64.b64encode(bytes(range(7, 39))).decode()
+OPENID = json.dumps(
+    [
+        {
+            "key": "work",
+            "name": "Work",
+            "issuer": "https://id.work.example",
+            "client_id": "a",
+            "client_secret": "kX9-wQz41mTb",
+        }
+    ]
+)
 PRODUCTION = {
     "MODE": "production",
     "MONGO_URL": "mongodb://app:kX9-wQz41mTb@db1:27017,db2:27017/?replicaSet=rs0",
     "REDIS_URL": "rediss://:f7Jq02LmzXc8@cache:6379/0",
     "APP_URL": "https://api.vault.io",
     "ENCRYPTION_KEY": KEY,
+    "EMAIL_PROVIDER": "smtp",
+    "SMTP_URL": "smtps://app:kX9-wQz41mTb@mail:465",
+    "MAIL_FROM": "Vault <no-reply@vault.io>",
     "SIMULATED_FALLBACK": "false",
 }
 """A production configuration without a fault."""
@@ -85,6 +100,11 @@ def test_nothing_set_is_a_development_server() -> None:
         ("ENCRYPTION_KEY", KEY, SecretStr(KEY)),
         ("ENCRYPTION_KEY", "-_" * 21 + "8=", SecretStr("-_" * 21 + "8=")),
         ("AWS_KMS_KEY_ID", "alias/vault", "alias/vault"),
+        ("ENCRYPTION_OLD_KEYS", f"{KEY}, {KEY}", SecretStr(f"{KEY}, {KEY}")),
+        ("MAIL_FROM", "Vault <no-reply@vault.io>", "Vault <no-reply@vault.io>"),
+        ("PASSKEY_DOMAIN", "vault.io", "vault.io"),
+        ("OAUTH_REDIRECT_URIS", "https://a.io/in,https://b.io/in", ("https://a.io/in", "https://b.io/in")),
+        ("OPENID_PROVIDERS", OPENID, SecretStr(OPENID)),
         ("MONGO_URL", "", None),
         ("PORT", "", 8000),
     ],
@@ -175,10 +195,33 @@ SPEED = "; expected max, or a factor above 0 and at most 1,000,000"
             "ropsten",
             "BLOCKCHAIN_NETWORK: 'ropsten' cannot be used; expected one of mainnet, testnet",
         ),
-        ("EMAIL_PROVIDER", "pigeon", "EMAIL_PROVIDER: 'pigeon' cannot be used; expected one of none, smtp, sendgrid"),
+        (
+            "EMAIL_PROVIDER",
+            "pigeon",
+            "EMAIL_PROVIDER: 'pigeon' cannot be used; expected one of console, smtp, sendgrid",
+        ),
         ("EMAIL_PROVIDER", "smtp", "SMTP_URL: missing, while EMAIL_PROVIDER is smtp; expected the mail server's URL"),
         ("EMAIL_PROVIDER", "sendgrid", "SENDGRID_API_KEY: missing, while EMAIL_PROVIDER is sendgrid"),
         ("SMTP_URL", "mail.example:25", "SMTP_URL: the value is no smtp or smtps URL"),
+        ("MAIL_FROM", "Vault", "MAIL_FROM: 'Vault' is no mail address; expected such as CryptoVault <no-reply@"),
+        ("MAIL_FROM", "V\r\nBcc: x <a@b.io>", "MAIL_FROM: the value has line ends"),
+        ("PASSKEY_DOMAIN", "https://a.io", "PASSKEY_DOMAIN: 'https://a.io' is no domain; expected a domain such as"),
+        ("SESSION_IDLE_DAYS", "31", "SESSION_IDLE_DAYS: 31 days are too many; expected at most SESSION_MAX_DAYS"),
+        (
+            "GOOGLE_CLIENT_SECRET",
+            "geheim",
+            "GOOGLE_CLIENT_ID: missing, while GOOGLE_CLIENT_SECRET is set; expected all",
+        ),
+        ("APPLE_KEY_ID", "k", "APPLE_CLIENT_ID: missing, while APPLE_KEY_ID is set; expected all of them, or none"),
+        (
+            "APPLE_PRIVATE_KEY",
+            "geheim",
+            "APPLE_PRIVATE_KEY: the value is no private key; expected the content of the .p8",
+        ),
+        ("OPENID_PROVIDERS", "geheim", "OPENID_PROVIDERS: the value is no list of OpenID providers; expected a JSON"),
+        ("OPENID_PROVIDERS", OPENID.replace("work", "apple", 1), "OPENID_PROVIDERS: a provider's key is used twice"),
+        ("OPENID_PROVIDERS", OPENID.replace("issuer", "url"), "OPENID_PROVIDERS: the value is no list of OpenID"),
+        ("ENCRYPTION_OLD_KEYS", f"{KEY},geheim", "ENCRYPTION_OLD_KEYS: the value is no key; expected 32 bytes"),
         ("ENCRYPTION_KEY", "geheim", NO_KEY),
         ("ENCRYPTION_KEY", base64.b64encode(b"x" * 31).decode(), NO_KEY),
         ("ENCRYPTION_KEY", base64.b64encode(b"x" * 33).decode(), NO_KEY),
@@ -212,7 +255,9 @@ def test_all_problems_are_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> N
         "APP_URL",
         "CORS_ORIGINS",
         "CORS_ORIGINS",
+        "EMAIL_PROVIDER",
         "ENCRYPTION_KEY",
+        "MAIL_FROM",
         "MONGO_URL",
         "PORT",
         "PRICE_SOURCES",
@@ -250,6 +295,19 @@ def test_a_sound_production_configuration_starts(monkeypatch: pytest.MonkeyPatch
         ("REDIS_URL", "", "REDIS_URL: missing: a bus in memory is for one process (MODE is PRODUCTION)"),
         ("ENCRYPTION_KEY", "", "ENCRYPTION_KEY: missing (MODE is PRODUCTION); expected 32 bytes in base64"),
         ("CORS_ORIGINS", "https://a.example,*", "CORS_ORIGINS: * lets every site use the API (MODE is PRODUCTION)"),
+        (
+            "EMAIL_PROVIDER",
+            "console",
+            "EMAIL_PROVIDER: printed mail reaches nobody (MODE is PRODUCTION); expected smtp or",
+        ),
+        ("MAIL_FROM", "no-reply@localhost", "MAIL_FROM: the sender is a development address (MODE is PRODUCTION)"),
+        ("MAIL_FROM", "", "MAIL_FROM: the sender is a development address (MODE is PRODUCTION)"),
+        ("OPENID_PROVIDERS", OPENID.replace("https", "http"), "OPENID_PROVIDERS: the issuer of work is not encrypted"),
+        (
+            "OPENID_PROVIDERS",
+            OPENID.replace("kX9-wQz41mTb", "secret"),
+            "OPENID_PROVIDERS: the value is a development secret",
+        ),
         ("SIMULATED_FALLBACK", "", "SIMULATED_FALLBACK: simulated prices must not stand in for real ones"),
         ("SIMULATED_FALLBACK", "true", "SIMULATED_FALLBACK: simulated prices must not stand in for real ones"),
         (

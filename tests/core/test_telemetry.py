@@ -60,6 +60,7 @@ def test_a_line_is_json_with_time_level_logger_and_request_id() -> None:
 
 def test_other_libraries_go_the_same_way() -> None:
     stream = io.StringIO()
+    logging.getLogger("uvicorn.error").setLevel(logging.NOTSET)  # a server of another test may have silenced it
     configure_logging(settings(), Redactor(["hunter2hunter2"]), stream=stream)
     with request_scope("request-2"):
         logging.getLogger("uvicorn.error").warning("Invalid %s with hunter2hunter2", "request")

@@ -8,7 +8,8 @@ from pathlib import Path
 from redis.asyncio import Redis
 
 from core.clock import ManualClock, SystemClock
-from core.redis_cache import REST_SECONDS, TIMEOUT_SECONDS, RedisCache
+from core.redis_cache import RedisCache
+from core.redis_guard import REST_SECONDS, TIMEOUT_SECONDS
 from tests import components
 
 
@@ -86,4 +87,18 @@ async def test_many_at_once_share_few_connections(tmp_path: Path) -> None:
         assert values == [b"%d" % number for number in range(300)]
         assert cache.failures == 0
         assert len(await operator.client_list()) <= 5
+        await cache.close()
+
+
+async def test_under_load_nobody_is_overtaken_until_the_server_seems_away(tmp_path: Path) -> None:
+    async with components.redis(tmp_path) as (_, url):
+        cache = RedisCache(url, clock=SystemClock(), max_connections=4)
+        await cache.set("a", b"1")
+
+        async def read_often() -> list[bytes | None]:
+            return [await cache.get("a") for _ in range(60)]
+
+        seen = await asyncio.gather(*(read_often() for _ in range(64)))
+        assert {value for values in seen for value in values} == {b"1"}
+        assert cache.failures == 0
         await cache.close()

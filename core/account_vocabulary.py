@@ -1,0 +1,151 @@
+"""The words that rooms share about people, their sessions, factors and keys, spelled as clients see them."""
+
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """What a person may do here."""
+
+    USER = "USER"
+    SUPPORT = "SUPPORT"
+    ADMIN = "ADMIN"
+
+
+class UserStatus(StrEnum):
+    """State of an account."""
+
+    ACTIVE = "ACTIVE"
+    FROZEN = "FROZEN"
+    SUSPENDED = "SUSPENDED"
+    DELETED = "DELETED"
+
+
+class SessionMethod(StrEnum):
+    """How a session was signed in."""
+
+    PASSWORD = "PASSWORD"  # noqa: S105
+    PASSKEY = "PASSKEY"
+    OAUTH = "OAUTH"
+    WALLET = "WALLET"
+
+
+class TokenDelivery(StrEnum):
+    """How a client receives its tokens."""
+
+    COOKIE = "COOKIE"
+    VALUES = "VALUES"
+
+
+class AuthFactor(StrEnum):
+    """What proves who somebody is."""
+
+    PASSWORD = "PASSWORD"  # noqa: S105
+    TOTP = "TOTP"
+    RECOVERY_CODE = "RECOVERY_CODE"
+    PASSKEY = "PASSKEY"
+
+
+class ApiScope(StrEnum):
+    """What an API key may do."""
+
+    READ = "READ"
+    TRADE = "TRADE"
+    WITHDRAW = "WITHDRAW"
+
+
+class OAuthPurpose(StrEnum):
+    """Why an external identity is asked."""
+
+    LOG_IN = "LOG_IN"
+    LINK = "LINK"
+
+
+class AuditOutcome(StrEnum):
+    """What became of it."""
+
+    ALLOWED = "ALLOWED"
+    REFUSED = "REFUSED"
+
+
+class AuditActor(StrEnum):
+    """Who did it."""
+
+    OWNER = "OWNER"
+    API_KEY = "API_KEY"
+    MAIL_LINK = "MAIL_LINK"
+    OPERATOR = "OPERATOR"
+    STRANGER = "STRANGER"
+    SYSTEM = "SYSTEM"
+
+
+class AuditAction(StrEnum):
+    """Security events."""
+
+    SIGN_UP = "SIGN_UP"
+    EMAIL_VERIFIED = "EMAIL_VERIFIED"
+    LOG_IN = "LOG_IN"
+    LOG_IN_FAILED = "LOG_IN_FAILED"
+    LOCKED = "LOCKED"
+    TWO_FACTOR = "TWO_FACTOR"
+    LOG_OUT = "LOG_OUT"
+    SESSION_REVOKED = "SESSION_REVOKED"
+    REFRESH_REUSED = "REFRESH_REUSED"
+    PASSWORD_CHANGED = "PASSWORD_CHANGED"  # noqa: S105
+    PASSWORD_RESET = "PASSWORD_RESET"  # noqa: S105
+    EMAIL_CHANGED = "EMAIL_CHANGED"
+    TOTP_ENABLED = "TOTP_ENABLED"
+    TOTP_DISABLED = "TOTP_DISABLED"
+    RECOVERY_CODES = "RECOVERY_CODES"
+    PASSKEY_ADDED = "PASSKEY_ADDED"
+    PASSKEY_REMOVED = "PASSKEY_REMOVED"
+    IDENTITY_LINKED = "IDENTITY_LINKED"
+    IDENTITY_UNLINKED = "IDENTITY_UNLINKED"
+    API_KEY_CREATED = "API_KEY_CREATED"
+    API_KEY_REVOKED = "API_KEY_REVOKED"
+    WALLET_LINKED = "WALLET_LINKED"
+    WALLET_UNLINKED = "WALLET_UNLINKED"
+    ADDRESS_ADDED = "ADDRESS_ADDED"
+    ADDRESS_REMOVED = "ADDRESS_REMOVED"
+    WITHDRAWAL = "WITHDRAWAL"
+    STEP_UP = "STEP_UP"
+    FROZEN = "FROZEN"
+    UNFROZEN = "UNFROZEN"
+    EXPORTED = "EXPORTED"
+    DELETED = "DELETED"
+    ROLE_CHANGED = "ROLE_CHANGED"
+    OPERATED = "OPERATED"
+
+
+class AuthErrorCode(StrEnum):
+    """Why something about an account was refused."""
+
+    INVALID_CREDENTIALS = "INVALID_CREDENTIALS"
+    ACCOUNT_LOCKED = "ACCOUNT_LOCKED"
+    ACCOUNT_FROZEN = "ACCOUNT_FROZEN"
+    EMAIL_INVALID = "EMAIL_INVALID"
+    EMAIL_NOT_VERIFIED = "EMAIL_NOT_VERIFIED"
+    PASSWORD_TOO_SHORT = "PASSWORD_TOO_SHORT"  # noqa: S105
+    PASSWORD_TOO_COMMON = "PASSWORD_TOO_COMMON"  # noqa: S105
+    PASSWORD_BREACHED = "PASSWORD_BREACHED"  # noqa: S105
+    TOKEN_INVALID = "TOKEN_INVALID"  # noqa: S105
+    TOKEN_EXPIRED = "TOKEN_EXPIRED"  # noqa: S105
+    CODE_INVALID = "CODE_INVALID"
+    CODE_REUSED = "CODE_REUSED"
+    CHALLENGE_EXPIRED = "CHALLENGE_EXPIRED"
+    REFRESH_REUSED = "REFRESH_REUSED"
+    STEP_UP_REQUIRED = "STEP_UP_REQUIRED"
+    STEP_UP_INVALID = "STEP_UP_INVALID"
+    TOTP_ALREADY_ENABLED = "TOTP_ALREADY_ENABLED"
+    TOTP_NOT_ENABLED = "TOTP_NOT_ENABLED"
+    PASSKEY_INVALID = "PASSKEY_INVALID"
+    PROVIDER_UNAVAILABLE = "PROVIDER_UNAVAILABLE"
+    PROVIDER_REFUSED = "PROVIDER_REFUSED"
+    IDENTITY_IN_USE = "IDENTITY_IN_USE"
+    LINK_REQUIRED = "LINK_REQUIRED"
+    LAST_FACTOR = "LAST_FACTOR"
+    WALLET_NOT_LINKED = "WALLET_NOT_LINKED"
+    SIGNATURE_INVALID = "SIGNATURE_INVALID"
+    SCOPE_INVALID = "SCOPE_INVALID"
+    NAME_INVALID = "NAME_INVALID"
+    ADDRESS_INVALID = "ADDRESS_INVALID"
+    UNKNOWN = "UNKNOWN"

@@ -1,0 +1,60 @@
+"""Refusals that a mutation answers as data: a code, a message in the reader's language, and the path of the input field.
+
+Each is a class beside the rule that raises it. What is not about one operation's input (not signed in, too often, too costly) is no
+refusal of this kind but an error of the request.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from core.account_vocabulary import AuthErrorCode, AuthFactor
+from core.errors import TranslatableError
+
+
+@dataclass(frozen=True, slots=True)
+class StepUpDemand:
+    """Which factors would do for an operation, and what a passkey must sign."""
+
+    operation: str
+    factors: Sequence[AuthFactor]
+    passkey_options: Mapping[str, object] | None
+    expires_ms: int
+
+
+class AuthRefused(TranslatableError):
+    """A refusal about an account. `field` is the path below the mutation's `input`."""
+
+    code: ClassVar[str] = AuthErrorCode.UNKNOWN
+
+    def __init__(
+        self,
+        text: str,
+        values: Mapping[str, str | int] | None = None,
+        *,
+        field: Sequence[str] | None = None,
+        retry_after_seconds: int | None = None,
+        step_up: StepUpDemand | None = None,
+    ) -> None:
+        super().__init__(text, values)
+        self.field = list(field) if field else None
+        self.retry_after_seconds = retry_after_seconds
+        self.step_up = step_up
+
+
+class EmailNotVerified(AuthRefused):
+    """The account may look, but not yet do this."""
+
+    code = AuthErrorCode.EMAIL_NOT_VERIFIED
+
+
+class AccountFrozen(AuthRefused):
+    """The account is frozen or suspended; nothing moves."""
+
+    code = AuthErrorCode.ACCOUNT_FROZEN
+
+
+class UnknownObject(AuthRefused):
+    """The account has nothing of this id."""
+
+    code = AuthErrorCode.UNKNOWN

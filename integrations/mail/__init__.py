@@ -1,0 +1,1 @@
+"""Whoever delivers our mail."""
