@@ -13,7 +13,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import orjson
 
-from events import market
+from events import account, market
 
 Decoder = Callable[[Any], Any]
 
@@ -37,6 +37,11 @@ EVENT_TYPES: tuple[type, ...] = (
     market.ResyncFinished,
     market.PaceRequested,
     market.PaceConfirmed,
+    account.SessionsEnded,
+    account.ApiKeyChanged,
+    account.AccountChanged,
+    account.AuditAppended,
+    account.MailQueued,
 )
 VERSIONS: dict[str, int] = {event.__name__: 1 for event in EVENT_TYPES}
 

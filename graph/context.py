@@ -4,11 +4,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from graph.loaders import Loaders
+from graph.request import Caller, Outgoing, ShownCookies
+from services.account_services import AccountServices
 from services.catalogue import Catalogue
 from services.market_reads import MarketDataReads
 from services.market_view import MarketView
 from services.markets import MarketReads
 from services.server_status import ServerState
+from services.viewer import Client, Viewer
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,7 @@ class Services:
     view: MarketView
     markets: MarketReads
     market_data: MarketDataReads
+    accounts: AccountServices
     server_status: Callable[[], Awaitable[ServerState]]
 
 
@@ -38,13 +42,36 @@ class Context:
     """One operation's context."""
 
     services: Services
-    request_id: str
-    client_address: str
+    caller: Caller
     estimate_cost: Callable[[str, Mapping[str, object] | None], Awaitable[Estimate]]
     loaders: Loaders = field(init=False)
 
     def __post_init__(self) -> None:
         self.loaders = Loaders(self.services.market_data)
+
+    @property
+    def viewer(self) -> Viewer | None:
+        """Who is signed in."""
+        return self.caller.viewer
+
+    @property
+    def client(self) -> Client:
+        """The other end of the request."""
+        return self.caller.client
+
+    @property
+    def cookies(self) -> ShownCookies:
+        """Cookies of ours that a page has shown, beside the access token."""
+        return self.caller.cookies
+
+    @property
+    def outgoing(self) -> Outgoing | None:
+        """What goes back in cookies; None over a socket, which has none."""
+        return self.caller.outgoing
+
+    @property
+    def accounts(self) -> AccountServices:
+        return self.services.accounts
 
     @property
     def catalogue(self) -> Catalogue:

@@ -3,6 +3,8 @@
 import strawberry
 from strawberry.schema_directive import Location
 
+from core.account_vocabulary import ApiScope
+
 
 @strawberry.schema_directive(
     locations=[Location.FIELD_DEFINITION],
@@ -15,3 +17,23 @@ class Cost:
 
     points: int
     per_event: int | None = strawberry.directive_field(name="perEvent", default=strawberry.UNSET)
+
+
+@strawberry.schema_directive(
+    locations=[Location.FIELD_DEFINITION],
+    name="scope",
+    description="An API key needs this scope here. A field without it is for signed-in people only, or for everybody.",
+)
+class Scope:
+    """Declared by `graph/fields.py`, which also enforces it."""
+
+    needs: ApiScope
+
+
+@strawberry.schema_directive(
+    locations=[Location.FIELD_DEFINITION],
+    name="stepUp",
+    description="Sessions need `stepUpProof` here, from `reauthenticate` with this field's name and these very parameters.",
+)
+class StepUp:
+    """Declared by `graph/fields.py`, which also enforces it."""

@@ -1,17 +1,22 @@
 """Documents read once: parsed, measured, validated, and kept by the SHA-256 of their text."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 
 from graphql import (
     DocumentNode,
+    FieldNode,
     FragmentDefinitionNode,
+    FragmentSpreadNode,
     GraphQLError,
     GraphQLSchema,
+    InlineFragmentNode,
     NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
+    OperationType,
+    SelectionSetNode,
     specified_rules,
     validate,
 )
@@ -20,8 +25,11 @@ from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
 from core.errors import ExpectedError
 from graph.errors import ERRORS_SHOWN, OperationNotFound, RequestRefused, refusal_of
-from graph.limits import DocumentLimits, parse_document
+from graph.limits import AloneExceeded, DocumentLimits, parse_document
 
+ALONE = "alone_in_its_document"
+"""Metadata of a mutation that checks a secret: a document may hold one of them, so that none multiplies guesses."""
+_DEFINITION = "strawberry-definition"
 _RULES = (*specified_rules, MaybeNullValidationRule, OneOfInputValidationRule)
 _DOCUMENTS_HELD = 1_000
 _CHARACTERS_HELD = 200_000
@@ -64,6 +72,7 @@ class Documents:
         self._rules = _RULES if introspection else (*_RULES, NoSchemaIntrospectionCustomRule)
         self._limits = limits
         self._suggestions = suggestions
+        self._alone = _fields_that_stand_alone(schema)
         self._documents: OrderedDict[bytes, Document] = OrderedDict()
         self._characters_held = 0
 
@@ -97,9 +106,41 @@ class Documents:
         definitions = node.definitions
         operations = [each for each in definitions if isinstance(each, OperationDefinitionNode)]
         fragments = [each for each in definitions if isinstance(each, FragmentDefinitionNode)]
-        return Document(
+        document = Document(
             text=text,
             node=node,
             operations={each.name.value if each.name else None: each for each in operations},
             fragments={each.name.value: each for each in fragments},
         )
+        self._check_alone(document)
+        return document
+
+    def _check_alone(self, document: Document) -> None:
+        """Refuse more than one mutation that must stand alone, over all operations."""
+        found = [
+            name
+            for operation in document.operations.values()
+            if operation.operation is OperationType.MUTATION
+            for name in _root_fields(operation.selection_set, document.fragments)
+            if name in self._alone
+        ]
+        if len(found) > 1:
+            message = f"a document may hold one of these mutations, and this one has {len(found)}: {', '.join(found)}"
+            raise RequestRefused.because(AloneExceeded(message, limit=1, actual=len(found)))
+
+
+def _fields_that_stand_alone(schema: GraphQLSchema) -> frozenset[str]:
+    fields = schema.mutation_type.fields if schema.mutation_type is not None else {}
+    definitions = {name: field.extensions.get(_DEFINITION) for name, field in fields.items()}
+    return frozenset(name for name, definition in definitions.items() if getattr(definition, "metadata", {}).get(ALONE))
+
+
+def _root_fields(selections: SelectionSetNode, fragments: Mapping[str, FragmentDefinitionNode]) -> Iterator[str]:
+    """Names of the fields of a validated operation's root; a fragment counts as often as it is spread."""
+    for selection in selections.selections:
+        if isinstance(selection, FieldNode):
+            yield selection.name.value
+        elif isinstance(selection, InlineFragmentNode):
+            yield from _root_fields(selection.selection_set, fragments)
+        elif isinstance(selection, FragmentSpreadNode):
+            yield from _root_fields(fragments[selection.name.value].selection_set, fragments)

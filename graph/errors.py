@@ -12,6 +12,7 @@ from graphql import GraphQLError, GraphQLSyntaxError
 from pymongo.errors import ConnectionFailure, PyMongoError
 
 from core.errors import ExpectedError
+from core.translations import DEFAULT_LOCALE
 
 PARSE_FAILED = "GRAPHQL_PARSE_FAILED"
 VALIDATION_FAILED = "GRAPHQL_VALIDATION_FAILED"
@@ -70,8 +71,10 @@ class ErrorRenderer:
 
     _INTERNAL_MESSAGE: ClassVar[str] = "Internal error"
 
-    def __init__(self, request_id: str) -> None:
+    def __init__(self, request_id: str, locale: str = DEFAULT_LOCALE) -> None:
+        """`locale`: the language of messages that people meet."""
         self._request_id = request_id
+        self._locale = locale
 
     def refusal(self, refused: RequestRefused) -> list[ErrorBody]:
         """Errors of a request that is not executed."""
@@ -84,7 +87,7 @@ class ErrorRenderer:
             log.warning("database away", request_id=self._request_id, path=error.path, reason=type(cause).__name__)
             cause = DatabaseAway("the database does not answer; try again in a moment")
         if isinstance(cause, ExpectedError):
-            return self._body(cause.message, cause.code, error, cause.details)
+            return self._body(cause.message_in(self._locale), cause.code, error, cause.details)
         if isinstance(cause, GraphQLError):
             if "code" in (cause.extensions or {}):
                 extensions = dict(cause.extensions or {})
@@ -105,11 +108,11 @@ class ErrorRenderer:
 
     def _before_execution(self, error: Exception, code: str) -> ErrorBody:
         if isinstance(error, ExpectedError):
-            return self._body(error.message, code, None, error.details)
+            return self._body(error.message_in(self._locale), code, None, error.details)
         if isinstance(error, GraphQLError):
             cause = _cause(error)
             if isinstance(cause, ExpectedError):
-                return self._body(cause.message, cause.code, error, cause.details)
+                return self._body(cause.message_in(self._locale), cause.code, error, cause.details)
             return self._body(error.message, code, error)
         return self.unexpected(error)
 

@@ -86,6 +86,12 @@ class RepeatedFieldsExceeded(DocumentRefused):
     code = "REPEATED_FIELD_LIMIT"
 
 
+class AloneExceeded(DocumentRefused):
+    """Two mutations in one document that each check a secret."""
+
+    code = "ALONE_LIMIT"
+
+
 def parse_document(text: str, limits: DocumentLimits) -> DocumentNode:
     """The document of this text, within all limits.
 

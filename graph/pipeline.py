@@ -1,7 +1,7 @@
 """From a document's text to an answer: parse, limits, validation and cost, then execution by Strawberry's own schema.
 
-What does not depend on variables is done once per document and kept by the SHA-256 of its text. Every request pays one point at the
-door, before it is looked at, and the rest of its cost before it runs.
+What does not depend on variables is done once per document and kept by the SHA-256 of its text. A caller without a point is refused at
+the door, before the request is looked at. Every other request pays once: its cost before it runs, or what refusing it cost.
 """
 
 import asyncio
@@ -16,8 +16,8 @@ from graphql import (
 )
 from strawberry.types.execution import ExecutionResult, PreExecutionError
 
-from core.budget import Budget
-from core.errors import ExpectedError, InvalidInput
+from core.budget import Allowance, Budget
+from core.errors import ExpectedError, InvalidInput, RateLimited
 from graph.cost import LEAST_POINTS, CostModel, OperationCost
 from graph.documents import Document, Documents
 from graph.errors import (
@@ -44,10 +44,17 @@ class CostLimit(ExpectedError):
     code = "COST_LIMIT"
 
 
-class RateLimited(ExpectedError):
-    """The caller has spent its points. Detail: `retryAfter`, seconds."""
+class OutOfPoints(RateLimited):
+    """The caller has spent its points."""
 
-    code = "RATE_LIMITED"
+    def __init__(self, points: int, allowance: Allowance) -> None:
+        self.remaining = allowance.remaining
+        seconds = max(1, -(-allowance.retry_after_ms // 1000))
+        super().__init__(
+            "{points} points are needed and {remaining} are left; try again in {seconds} s",
+            {"points": points, "remaining": allowance.remaining, "seconds": seconds},
+            retryAfter=seconds,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +78,8 @@ class Operation:
     definition: OperationDefinitionNode
     variables: Mapping[str, object]
     cost: OperationCost
+    remaining: int
+    """Points the caller had left when it was admitted."""
     label: str
 
 
@@ -83,6 +92,7 @@ class Pipeline:
         *,
         context_factory: ContextFactory,
         budget: Budget,
+        events_budget: Budget,
         persisted: PersistedQueries,
         limits: PipelineLimits,
     ) -> None:
@@ -92,6 +102,7 @@ class Pipeline:
         self._graphql = schema._schema
         self._context_factory = context_factory
         self._budget = budget
+        self._events_budget = events_budget
         self._persisted = persisted
         self._limits = limits
         self._costs = CostModel(self._graphql)
@@ -101,7 +112,7 @@ class Pipeline:
 
     async def execute(self, request: GraphQLRequest, caller: Caller, *, allowed: Collection[OperationType]) -> Answer:
         """Run a query or a mutation. Never raises for anything the caller or a resolver did."""
-        errors = ErrorRenderer(caller.request_id)
+        errors = ErrorRenderer(caller.request_id, caller.client.locale)
         try:
             operation = await self._admit(request, caller, allowed)
         except RequestRefused as refused:
@@ -112,7 +123,7 @@ class Pipeline:
         self, request: GraphQLRequest, caller: Caller, *, allowed: Collection[OperationType]
     ) -> AsyncGenerator[Answer, None]:
         """Run any operation; a query or a mutation gives one answer. An answer with `refused` is the last."""
-        errors = ErrorRenderer(caller.request_id)
+        errors = ErrorRenderer(caller.request_id, caller.client.locale)
         try:
             operation = await self._admit(request, caller, allowed)
         except RequestRefused as refused:
@@ -142,12 +153,18 @@ class Pipeline:
             raise InvalidInput(str(getattr(first, "message", first)), field="document") from refused
 
     @property
+    def budget(self) -> Budget:
+        """What callers spend from."""
+        return self._budget
+
+    @property
     def cost_limit(self) -> int:
         """Points one request may cost."""
         return self._limits.cost_per_request
 
     async def _admit(self, request: GraphQLRequest, caller: Caller, allowed: Collection[OperationType]) -> Operation:
-        await self._spend(caller.limit_key, LEAST_POINTS)
+        if (exhausted := self._budget.exhausted(caller.limit_key)) is not None:
+            raise RequestRefused.because(OutOfPoints(LEAST_POINTS, exhausted))
         document = await self._find_document(request)
         definition = document.operation(request.operation_name)
         if definition.operation not in allowed:
@@ -163,8 +180,8 @@ class Pipeline:
                     actual=cost.points,
                 )
             )
-        await self._spend(caller.limit_key, cost.points - LEAST_POINTS)
-        return Operation(document, definition, request.variables or {}, cost, self._label(definition))
+        remaining = await self._spend(self._budget, caller.limit_key, cost.points)
+        return Operation(document, definition, request.variables or {}, cost, remaining, self._label(definition))
 
     async def _find_document(self, request: GraphQLRequest) -> Document:
         try:
@@ -193,16 +210,12 @@ class Pipeline:
             raise RequestRefused(coerced, BAD_USER_INPUT)
         return self._costs.of(definition, document.fragments, coerced.coerced)
 
-    async def _spend(self, key: str, points: int) -> None:
-        allowance = await self._budget.take(key, points)
+    async def _spend(self, budget: Budget, key: str, points: int) -> int:
+        """Points that are left."""
+        allowance = await budget.take(key, points, if_refused=LEAST_POINTS)
         if not allowance.granted:
-            seconds = max(1, -(-allowance.retry_after_ms // 1000))
-            raise RequestRefused.because(
-                RateLimited(
-                    f"{points} points are needed and {allowance.remaining} are left; try again in {seconds} s",
-                    retryAfter=seconds,
-                )
-            )
+            raise RequestRefused.because(OutOfPoints(points, allowance))
+        return allowance.remaining
 
     async def _run(self, operation: Operation, caller: Caller, errors: ErrorRenderer) -> Answer:
         try:
@@ -218,19 +231,22 @@ class Pipeline:
             seconds = self._limits.execution_seconds
             refused = RequestRefused.because(OperationTimedOut(f"execution took longer than {seconds:g} s"))
             body: dict[str, object] = {"errors": errors.refusal(refused)}
-            return Answer({**body, **await self._cost(operation.cost.points, caller)}, refused.code, operation.label)
+            return self._failed(body, operation, refused.code)
         except Exception as error:  # noqa: BLE001 - the edge: whatever a resolver or extension did ends here
             body = {"errors": [errors.unexpected(error)]}
-            return Answer({**body, **await self._cost(operation.cost.points, caller)}, INTERNAL, operation.label)
-        return self._answer(
-            result, operation, errors, await self._cost(operation.cost.points, caller, result.extensions)
-        )
+            return self._failed(body, operation, INTERNAL)
+        cost = self._cost(operation.cost.points, operation.remaining, result.extensions)
+        return self._answer(result, operation, errors, cost)
+
+    def _failed(self, body: dict[str, object], operation: Operation, code: str) -> Answer:
+        cost = self._cost(operation.cost.points, operation.remaining)
+        return Answer({**body, **cost}, code, operation.label, remaining=operation.remaining)
 
     async def _events(
         self, operation: Operation, caller: Caller, errors: ErrorRenderer
     ) -> AsyncGenerator[Answer, None]:
         """One answer per event. The first also says what the subscription cost and what is left."""
-        extensions = await self._cost(operation.cost.points, caller)
+        extensions = self._cost(operation.cost.points, operation.remaining)
         try:
             source = await self._schema.stream(
                 operation.document.text,
@@ -244,7 +260,7 @@ class Pipeline:
                     if not isinstance(result, ExecutionResult):
                         raise TypeError(f"incremental delivery is not served, got {type(result).__name__}")
                     if not isinstance(result, PreExecutionError):
-                        await self._spend(caller.events_key, operation.cost.per_event or 0)
+                        await self._spend(self._events_budget, caller.events_key, operation.cost.per_event or 0)
                     yield self._answer(result, operation, errors, extensions)
                     extensions = {}
         except RequestRefused as refused:
@@ -262,11 +278,12 @@ class Pipeline:
         rendered = [errors.during_execution(error) for error in result.errors or ()]
         failed_whole = result.data is None and all(error.path is None for error in result.errors or ())
         if isinstance(result, PreExecutionError) or failed_whole:
-            return Answer({"errors": rendered, **extensions}, _code(rendered), operation.label)
-        body: dict[str, object] = {"data": result.data}
-        if rendered:
-            body["errors"] = rendered
-        return Answer({**body, **extensions}, None, operation.label)
+            refused: str | None = _code(rendered)
+            body: dict[str, object] = {"errors": rendered, **extensions}
+        else:
+            refused = None
+            body = {"data": result.data, **({"errors": rendered} if rendered else {}), **extensions}
+        return Answer(body, refused, operation.label, _retry_after(rendered), operation.remaining)
 
     async def _refused(
         self,
@@ -278,27 +295,27 @@ class Pipeline:
     ) -> Answer:
         rendered = errors.refusal(refused)
         points = LEAST_POINTS
-        if request is not None and request.query and refused.code != RateLimited.code:
-            reading = len(request.query) // _CHARACTERS_PER_POINT
-            await self._budget.take(caller.limit_key, reading)
-            points += reading
-        retry_after = getattr(refused.errors[0], "details", {}).get("retryAfter")
+        first = refused.errors[0]
+        if isinstance(first, OutOfPoints):
+            remaining = first.remaining
+        else:
+            points += len((request and request.query) or "") // _CHARACTERS_PER_POINT
+            remaining = (await self._budget.take(caller.limit_key, points, if_refused=LEAST_POINTS)).remaining
         return Answer(
-            {"errors": rendered, **await self._cost(points, caller)},
+            {"errors": rendered, **self._cost(points, remaining)},
             _code(rendered),
             operation.label if operation else "unknown",
-            retry_after if isinstance(retry_after, int) else None,
+            _retry_after(rendered),
+            remaining,
         )
 
-    async def _cost(
-        self, requested: int, caller: Caller, others: Mapping[str, object] | None = None
-    ) -> dict[str, object]:
+    def _cost(self, requested: int, remaining: int, others: Mapping[str, object] | None = None) -> dict[str, object]:
         return {
             "extensions": {
                 **(others or {}),
                 "cost": {
                     "requested": requested,
-                    "remaining": await self._budget.remaining(caller.limit_key),
+                    "remaining": remaining,
                     "restoreRate": self._budget.restore_per_second,
                 },
             }
@@ -319,3 +336,13 @@ def _name(definition: OperationDefinitionNode) -> str | None:
 def _code(rendered: list[dict[str, object]]) -> str:
     extensions = rendered[0].get("extensions") if rendered else None
     return str(extensions.get("code", INTERNAL)) if isinstance(extensions, dict) else INTERNAL
+
+
+def _retry_after(rendered: list[dict[str, object]]) -> int | None:
+    """Seconds that the first error which says so asks to wait."""
+    for error in rendered:
+        extensions = error.get("extensions")
+        seconds = extensions.get("retryAfter") if isinstance(extensions, dict) else None
+        if isinstance(seconds, int):
+            return seconds
+    return None

@@ -1,13 +1,15 @@
 """What a transport hands to the pipeline and what it gets back; the same over HTTP and over a socket."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeVar
 
 from graphql import OperationType
 
 from core.client_address import limit_key
 from core.errors import InvalidInput
+from services.sessions import IssuedTokens
+from services.viewer import Client, Viewer
 
 Kind = TypeVar("Kind")
 QUERIES = frozenset({OperationType.QUERY})
@@ -26,27 +28,51 @@ class GraphQLRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class ShownCookies:
+    """Cookies of ours beside the one that signs in."""
+
+    refresh_token: str | None = None
+    browser_token: str | None = None
+    """Ties an answer of an external provider to the browser that asked for it."""
+
+
+@dataclass(slots=True)
+class Outgoing:
+    """What an operation wants sent back in cookies; the transport sends it. None: nothing about it."""
+
+    tokens: IssuedTokens | None = None
+    device_token: str | None = None
+    browser_token: str | None = None
+    signs_out: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
     """Who asks, and through what: everything a context is made of. Made anew for every operation."""
 
-    address: str
-    request_id: str
+    client: Client
     transport: str = "http"
     """`http` or `websocket`."""
-    viewer: object | None = None
-    """What `authenticate` made of the socket's connection_init payload."""
-    parameters: Mapping[str, object] = field(default_factory=dict)
-    """The socket's connection_init payload."""
+    viewer: Viewer | None = None
+    cookies: ShownCookies = ShownCookies()
+    outgoing: Outgoing | None = None
+    """None where cookies cannot be sent."""
     limit_key: str = ""
-    """What requests are charged to; derived from the address when empty."""
+    """What requests are charged to; the viewer's account or API key, or the address, when empty."""
     events_key: str = ""
     """What the events of subscriptions are charged to: each socket has a budget of its own. As `limit_key` when empty."""
 
     def __post_init__(self) -> None:
         if not self.limit_key:
-            object.__setattr__(self, "limit_key", limit_key(self.address))
+            key = limit_key(self.client.address) if self.viewer is None else self.viewer.limit_key
+            object.__setattr__(self, "limit_key", key)
         if not self.events_key:
             object.__setattr__(self, "events_key", self.limit_key)
+
+    @property
+    def request_id(self) -> str:
+        """Id of the request, as in the log."""
+        return self.client.request_id
 
 
 ContextFactory = Callable[[Caller], object]
@@ -62,6 +88,8 @@ class Answer:
     operation: str = "unknown"
     """Kind and first root field, such as `query markets`: names of the schema, fit for a metric's label."""
     retry_after_seconds: int | None = None
+    remaining: int | None = None
+    """Points the caller has left; None where nothing was charged."""
 
 
 def request_from_json(value: object) -> GraphQLRequest:

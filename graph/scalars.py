@@ -4,6 +4,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import NewType
+from urllib.parse import urlsplit
 
 import strawberry
 from graphql import GraphQLError, StringValueNode, ValueNode
@@ -72,6 +73,15 @@ def _serialize_datetime(value: object) -> str:
     return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{value.microsecond // 1000:03d}Z"
 
 
+def _parse_url(value: object) -> str:
+    if isinstance(value, str) and len(value) <= 2_000 and value.isprintable() and " " not in value:
+        with suppress(ValueError):
+            parts = urlsplit(value)
+            if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+                return value
+    raise _invalid("URL: expected an absolute URL such as https://app.example.com/path")
+
+
 SCALARS: dict[object, ScalarDefinition] = {
     Decimal: strawberry.scalar(
         name="Decimal",
@@ -94,7 +104,7 @@ SCALARS: dict[object, ScalarDefinition] = {
         serialize=_serialize_datetime,
         parse_value=_parse_datetime,
     ),
-    URL: strawberry.scalar(name="URL", description="An absolute URL.", serialize=str, parse_value=str),
+    URL: strawberry.scalar(name="URL", description="An absolute URL.", serialize=str, parse_value=_parse_url),
     JSON: strawberry.scalar(
         name="JSON",
         description="Any JSON value.",

@@ -5,23 +5,67 @@ from collections.abc import AsyncGenerator
 import strawberry
 from strawberry.schema.config import StrawberryConfig
 
+from core.account_vocabulary import ApiScope, OAuthPurpose
+from graph.access import Access
 from graph.directives import Cost
 from graph.execution import PipelineSchema
+from graph.fields import mutation, query, subscription
 from graph.scalars import SCALARS
+from graph.step_up import StepUpDemanded
+from graph.types.admin import AdminUser, AdminUserPayload
 from graph.types.asset import Asset
+from graph.types.audit import AccountEvent, AuditEvent, SecurityChanged
+from graph.types.auth import (
+    ApiKeyPayload,
+    AuthPayload,
+    BeginOAuthPayload,
+    CreateApiKeyPayload,
+    EnrollTotpPayload,
+    LogInPayload,
+    PasskeyOptionsPayload,
+    PasskeyPayload,
+    ReauthenticatePayload,
+    RecoveryCodesPayload,
+    TokenState,
+)
 from graph.types.candle import Candle
 from graph.types.connection import Connection
 from graph.types.market import Market
 from graph.types.node import Node
 from graph.types.order_book import OrderBookUpdate
 from graph.types.price import PriceTick
+from graph.types.security import ExternalIdentity, OAuthProvider, Passkey
 from graph.types.server import CostEstimate, ServerStatus
+from graph.types.session import ApiKey, Session
 from graph.types.ticker import Ticker
 from graph.types.trade import Trade
+from graph.types.user import User
+from resolvers import accounts as account_resolvers
+from resolvers import admin as admin_resolvers
+from resolvers import api_keys as api_key_resolvers
 from resolvers import assets as asset_resolvers
+from resolvers import factors as factor_resolvers
+from resolvers import identities as identity_resolvers
 from resolvers import markets as market_resolvers
 from resolvers import nodes as node_resolvers
 from resolvers import server as server_resolvers
+from resolvers import sessions as session_resolvers
+
+
+@strawberry.type(description="What operators see.")
+class AdminQuery:
+    users: Connection[AdminUser] | None = query(
+        admin_resolvers.users,
+        "Accounts, newest first, or the one that is searched for. At most 500 a page, 50 without a size.",
+    )
+    user: AdminUser | None = query(admin_resolvers.user, "One account; null when there is none of this id.")
+    audit_log: Connection[AuditEvent] | None = query(
+        admin_resolvers.audit_log, "Security events, newest first. At most 500 a page, 50 without a size."
+    )
+
+
+async def _admin() -> AdminQuery:
+    return AdminQuery()
 
 
 @strawberry.type(description="Everything that can be read.")
@@ -52,6 +96,18 @@ class Query:
         description="What an operation would cost, without running it. Costs 5 points.",
         directives=[Cost(points=5)],
     )
+    viewer: User | None = query(
+        account_resolvers.viewer,
+        "The account that is signed in; null when nobody is.",
+        scope=ApiScope.READ,
+    )
+    password_reset_token: TokenState | None = query(
+        factor_resolvers.password_reset_token, "Whether a mailed token for a password could be used now."
+    )
+    oauth_providers: list[OAuthProvider] | None = query(
+        identity_resolvers.oauth_providers, "External providers that sign people in here.", name="oauthProviders"
+    )
+    admin: AdminQuery | None = query(_admin, "What operators see.", access=Access.SUPPORT)
 
 
 @strawberry.type(description="Everything that can be watched. Each stream gives the current value first, then changes.")
@@ -83,13 +139,223 @@ class Subscription:
         resolver=market_resolvers.market_status_changed,
         description="Markets whose status changes.",
     )
+    account_events: AsyncGenerator[AccountEvent, None] = subscription(
+        account_resolvers.account_events,
+        "Everything that happens to your account, without a gap: from now on, or after a cursor.",
+        access=Access.SELF,
+        scope=ApiScope.READ,
+    )
+
+
+@strawberry.type(description="Everything that can be changed.")
+class Mutation:
+    sign_up: AuthPayload = mutation(
+        account_resolvers.sign_up,
+        "Make an account. The answer is the same whether the address has one or not; the mail tells.",
+        access=Access.ANYONE,
+        alone=True,
+    )
+    verify_email: AuthPayload = mutation(
+        account_resolvers.verify_email, "Prove an address by a mailed token.", access=Access.ANYONE, alone=True
+    )
+    resend_verification: AuthPayload = mutation(
+        account_resolvers.resend_verification,
+        "Mail the link again. The answer is the same for every address.",
+        access=Access.ANYONE,
+        alone=True,
+    )
+    log_in: LogInPayload = mutation(
+        session_resolvers.log_in,
+        "Sign in. Gives a session, or the challenge for a second factor.",
+        access=Access.ANYONE,
+        alone=True,
+    )
+    complete_two_factor: LogInPayload = mutation(
+        session_resolvers.complete_two_factor, "Show the second factor.", access=Access.ANYONE, alone=True
+    )
+    refresh_session: LogInPayload = mutation(
+        session_resolvers.refresh_session,
+        "New tokens for a refresh token, which does once; shown again, it ends its session. "
+        "Send no access token with it.",
+        access=Access.ANYONE,
+        alone=True,
+    )
+    log_out: AuthPayload = mutation(
+        session_resolvers.log_out, "End this session, or all of them.", access=Access.ANYONE
+    )
+    revoke_session: AuthPayload = mutation(
+        session_resolvers.revoke_session, "End one of your sessions.", access=Access.SESSION
+    )
+    request_password_reset: AuthPayload = mutation(
+        factor_resolvers.request_password_reset,
+        "Mail a link to set another password. The answer is the same for every address.",
+        access=Access.ANYONE,
+        alone=True,
+    )
+    reset_password: AuthPayload = mutation(
+        factor_resolvers.reset_password,
+        "Set another password by a mailed token. Ends all sessions; sign in anew.",
+        access=Access.ANYONE,
+        alone=True,
+    )
+    change_password: AuthPayload = mutation(
+        factor_resolvers.change_password,
+        "Set another password. Ends your other sessions.",
+        access=Access.SESSION,
+        step_up=StepUpDemanded(instead_of="current"),
+        alone=True,
+    )
+    change_email: AuthPayload = mutation(
+        account_resolvers.change_email,
+        "Mail a link to a new address, which replaces the present one once it is opened.",
+        access=Access.ACTIVE,
+        step_up=StepUpDemanded(),
+        alone=True,
+    )
+    update_profile: AuthPayload = mutation(
+        account_resolvers.update_profile, "Change what you say of yourself.", access=Access.SESSION
+    )
+    reauthenticate: ReauthenticatePayload = mutation(
+        factor_resolvers.reauthenticate,
+        "Prove that it is you, for one mutation with these very parameters.",
+        access=Access.SESSION,
+        alone=True,
+    )
+    enroll_totp: EnrollTotpPayload = mutation(
+        factor_resolvers.enroll_totp,
+        "A secret for an authenticator app; it counts once `confirmTotp` has seen a code.",
+        access=Access.VERIFIED,
+        step_up=StepUpDemanded(),
+        alone=True,
+    )
+    confirm_totp: RecoveryCodesPayload = mutation(
+        factor_resolvers.confirm_totp,
+        "Let the app's codes count from now on. Gives ten recovery codes, shown this once.",
+        access=Access.VERIFIED,
+        alone=True,
+    )
+    disable_totp: AuthPayload = mutation(
+        factor_resolvers.disable_totp,
+        "No codes by app any more, and no recovery codes.",
+        access=Access.SESSION,
+        step_up=StepUpDemanded(),
+        alone=True,
+    )
+    regenerate_recovery_codes: RecoveryCodesPayload = mutation(
+        factor_resolvers.regenerate_recovery_codes,
+        "Ten new recovery codes in the place of all old ones.",
+        access=Access.SESSION,
+        step_up=StepUpDemanded(),
+        alone=True,
+    )
+    begin_passkey_registration: PasskeyOptionsPayload = mutation(
+        factor_resolvers.begin_passkey_registration,
+        "Options for a new passkey.",
+        access=Access.VERIFIED,
+        step_up=StepUpDemanded(),
+        alone=True,
+    )
+    finish_passkey_registration: PasskeyPayload = mutation(
+        factor_resolvers.finish_passkey_registration,
+        "Register what the authenticator made.",
+        access=Access.VERIFIED,
+        alone=True,
+    )
+    rename_passkey: PasskeyPayload = mutation(
+        factor_resolvers.rename_passkey, "Give a passkey another name.", access=Access.SESSION
+    )
+    delete_passkey: PasskeyPayload = mutation(
+        factor_resolvers.delete_passkey,
+        "Forget a passkey.",
+        access=Access.SESSION,
+        step_up=StepUpDemanded(),
+        alone=True,
+    )
+    begin_passkey_log_in: PasskeyOptionsPayload = mutation(
+        factor_resolvers.begin_passkey_log_in, "Options to sign in by a passkey.", access=Access.ANYONE, alone=True
+    )
+    finish_passkey_log_in: LogInPayload = mutation(
+        factor_resolvers.finish_passkey_log_in,
+        "Sign in by what a passkey has signed. A passkey is two factors.",
+        access=Access.ANYONE,
+        alone=True,
+    )
+    begin_oauth: BeginOAuthPayload = mutation(
+        identity_resolvers.begin_oauth,
+        "Start at an external provider. Linking needs a signed-in person and a step-up proof.",
+        access=Access.ANYONE,
+        step_up=StepUpDemanded(when=("purpose", OAuthPurpose.LINK)),
+        alone=True,
+        name="beginOAuth",
+    )
+    finish_oauth: LogInPayload = mutation(
+        identity_resolvers.finish_oauth,
+        "Take the provider's answer: sign in, sign up, or link.",
+        access=Access.ANYONE,
+        alone=True,
+        name="finishOAuth",
+    )
+    unlink_oauth: AuthPayload = mutation(
+        identity_resolvers.unlink_oauth,
+        "Forget an external identity.",
+        access=Access.SESSION,
+        step_up=StepUpDemanded(),
+        alone=True,
+        name="unlinkOAuth",
+    )
+    create_api_key: CreateApiKeyPayload = mutation(
+        api_key_resolvers.create_api_key,
+        "Make an API key; its secret is shown this once.",
+        access=Access.VERIFIED,
+        step_up=StepUpDemanded(),
+        alone=True,
+    )
+    update_api_key: ApiKeyPayload = mutation(
+        api_key_resolvers.update_api_key,
+        "Change name or address allow-list of an API key.",
+        access=Access.VERIFIED,
+        step_up=StepUpDemanded(),
+        alone=True,
+    )
+    revoke_api_key: ApiKeyPayload = mutation(
+        api_key_resolvers.revoke_api_key, "End an API key at once.", access=Access.SESSION
+    )
+    freeze_account: AuthPayload = mutation(
+        account_resolvers.freeze_account,
+        "The emergency lock: ends all sessions and API keys, and nothing moves until `unfreezeAccount`. "
+        "Be signed in, or give the token of a security mail.",
+        access=Access.ANYONE,
+        alone=True,
+    )
+    unfreeze_account: AuthPayload = mutation(
+        account_resolvers.unfreeze_account,
+        "Lift your own freeze.",
+        access=Access.SESSION,
+        step_up=StepUpDemanded(),
+        alone=True,
+    )
+    delete_account: AuthPayload = mutation(
+        account_resolvers.delete_account,
+        "Delete the account for good. docs/security.md says what is kept.",
+        access=Access.ACTIVE,
+        step_up=StepUpDemanded(),
+        alone=True,
+    )
+    set_user_status: AdminUserPayload = mutation(
+        admin_resolvers.set_user_status,
+        "Suspend an account, freeze it, or make it active again.",
+        access=Access.ADMIN,
+        step_up=StepUpDemanded(),
+        alone=True,
+    )
 
 
 def build_schema() -> PipelineSchema:
     """The schema as it is served."""
     return PipelineSchema(
         query=Query,
+        mutation=Mutation,
         subscription=Subscription,
-        types=[Asset, Market, Trade],
+        types=[ApiKey, Asset, ExternalIdentity, Market, Passkey, SecurityChanged, Session, Trade],
         config=StrawberryConfig(scalar_map=SCALARS),
     )

@@ -2,19 +2,44 @@
 
 from beanie import Document
 
+from models.api_key import ApiKeyDocument
 from models.asset import AssetDocument
+from models.audit_event import AuditEventDocument, AuditHeadDocument
 from models.candle import CandleDocument
+from models.challenge import ChallengeDocument
+from models.identity import IdentityDocument
+from models.known_device import KnownDeviceDocument
 from models.lease import LeaseDocument
+from models.log_in_lock import LogInLockDocument
+from models.mail import MailDocument
 from models.market import MarketDocument
 from models.market_state import MarketStateDocument, SequenceDocument
+from models.one_time_token import OneTimeTokenDocument
+from models.passkey import PasskeyDocument
+from models.session import SessionDocument
+from models.signing_key import SigningKeyDocument
 from models.trade import TradeDocument
+from models.user import UserDocument
 
 DOCUMENTS: tuple[type[Document], ...] = (
+    ApiKeyDocument,
     AssetDocument,
+    AuditEventDocument,
+    AuditHeadDocument,
     CandleDocument,
+    ChallengeDocument,
+    IdentityDocument,
+    KnownDeviceDocument,
     LeaseDocument,
+    LogInLockDocument,
+    MailDocument,
     MarketDocument,
     MarketStateDocument,
+    OneTimeTokenDocument,
+    PasskeyDocument,
     SequenceDocument,
+    SessionDocument,
+    SigningKeyDocument,
     TradeDocument,
+    UserDocument,
 )

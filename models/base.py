@@ -17,8 +17,8 @@ DUPLICATE_KEY = 11000
 
 
 def stored(document: Document) -> dict[str, object]:
-    """The document as BSON values, `_id` included."""
-    encoded: dict[str, object] = get_dict(document, to_db=True)
+    """The document as BSON values, `_id` included, without absent ones where its settings say so."""
+    encoded: dict[str, object] = get_dict(document, to_db=True, keep_nulls=document.get_settings().keep_nulls)
     return encoded
 
 

@@ -7,6 +7,7 @@ from core.settings import Settings
 from server import process
 from server.app import build_app
 from server.bootstrap import open_resources
+from server.encryption_keys import configured_box
 from server.errors import CannotRun
 from workers import runner
 
@@ -19,7 +20,10 @@ def run(settings: Settings) -> int:
 async def _main(settings: Settings) -> None:
     mongo_url = require_external(settings, "api")
     with process.listen(settings.host, settings.port) as listener:
-        async with open_resources(settings, mongo_url) as resources, asyncio.TaskGroup() as group:
+        async with (
+            open_resources(settings, mongo_url, configured_box(settings)) as resources,
+            asyncio.TaskGroup() as group,
+        ):
             group.create_task(runner.run(resources.background))
             await process.serve(build_app(resources), listener)
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from fastapi import FastAPI, Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -17,6 +17,7 @@ from server.monitoring import MONITORING_PATHS, monitoring_routes
 from server.refusals import refuse_in_code
 from server.schema import served_sdl
 from server.transport_metrics import TransportMetrics
+from services.access_tokens import AccessTokens
 
 GRAPHQL_PATH = "/graphql"
 
@@ -31,6 +32,7 @@ def build_app(resources: Resources) -> ASGIApp:
         routes=[
             *monitoring_routes(resources.health, resources.metrics),
             Route("/schema.graphql", _schema(served_sdl())),
+            Route("/.well-known/jwks.json", _public_keys(resources.services.accounts.tokens)),
             *_explorer_routes(explorer),
         ],
     )
@@ -40,6 +42,7 @@ def build_app(resources: Resources) -> ASGIApp:
         clock=resources.clock,
         cache=resources.cache,
         services=resources.services,
+        limiters=resources.limiters,
         metrics=TransportMetrics(resources.metrics.registry),
         explorer=explorer,
     )
@@ -63,6 +66,13 @@ def _schema(sdl: str) -> Callable[[Request], Response]:
         return Response(sdl, media_type="text/plain; charset=utf-8", headers={"cache-control": "public, max-age=300"})
 
     return schema
+
+
+def _public_keys(tokens: AccessTokens) -> Callable[[Request], Response]:
+    def public_keys(_request: Request) -> Response:
+        return JSONResponse(tokens.jwks(), headers={"cache-control": "public, max-age=300"})
+
+    return public_keys
 
 
 def _explorer_routes(explorer: Explorer | None) -> list[BaseRoute]:

@@ -4,14 +4,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from core.budget import MemoryBudget
 from core.bus import Bus, MemoryBus
 from core.cache import Cache, MemoryCache
 from core.clock import Clock, SystemClock
 from core.database import Database
 from core.errors import ExpectedError
 from core.ids import random_id
+from core.rate_limits import MemoryRateLimits, RedisRateLimits
+from core.redis_budget import RedisBudget
 from core.redis_bus import RedisBus
 from core.redis_cache import RedisCache
+from core.secret_box import SecretBox
 from core.settings import Settings
 from core.vocabulary import FeedStatus, PriceSource
 from events import codec
@@ -19,7 +23,9 @@ from events.market import FeedChanged
 from graph.context import Services
 from integrations.feeds.registry import FeedMisconfigured
 from models import DOCUMENTS
+from server.accounts import AccountGround, open_accounts, open_mail
 from server.errors import CannotRun
+from server.graphql_app import Limiters
 from server.health import Health, feeds_check
 from server.metrics import Metrics
 from server.monitoring import MONITORING_PATHS
@@ -28,10 +34,12 @@ from services.market_reads import MarketDataReads
 from services.market_view import MarketView
 from services.markets import MarketReads
 from workers import feeds
+from workers import mail as mail_worker
+from workers.mail import MailWorker
 
 Loop = Callable[[], Awaitable[None]]
 """Runs until cancelled."""
-PATHS = MONITORING_PATHS | {"/graphql", "/schema.graphql"}
+PATHS = MONITORING_PATHS | {"/graphql", "/schema.graphql", "/.well-known/jwks.json"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +52,7 @@ class Resources:
     bus: Bus
     cache: Cache
     view: MarketView
+    limiters: Limiters
     services: Services
     health: Health
     metrics: Metrics
@@ -61,6 +70,7 @@ class Resources:
             f"bus        {'in memory, this process only' if settings.redis_url is None else 'Redis, as REDIS_URL says'}",
             f"workers    {', '.join(self.workers)}",
             f"prices     {_prices(settings)}",
+            f"mail       {_MAIL[settings.email_provider]}",
         ]
 
     def notice(self) -> str:
@@ -73,6 +83,9 @@ class Resources:
         return "Prices come from live sources; Market.feed says which."
 
 
+_MAIL = {"console": "printed here, sent to nobody", "smtp": "by SMTP_URL", "sendgrid": "by SendGrid"}
+
+
 def _prices(settings: Settings) -> str:
     names = ", ".join(source.value for source in settings.price_sources)
     if PriceSource.REPLAY in settings.price_sources:
@@ -83,11 +96,12 @@ def _prices(settings: Settings) -> str:
 
 
 @asynccontextmanager
-async def open_resources(settings: Settings, mongo_url: str) -> AsyncIterator[Resources]:
+async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> AsyncIterator[Resources]:
     """Connect everything; close it in reverse order.
 
     Raises:
         DatabaseUnavailable: the database does not answer.
+        CannotRun: stored secrets were encrypted under a key that is not in the ring, or a provider cannot work as it is configured.
     """
     clock = SystemClock()
     process = random_id()
@@ -102,6 +116,11 @@ async def open_resources(settings: Settings, mongo_url: str) -> AsyncIterator[Re
         await cache.start()
         stack.push_async_callback(cache.close)
         known = await catalogue.load()
+        limiters = await _limiters(settings, clock, stack)
+        accounts = await open_accounts(
+            settings, AccountGround(clock, bus, cache, box, limiters.limits, frozenset(known.assets)), stack
+        )
+        mail = await open_mail(settings, clock, box, stack)
         metrics = Metrics(paths=PATHS)
         view = MarketView(bus, known, process=process, observer=metrics)
         if isinstance(bus, RedisBus):
@@ -112,13 +131,18 @@ async def open_resources(settings: Settings, mongo_url: str) -> AsyncIterator[Re
             metrics.watch_count("bus_reconnects", "Reconnections to the bus", lambda: bus.reconnects)
         if isinstance(cache, RedisCache):
             metrics.watch_count("cache_failures", "Calls that did not reach the cache", lambda: cache.failures)
+        if isinstance(limits := limiters.limits, RedisRateLimits) and isinstance(limiters.budget, RedisBudget):
+            budget = limiters.budget
+            metrics.watch_count("limits_failures", "Counts kept in this process alone", lambda: limits.failures)
+            metrics.watch_count("budget_failures", "Charges kept in this process alone", lambda: budget.failures)
         metrics.watch_feeds(lambda: _feeds(view), clock)
+        holder = "embedded" if settings.embedded_database else process
         worker = feeds.MarketDataSetup(
             settings=settings,
             clock=clock,
             bus=bus,
             catalogue=known,
-            holder="embedded" if settings.embedded_database else process,
+            holder=holder,
         )
         yield Resources(
             settings=settings,
@@ -127,11 +151,13 @@ async def open_resources(settings: Settings, mongo_url: str) -> AsyncIterator[Re
             bus=bus,
             cache=cache,
             view=view,
+            limiters=limiters,
             services=Services(
                 catalogue=known,
                 view=view,
                 markets=MarketReads(known, view),
                 market_data=MarketDataReads(view),
+                accounts=accounts,
                 server_status=lambda: server_status.read(
                     clock=clock, mode=settings.mode, database=database, bus=bus, view=view
                 ),
@@ -140,8 +166,17 @@ async def open_resources(settings: Settings, mongo_url: str) -> AsyncIterator[Re
                 {"database": database.check, "bus": bus.health, "feeds": feeds_check(lambda: _feeds(view))}, clock
             ),
             metrics=metrics,
-            background={"database-monitor": database.monitor, "market-view": view.run},
-            workers={feeds.NAME: lambda: _run_worker(worker)},
+            background={
+                "database-monitor": database.monitor,
+                "market-view": view.run,
+                "revocations": accounts.revocations.run,
+                "last-use": accounts.last_use.run,
+                "signing-keys": accounts.tokens.run,
+            },
+            workers={
+                feeds.NAME: lambda: _run_worker(worker),
+                mail_worker.NAME: MailWorker(bus, clock, holder, mail).run,
+            },
         )
 
 
@@ -167,6 +202,17 @@ def _bus(settings: Settings, clock: Clock, process: str) -> Bus:
         clock=clock,
         namespace=settings.redis_namespace,
     )
+
+
+async def _limiters(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Limiters:
+    if settings.redis_url is None:
+        return Limiters(MemoryBudget(clock, per_minute=settings.cost_limit_per_minute), MemoryRateLimits(clock))
+    url, namespace = settings.redis_url.get_secret_value(), settings.redis_namespace
+    budget = RedisBudget(url, clock=clock, per_minute=settings.cost_limit_per_minute, namespace=namespace)
+    limits = RedisRateLimits(url, clock=clock, namespace=namespace)
+    stack.push_async_callback(budget.close)
+    stack.push_async_callback(limits.close)
+    return Limiters(budget, limits)
 
 
 def _cache(settings: Settings, clock: Clock) -> Cache:

@@ -11,6 +11,7 @@ from server import process
 from server.app import build_app
 from server.bootstrap import Resources, open_resources
 from server.embedded import embedded_database
+from server.encryption_keys import development_box
 from workers import runner
 
 
@@ -21,7 +22,8 @@ def run(settings: Settings) -> int:
 
 async def _main(settings: Settings) -> None:
     with process.listen(settings.host, settings.port) as listener:
-        async with _mongo_url(settings) as mongo_url, open_resources(settings, mongo_url) as resources:
+        box = development_box(settings)
+        async with _mongo_url(settings) as mongo_url, open_resources(settings, mongo_url, box) as resources:
             sys.stdout.write(banner(resources, process.address_of(listener)))
             sys.stdout.flush()
             async with asyncio.TaskGroup() as group:

@@ -1,6 +1,7 @@
 """The GraphQL transports of a process: one pipeline, HTTP and sockets on it."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -9,6 +10,7 @@ from core.budget import Budget, MemoryBudget
 from core.cache import Cache
 from core.client_address import ClientAddresses
 from core.clock import Clock
+from core.rate_limits import RateLimits
 from core.request_id import accepted_or_new, current_request_id
 from core.settings import Mode, Settings
 from graph.context import Context, Estimate, Services
@@ -16,10 +18,11 @@ from graph.persisted import PersistedQueries
 from graph.pipeline import Pipeline, PipelineLimits
 from graph.request import Caller
 from graph.schema import build_schema
+from server.authentication import Authentication
 from server.explorer import Explorer, accepts_page
 from server.graphql_http import GraphQLHTTP, HttpLimits
-from server.graphql_ws import GraphQLWebSocket, anonymous_only
-from server.origins import Origins, own_origins
+from server.graphql_ws import GraphQLWebSocket
+from server.origins import page_origins
 from server.transport_metrics import TransportMetrics
 from server.ws_session import SocketLimits
 
@@ -45,41 +48,56 @@ class GraphQLApp:
         return accepts_page(request.method, ",".join(request.headers.getlist("accept")))
 
 
+@dataclass(frozen=True, slots=True)
+class Limiters:
+    """What callers spend from: shared by processes, or this process' own."""
+
+    budget: Budget
+    limits: RateLimits
+
+
 def build_graphql(
     *,
     settings: Settings,
     clock: Clock,
     cache: Cache,
     services: Services,
+    limiters: Limiters,
     metrics: TransportMetrics,
     explorer: Explorer | None,
 ) -> GraphQLApp:
     """The transports on one pipeline."""
-    budget = MemoryBudget(clock, per_minute=settings.cost_limit_per_minute)
-    pipeline = build_pipeline(settings=settings, cache=cache, services=services, budget=budget)
-    own = own_origins(app_url=settings.app_url, port=settings.port, embedded=settings.mode is Mode.EMBEDDED)
-    origins = Origins([*own, *settings.cors_origins])
-    addresses = ClientAddresses(settings.trusted_proxies)
+    pipeline = build_pipeline(settings=settings, clock=clock, cache=cache, services=services, budget=limiters.budget)
+    origins = page_origins(settings)
+    authentication = Authentication(
+        services.accounts.authority,
+        origins=origins,
+        addresses=ClientAddresses(settings.trusted_proxies),
+        limits=limiters.limits,
+    )
     http = GraphQLHTTP(
         pipeline,
+        authentication=authentication,
         limits=HttpLimits(),
         origins=origins,
-        addresses=addresses,
+        clock=clock,
         request_id=lambda: accepted_or_new(current_request_id()),
         metrics=metrics,
     )
     socket = GraphQLWebSocket(
         pipeline,
-        authenticate=anonymous_only,
-        limits=SocketLimits(sockets_per_address=settings.sockets_per_address),
+        authentication=authentication,
+        limits=SocketLimits(
+            sockets_per_address=settings.sockets_per_address, sockets_per_account=settings.sockets_per_account
+        ),
         origins=origins,
-        addresses=addresses,
+        clock=clock,
         metrics=metrics,
     )
     return GraphQLApp(http, socket, explorer)
 
 
-def build_pipeline(*, settings: Settings, cache: Cache, services: Services, budget: Budget) -> Pipeline:
+def build_pipeline(*, settings: Settings, clock: Clock, cache: Cache, services: Services, budget: Budget) -> Pipeline:
     """The query path with the context of every operation."""
 
     def context(caller: Caller) -> Context:
@@ -93,12 +111,13 @@ def build_pipeline(*, settings: Settings, cache: Cache, services: Services, budg
                 restore_per_second=budget.restore_per_second,
             )
 
-        return Context(services, caller.request_id, caller.address, estimate)
+        return Context(services, caller, estimate)
 
     pipeline = Pipeline(
         build_schema(),
         context_factory=context,
         budget=budget,
+        events_budget=MemoryBudget(clock, per_minute=settings.cost_limit_per_minute),
         persisted=PersistedQueries(cache),
         limits=PipelineLimits(
             cost_per_request=settings.cost_limit_per_request,

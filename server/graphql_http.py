@@ -15,14 +15,17 @@ from urllib.parse import parse_qsl
 import orjson
 from starlette.types import Message, Receive, Scope, Send
 
-from core.client_address import ClientAddresses
-from core.errors import ExpectedError, InvalidInput
+from core.clock import Clock
+from core.errors import ExpectedError, InvalidInput, RateLimited, TranslatableError
 from graph.errors import INTERNAL, ErrorRenderer, OperationNotAllowed, OperationTimedOut, RequestRefused
-from graph.pipeline import Pipeline, RateLimited
-from graph.request import QUERIES, QUERIES_AND_MUTATIONS, Answer, Caller, GraphQLRequest, request_from_json
+from graph.pipeline import Pipeline
+from graph.request import QUERIES, QUERIES_AND_MUTATIONS, Answer, Caller, GraphQLRequest, Outgoing, request_from_json
+from server.authentication import Authentication, CrossSiteRefused, Handshake
+from server.cookies import set_cookies
 from server.media_types import JSON, RESPONSE_JSON, answer_type, is_json_in_utf8
 from server.origins import Header, Origins
 from server.transport_metrics import TransportMetrics
+from services.authority import CredentialRejected
 
 _ALLOW = b"GET, POST, OPTIONS"
 _PARAMETERS = frozenset({"query", "operationName", "variables", "extensions"})
@@ -75,6 +78,38 @@ class BodyTooLarge(HttpRefused):
     code = "PAYLOAD_TOO_LARGE"
 
 
+class NotServed(HttpRefused):
+    """Who asks, or where from, is not accepted; the reason is told in the reader's language."""
+
+    def __init__(self, reason: TranslatableError) -> None:
+        super().__init__(reason.message, **reason.details)
+        self._reason = reason
+
+    def message_in(self, locale: str) -> str:
+        return self._reason.message_in(locale)
+
+
+class CredentialNotServed(NotServed):
+    """The credential is not valid."""
+
+    status = 401
+    code = CredentialRejected.code
+
+
+class SiteNotServed(NotServed):
+    """Another site could have caused the request."""
+
+    status = 403
+    code = CrossSiteRefused.code
+
+
+class AddressNotServed(NotServed):
+    """Wrong credentials again and again."""
+
+    status = 429
+    code = RateLimited.code
+
+
 class UnsupportedMediaType(HttpRefused):
     """The body is not JSON in UTF-8."""
 
@@ -93,17 +128,19 @@ class GraphQLHTTP:
         self,
         pipeline: Pipeline,
         *,
+        authentication: Authentication,
         limits: HttpLimits,
         origins: Origins,
-        addresses: ClientAddresses,
+        clock: Clock,
         request_id: Callable[[], str],
         metrics: TransportMetrics,
     ) -> None:
         """`request_id` gives the id of the request being served."""
         self._pipeline = pipeline
+        self._authentication = authentication
         self._limits = limits
         self._origins = origins
-        self._addresses = addresses
+        self._clock = clock
         self._request_id = request_id
         self._metrics = metrics
 
@@ -115,13 +152,15 @@ class GraphQLHTTP:
             return
         started = time.perf_counter()
         media_type = answer_type(exchange.header(b"accept"))
-        request_id = self._request_id()
-        errors = ErrorRenderer(request_id)
+        handshake = exchange.handshake(self._request_id())
+        errors = ErrorRenderer(handshake.request_id, self._authentication.client(handshake).locale)
+        outgoing: Outgoing | None = None
         try:
             if media_type is None:
                 raise NotAcceptable(f"answers are {RESPONSE_JSON} or {JSON}")
             request = await self._read(exchange)
-            caller = Caller(self._addresses.of(exchange.peer, exchange.headers), request_id)
+            caller = await self._caller(handshake)
+            outgoing = caller.outgoing
             answer = await self._execute(exchange, request, caller)
         except ClientGone:
             return
@@ -133,7 +172,17 @@ class GraphQLHTTP:
         except Exception as error:  # noqa: BLE001 - the edge: no request ends without an answer
             answer = Answer({"errors": [errors.unexpected(error)]}, INTERNAL)
         self._count(answer, time.perf_counter() - started)
-        await self._respond(exchange, answer, media_type, errors)
+        await self._respond(exchange, answer, media_type, errors, outgoing)
+
+    async def _caller(self, handshake: Handshake) -> Caller:
+        try:
+            return await self._authentication.of_request(handshake)
+        except CredentialRejected as error:
+            raise CredentialNotServed(error) from error
+        except CrossSiteRefused as error:
+            raise SiteNotServed(error) from error
+        except RateLimited as error:
+            raise AddressNotServed(error) from error
 
     async def _read(self, exchange: "_Exchange") -> GraphQLRequest:
         try:
@@ -209,7 +258,12 @@ class GraphQLHTTP:
             self._metrics.refusals.labels("http", answer.refused).inc()
 
     async def _respond(
-        self, exchange: "_Exchange", answer: Answer, media_type: str | None, errors: ErrorRenderer
+        self,
+        exchange: "_Exchange",
+        answer: Answer,
+        media_type: str | None,
+        errors: ErrorRenderer,
+        outgoing: Outgoing | None,
     ) -> None:
         try:
             body = orjson.dumps(answer.body)
@@ -222,12 +276,29 @@ class GraphQLHTTP:
             headers.append((b"allow", b"POST"))
         if answer.retry_after_seconds is not None:
             headers.append((b"retry-after", str(answer.retry_after_seconds).encode()))
+        if answer.remaining is not None:
+            headers += self._rate_headers(answer.remaining)
+        if outgoing is not None and (exchange.origin is None or self._origins.allows_credentials(exchange.origin)):
+            headers += set_cookies(outgoing, self._clock)
         await exchange.respond(status, body, headers)
+
+    def _rate_headers(self, remaining: int) -> list[Header]:
+        """What is left and when all of it is back (draft-ietf-httpapi-ratelimit-headers)."""
+        capacity, rate = self._pipeline.budget.capacity, self._pipeline.budget.restore_per_second
+        full_in = -(-(capacity - remaining) // rate)
+        return [
+            (b"ratelimit-policy", f'"points";q={capacity};w={capacity // rate}'.encode()),
+            (b"ratelimit", f'"points";r={remaining};t={full_in}'.encode()),
+        ]
 
     async def _refuse(self, exchange: "_Exchange", refused: HttpRefused, body: bytes, media_type: str) -> None:
         headers = self._headers(exchange, media_type)
         if isinstance(refused, MethodNotAllowed):
             headers.append((b"allow", _ALLOW))
+        if isinstance(refused, CredentialNotServed):
+            headers.append((b"www-authenticate", b'Bearer error="invalid_token"'))
+        if "retryAfter" in refused.details:
+            headers.append((b"retry-after", str(refused.details["retryAfter"]).encode()))
         unread = isinstance(refused, BodyTooLarge | BodyTimedOut)
         if unread:
             headers.append((b"connection", b"close"))
@@ -237,7 +308,7 @@ class GraphQLHTTP:
         return [
             (b"content-type", f"{media_type}; charset=utf-8".encode()),
             (b"cache-control", b"no-store"),
-            (b"vary", b"Accept, Origin"),
+            (b"vary", b"Accept, Authorization, Cookie, Origin"),
             *self._origins.response_headers(exchange.origin),
         ]
 
@@ -254,6 +325,10 @@ class _Exchange:
         self._receive = receive
         self._send = send
         self._body_ended = False
+
+    def handshake(self, request_id: str) -> Handshake:
+        """What tells who asks."""
+        return Handshake(self.headers, self.peer, request_id, is_get=self.method == "GET")
 
     def header(self, name: bytes) -> str:
         """All values of a header, joined by commas; empty when there is none."""

@@ -7,22 +7,23 @@ https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md
 """
 
 from collections import Counter
-from collections.abc import Mapping
 
 import orjson
 from starlette.types import Receive, Scope, Send
 
-from core.client_address import ClientAddresses, limit_key
+from core.client_address import limit_key
+from core.clock import Clock
+from core.ids import random_id
+from core.request_id import current_request_id
 from graph.pipeline import Pipeline
+from server.authentication import Authentication, Handshake
 from server.origins import Origins
+from server.socket_authority import SocketAuthority
 from server.transport_metrics import TransportMetrics
 from server.ws_messages import CloseCode, CloseSocket
-from server.ws_session import Authenticate, Peer, Session, SocketLimits
+from server.ws_session import Session, SocketLimits
 
 SUBPROTOCOL = "graphql-transport-ws"
-_CREDENTIALS = frozenset(
-    {"authorization", "token", "authtoken", "accesstoken", "idtoken", "apikey", "xapikey", "cookie"}
-)
 
 
 class GraphQLWebSocket:
@@ -32,19 +33,20 @@ class GraphQLWebSocket:
         self,
         pipeline: Pipeline,
         *,
-        authenticate: Authenticate,
+        authentication: Authentication,
         limits: SocketLimits,
         origins: Origins,
-        addresses: ClientAddresses,
+        clock: Clock,
         metrics: TransportMetrics,
     ) -> None:
         self._pipeline = pipeline
-        self._authenticate = authenticate
+        self._authentication = authentication
         self._limits = limits
         self._origins = origins
-        self._addresses = addresses
+        self._clock = clock
         self._metrics = metrics
         self._open: Counter[str] = Counter()
+        self._open_by_account: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one socket until it is closed."""
@@ -55,9 +57,9 @@ class GraphQLWebSocket:
             await self._deny(scope, send)
             return
         client = scope.get("client")
-        address = self._addresses.of(client[0] if client else None, headers)
-        peer = Peer(address, limit_key(address))
-        refusal = self._refusal(scope["subprotocols"], peer)
+        handshake = Handshake(headers, client[0] if client else None, current_request_id() or random_id())
+        key = limit_key(self._authentication.client(handshake).address)
+        refusal = self._refusal(scope["subprotocols"], key)
         # A browser drops a connection whose offered sub-protocols are all ignored before it sees why; so one is always chosen.
         chosen = SUBPROTOCOL if refusal is None else next(iter(scope["subprotocols"]), None)
         await send({"type": "websocket.accept", "subprotocol": chosen})
@@ -65,33 +67,35 @@ class GraphQLWebSocket:
             self._metrics.socket_closes.labels(str(int(refusal.code))).inc()
             await send({"type": "websocket.close", "code": int(refusal.code), "reason": refusal.reason})
             return
-        await self._serve(receive, send, peer)
+        await self._serve(receive, send, handshake, key)
 
-    async def _serve(self, receive: Receive, send: Send, peer: Peer) -> None:
-        session = Session(
-            receive,
-            send,
-            peer,
-            pipeline=self._pipeline,
-            authenticate=self._authenticate,
-            limits=self._limits,
-            metrics=self._metrics,
+    async def _serve(self, receive: Receive, send: Send, handshake: Handshake, key: str) -> None:
+        authority = SocketAuthority(
+            self._authentication,
+            handshake,
+            clock=self._clock,
+            open_by_account=self._open_by_account,
+            most_by_account=self._limits.sockets_per_account,
         )
-        self._open[peer.limit_key] += 1
+        session = Session(
+            receive, send, pipeline=self._pipeline, authority=authority, limits=self._limits, metrics=self._metrics
+        )
+        self._open[key] += 1
         self._metrics.sockets.inc()
         try:
             await session.run()
         finally:
+            authority.close()
             self._metrics.sockets.dec()
-            self._open[peer.limit_key] -= 1
-            if not self._open[peer.limit_key]:
-                del self._open[peer.limit_key]
+            self._open[key] -= 1
+            if not self._open[key]:
+                del self._open[key]
 
-    def _refusal(self, offered: list[str], peer: Peer) -> CloseSocket | None:
+    def _refusal(self, offered: list[str], key: str) -> CloseSocket | None:
         if SUBPROTOCOL not in offered:
             return CloseSocket(CloseCode.SUBPROTOCOL_NOT_ACCEPTABLE, f"Subprotocol not acceptable: use {SUBPROTOCOL}")
         limit = self._limits.sockets_per_address
-        if self._open[peer.limit_key] >= limit:
+        if self._open[key] >= limit:
             return CloseSocket(CloseCode.TOO_MANY, f"Too many sockets: at most {limit} from one address")
         return None
 
@@ -109,12 +113,3 @@ class GraphQLWebSocket:
 
 def _header(headers: list[tuple[bytes, bytes]], name: bytes) -> str | None:
     return next((value.decode("latin-1") for key, value in headers if key == name), None)
-
-
-async def anonymous_only(payload: Mapping[str, object]) -> None:
-    """An `Authenticate` for a server without accounts: a credential is refused rather than ignored. Raises CloseSocket, 4403."""
-    headers = payload.get("headers")
-    for parameters in (payload, headers if isinstance(headers, dict) else {}):
-        for name, value in parameters.items():
-            if value and name.lower().replace("-", "").replace("_", "") in _CREDENTIALS:
-                raise CloseSocket(CloseCode.FORBIDDEN, "Forbidden: there are no accounts here to sign in to")

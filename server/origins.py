@@ -3,10 +3,15 @@
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
+from core.settings import Mode, Settings
+
 ANY = "*"
 _METHODS = b"GET, POST, OPTIONS"
-_HEADERS = b"accept, authorization, content-type, x-exchange-sequence, x-request-id"
-_EXPOSED = b"retry-after, x-exchange-sequence, x-request-id"
+_HEADERS = (
+    b"accept, apollo-require-preflight, authorization, content-type, x-api-key, x-apollo-operation-name, "
+    b"x-exchange-sequence, x-request-id, x-requested-with"
+)
+_EXPOSED = b"ratelimit, ratelimit-policy, retry-after, x-exchange-sequence, x-request-id"
 _PREFLIGHT_SECONDS = b"600"
 Header = tuple[bytes, bytes]
 
@@ -18,6 +23,11 @@ class Origins:
         """`allowed`: origins such as `https://app.example.com`. Raises ValueError naming one that is none."""
         self._allowed = frozenset(_normalised(origin) for origin in allowed)
 
+    @property
+    def listed(self) -> list[str]:
+        """The origins on the list, without `*`."""
+        return sorted(self._allowed - {ANY})
+
     def allows(self, origin: str) -> bool:
         """Whether pages of this origin may read answers and open sockets. `null` never may, unless everybody does.
 
@@ -26,6 +36,10 @@ class Origins:
         """
         return ANY in self._allowed or origin.lower() in self._allowed
 
+    def allows_credentials(self, origin: str) -> bool:
+        """Whether pages of this origin may act with a visitor's cookies: only those on the list, never everybody's."""
+        return origin.lower() in self._allowed and origin != ANY
+
     def response_headers(self, origin: str | None) -> list[Header]:
         """CORS headers for an answer to a page of this origin; none for others."""
         if origin is None or not self.allows(origin):
@@ -33,6 +47,7 @@ class Origins:
         return [
             (b"access-control-allow-origin", origin.encode("latin-1")),
             (b"access-control-expose-headers", _EXPOSED),
+            *self._credentials(origin),
         ]
 
     def preflight_headers(self, origin: str | None) -> list[Header]:
@@ -44,7 +59,11 @@ class Origins:
             (b"access-control-allow-methods", _METHODS),
             (b"access-control-allow-headers", _HEADERS),
             (b"access-control-max-age", _PREFLIGHT_SECONDS),
+            *self._credentials(origin),
         ]
+
+    def _credentials(self, origin: str) -> list[Header]:
+        return [(b"access-control-allow-credentials", b"true")] if self.allows_credentials(origin) else []
 
 
 def own_origins(*, app_url: str, port: int, embedded: bool) -> list[str]:
@@ -54,6 +73,12 @@ def own_origins(*, app_url: str, port: int, embedded: bool) -> list[str]:
     if embedded:
         own += [f"http://{host}:{port}" for host in ("localhost", "127.0.0.1", "[::1]")]
     return own
+
+
+def page_origins(settings: Settings) -> Origins:
+    """Origins whose pages may use this API: its own, and those that are configured."""
+    own = own_origins(app_url=settings.app_url, port=settings.port, embedded=settings.mode is Mode.EMBEDDED)
+    return Origins([*own, *settings.cors_origins])
 
 
 def _normalised(origin: str) -> str:

@@ -10,6 +10,7 @@ from server import process
 from server.api import require_external
 from server.app import at_the_edge
 from server.bootstrap import Loop, Resources, open_resources
+from server.encryption_keys import configured_box
 from server.errors import CannotRun
 from server.monitoring import monitoring_routes
 from server.refusals import refuse_in_code
@@ -24,7 +25,10 @@ def run(settings: Settings, names: list[str]) -> int:
 async def _main(settings: Settings, names: list[str]) -> None:
     mongo_url = require_external(settings, "worker")
     with process.listen(settings.host, settings.worker_port) as listener:
-        async with open_resources(settings, mongo_url) as resources, asyncio.TaskGroup() as group:
+        async with (
+            open_resources(settings, mongo_url, configured_box(settings)) as resources,
+            asyncio.TaskGroup() as group,
+        ):
             group.create_task(runner.run({**resources.background, **_chosen(resources, names)}))
             monitoring = Starlette(routes=list(monitoring_routes(resources.health, resources.metrics)))
             refuse_in_code(monitoring)

@@ -3,9 +3,10 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import orjson
 import structlog
@@ -34,8 +35,6 @@ _FRAMES_PER_TURN = 16
 log = structlog.get_logger()
 
 Payload = Mapping[str, object]
-Authenticate = Callable[[Payload], Awaitable[object | None]]
-"""Makes the viewer of a connection_init payload, None for an anonymous one. Raises CloseSocket, usually 4403."""
 
 
 class SocketClosed(Exception):
@@ -49,14 +48,23 @@ class SocketLimits:
     init_seconds: float = 10.0
     operations: int = 100
     sockets_per_address: int = 2_500
+    sockets_per_account: int = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """Who is at the other end."""
+class Authority(Protocol):
+    """Who a socket acts for; made for each socket."""
 
-    address: str
-    limit_key: str
+    async def admit(self, payload: Payload) -> None:
+        """Judge a connection_init payload. Raises CloseSocket."""
+        ...
+
+    async def current(self) -> Caller:
+        """The caller as of now, for the next operation. Raises CloseSocket when the authority has ended."""
+        ...
+
+    async def ended(self) -> str:
+        """Return the reason when the authority has ended; never for a socket of nobody's."""
+        ...
 
 
 class Session:
@@ -66,25 +74,22 @@ class Session:
         self,
         receive: Receive,
         send: Send,
-        peer: Peer,
         *,
         pipeline: Pipeline,
-        authenticate: Authenticate,
+        authority: Authority,
         limits: SocketLimits,
         metrics: TransportMetrics,
     ) -> None:
         self._receive = receive
         self._send_message = send
-        self._peer = peer
         self._pipeline = pipeline
-        self._authenticate = authenticate
+        self._authority = authority
         self._limits = limits
         self._metrics = metrics
-        self._events_key = f"{peer.limit_key} socket {random_id()}"
+        self._events_key = f"socket {random_id()}"
         self._closed = False
         self._parameters: Payload | None = None
         self._acknowledged = False
-        self._viewer: object | None = None
         self._operations: dict[str, asyncio.Task[None]] = {}
         self._running: set[asyncio.Task[None]] = set()
 
@@ -92,7 +97,7 @@ class Session:
         """Serve until the peer goes or breaks the protocol. All operations have ended when it returns."""
         async with asyncio.TaskGroup() as group:
             try:
-                await self._read(group)
+                await self._read_until_ended(group)
             except CloseSocket as close:
                 self._end_operations()
                 await self._close(close)
@@ -105,6 +110,20 @@ class Session:
             finally:
                 self._closed = True
                 self._end_operations()
+
+    async def _read_until_ended(self, group: asyncio.TaskGroup) -> None:
+        """Read until the peer goes, or until the authority it was admitted with ends."""
+        reading = asyncio.ensure_future(self._read(group))
+        ending = asyncio.ensure_future(self._authority.ended())
+        try:
+            await asyncio.wait({reading, ending}, return_when=asyncio.FIRST_COMPLETED)
+            if not reading.done():
+                raise CloseSocket(CloseCode.FORBIDDEN, f"Forbidden: {ending.result()}")
+            await reading
+        finally:
+            for task in (reading, ending):
+                task.cancel()
+            await asyncio.gather(reading, ending, return_exceptions=True)
 
     async def _read(self, group: asyncio.TaskGroup) -> None:
         try:
@@ -151,7 +170,7 @@ class Session:
         if self._parameters is not None:
             raise CloseSocket(CloseCode.TOO_MANY, "Too many initialisation requests")
         self._parameters = message.payload
-        self._viewer = await self._authenticate(message.payload)
+        await self._authority.admit(message.payload)
         await self._send(b'{"type":"connection_ack"}')
         self._acknowledged = True
 
@@ -175,21 +194,14 @@ class Session:
     async def _operate(self, message: Subscribe) -> None:
         """Run one operation to its end. Nothing it does ends the socket."""
         request_id = random_id()
-        caller = Caller(
-            address=self._peer.address,
-            request_id=request_id,
-            transport="websocket",
-            viewer=self._viewer,
-            parameters=self._parameters or {},
-            limit_key=self._peer.limit_key,
-            events_key=self._events_key,
-        )
         self._metrics.socket_operations.inc()
         try:
+            caller = await self._authority.current()
+            caller = replace(caller, client=replace(caller.client, request_id=request_id), events_key=self._events_key)
             with request_scope(request_id):
                 await self._answer_or_fail(message, caller)
-        except SocketClosed:
-            return
+        except (SocketClosed, CloseSocket):
+            return  # what ends the authority also ends the socket
         finally:
             self._metrics.socket_operations.dec()
             if self._operations.get(message.id) is asyncio.current_task():

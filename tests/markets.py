@@ -30,6 +30,7 @@ from services.market_reads import MarketDataReads
 from services.market_view import MarketView
 from services.markets import MarketReads
 from services.server_status import ServerState
+from tests.accounts import CLIENT, build_accounts
 
 BTC, ETH = "BTC-USDT", "ETH-USDT"
 NOW_MS = 1_700_000_000_123
@@ -130,12 +131,14 @@ class Markets:
         self.view = MarketView(self.bus, self.catalogue, process=PROCESS, observer=self.losses)
         self.pipeline = build_pipeline(
             settings=Settings(_env_file=None),
+            clock=ManualClock(),
             cache=MemoryCache(ManualClock()),
             services=Services(
                 catalogue=self.catalogue,
                 view=self.view,
                 markets=MarketReads(self.catalogue, self.view),
                 market_data=market_data or MarketDataReads(self.view),
+                accounts=build_accounts(),
                 server_status=_no_status,
             ),
             budget=MemoryBudget(ManualClock(), per_minute=60_000_000),
@@ -176,7 +179,7 @@ class Markets:
                 yield answer.body
 
 
-CALLER = Caller(address="192.0.2.1", request_id="request-1")
+CALLER = Caller(CLIENT)
 
 
 def codes(body: dict[str, Any]) -> list[tuple[str, Sequence[str | int]]]:

@@ -21,6 +21,7 @@ from graph.execution import PipelineSchema
 from graph.persisted import PersistedQueries
 from graph.pipeline import Pipeline, PipelineLimits
 from graph.request import Caller
+from services.viewer import Client
 
 LARGEST_LONG = 2**53 - 1
 
@@ -266,9 +267,10 @@ def build_pipeline(
         build_schema(),
         context_factory=lambda caller: SampleContext(caller, used),
         budget=MemoryBudget(clock or ManualClock(), per_minute=per_minute),
+        events_budget=MemoryBudget(clock or ManualClock(), per_minute=per_minute),
         persisted=PersistedQueries(cache or MemoryCache(ManualClock())),
         limits=limits or PipelineLimits(),
     )
 
 
-CALLER = Caller(address="192.0.2.1", request_id="request-1")
+CALLER = Caller(Client(address="192.0.2.1", request_id="request-1", locale="en"))

@@ -66,6 +66,7 @@ async def test_schema_extensions_see_every_operation() -> None:
         PipelineSchema(query=Query, extensions=[Tracing]),
         context_factory=lambda caller: caller,
         budget=MemoryBudget(ManualClock(), per_minute=60_000),
+        events_budget=MemoryBudget(ManualClock(), per_minute=60_000),
         persisted=PersistedQueries(MemoryCache(ManualClock())),
         limits=PipelineLimits(),
     )

@@ -19,13 +19,16 @@ from core.client_address import ClientAddresses
 from core.clock import Clock, SystemClock
 from core.ids import random_id
 from graph.pipeline import PipelineLimits
+from server.authentication import Authentication
 from server.connections import uvicorn_options
 from server.graphql_http import GraphQLHTTP, HttpLimits
-from server.graphql_ws import SUBPROTOCOL, GraphQLWebSocket, anonymous_only
+from server.graphql_ws import SUBPROTOCOL, GraphQLWebSocket
 from server.origins import Origins
 from server.process import MOST_FRAME_BYTES
 from server.transport_metrics import TransportMetrics
-from server.ws_session import Authenticate, SocketLimits
+from server.ws_session import SocketLimits
+from services.authority import Authority
+from tests.accounts import NoLimits, build_accounts
 from tests.graph.sample import Probe, build_pipeline
 
 ORIGIN = "https://app.example.com"
@@ -120,7 +123,7 @@ async def served(
     pipeline_limits: PipelineLimits | None = None,
     http_limits: HttpLimits | None = None,
     socket_limits: SocketLimits | None = None,
-    authenticate: Authenticate = anonymous_only,
+    authority: Authority | None = None,
     trusted_proxies: tuple[str, ...] = (),
     per_minute: int = 60_000_000,
     clock: Clock | None = None,
@@ -129,22 +132,29 @@ async def served(
     probe, registry = Probe(), CollectorRegistry()
     metrics = TransportMetrics(registry)
     pipeline = build_pipeline(probe=probe, clock=clock or SystemClock(), per_minute=per_minute, limits=pipeline_limits)
-    origins, addresses = Origins([ORIGIN]), ClientAddresses(trusted_proxies)
+    origins = Origins([ORIGIN])
+    authentication = Authentication(
+        authority or build_accounts().authority,
+        origins=origins,
+        addresses=ClientAddresses(trusted_proxies),
+        limits=NoLimits(),
+    )
     limits = socket_limits or SocketLimits()
     http = GraphQLHTTP(
         pipeline,
+        authentication=authentication,
         limits=http_limits or HttpLimits(),
         origins=origins,
-        addresses=addresses,
+        clock=SystemClock(),
         request_id=random_id,
         metrics=metrics,
     )
     websocket = GraphQLWebSocket(
         pipeline,
-        authenticate=authenticate,
+        authentication=authentication,
         limits=limits,
         origins=origins,
-        addresses=addresses,
+        clock=SystemClock(),
         metrics=metrics,
     )
 

@@ -348,10 +348,10 @@ async def test_forwarded_addresses_are_believed_from_trusted_proxies_only(http: 
     query = {"query": "{ rememberContext }"}
     async with served() as server:
         await http.post(server.url, json=query, headers=forwarded)
-        assert server.probe.contexts[0].caller.address == "127.0.0.1"
+        assert server.probe.contexts[0].caller.client.address == "127.0.0.1"
     async with served(trusted_proxies=("127.0.0.0/8",)) as server:
         await http.post(server.url, json=query, headers=forwarded)
-        assert server.probe.contexts[0].caller.address == "198.51.100.7"
+        assert server.probe.contexts[0].caller.client.address == "198.51.100.7"
 
 
 async def test_persisted_queries_by_post_and_get(server: Served, http: httpx.AsyncClient) -> None:

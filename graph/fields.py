@@ -1,0 +1,96 @@
+"""Fields of the roots as the schema declares them: who may use them, what they demand, and both repeated in their descriptions."""
+
+import functools
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Any
+
+import strawberry
+from strawberry.extensions import FieldExtension
+
+from core.account_vocabulary import ApiScope
+from graph.access import Access, Guard, Info, require
+from graph.directives import Scope, StepUp
+from graph.documents import ALONE
+from graph.payloads import RefusalsAsData
+from graph.step_up import StepUpDemanded
+
+
+def mutation(
+    resolver: Callable[..., Any],
+    description: str,
+    *,
+    access: Access,
+    scope: ApiScope | None = None,
+    step_up: StepUpDemanded | None = None,
+    alone: bool = False,
+    name: str | None = None,
+) -> Any:
+    """A mutation whose refusals are data."""
+    extensions: list[FieldExtension] = [Guard(access, scope), RefusalsAsData()]
+    if step_up is not None:
+        extensions.insert(0, step_up)
+    return strawberry.mutation(
+        resolver=resolver,
+        name=name,
+        description=_words(description, access, scope, step_up=step_up is not None, alone=alone),
+        directives=_directives(scope, step_up=step_up is not None),
+        extensions=extensions,
+        metadata={ALONE: alone},
+    )
+
+
+def query(
+    resolver: Callable[..., Any],
+    description: str,
+    *,
+    access: Access = Access.ANYONE,
+    scope: ApiScope | None = None,
+    name: str | None = None,
+) -> Any:
+    """A field of the query root, or of the operators' one."""
+    return strawberry.field(
+        resolver=resolver,
+        description=_words(description, access, scope),
+        name=name,
+        directives=_directives(scope),
+        extensions=[Guard(access, scope)] if access is not Access.ANYONE or scope is not None else [],
+    )
+
+
+def subscription(
+    resolver: Callable[..., AsyncGenerator[Any, None]],
+    description: str,
+    *,
+    access: Access,
+    scope: ApiScope | None = None,
+) -> Any:
+    """A stream that is judged when it starts."""
+
+    @functools.wraps(resolver)
+    async def guarded(*, info: Info, **arguments: Any) -> AsyncGenerator[Any, None]:
+        await require(info.context, access, scope)
+        async with aclosing(resolver(info=info, **arguments)) as events:
+            async for event in events:
+                yield event
+
+    return strawberry.subscription(
+        resolver=guarded, description=_words(description, access, scope), directives=_directives(scope)
+    )
+
+
+def _directives(scope: ApiScope | None, *, step_up: bool = False) -> list[object]:
+    return [*([Scope(needs=scope)] if scope is not None else []), *([StepUp()] if step_up else [])]
+
+
+def _words(
+    description: str, access: Access, scope: ApiScope | None, *, step_up: bool = False, alone: bool = False
+) -> str:
+    words = [description, access.value]
+    if scope is not None:
+        words.append(f"An API key needs the scope {scope.value}.")
+    if step_up:
+        words.append("Needs a step-up proof.")
+    if alone:
+        words.append("At most one such mutation in a document.")
+    return " ".join(word for word in words if word)

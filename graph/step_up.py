@@ -1,0 +1,114 @@
+"""Step-up at the surface: what a deed is, read from a mutation's input or from the JSON given to `reauthenticate`; and its enforcement.
+
+Both ways go through the schema's own conversion, so that defaults, enums and numbers written in different ways are the same deed.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+
+import orjson
+import strawberry
+from graphql import GraphQLError, GraphQLInputObjectType, coerce_input_value, get_named_type
+from graphql.utilities import validate_input_value
+from strawberry.extensions import FieldExtension
+from strawberry.types.arguments import convert_argument
+from strawberry.types.field import StrawberryField
+
+from core.clock import to_ms
+from core.errors import InvalidInput
+from core.money import canonical
+from graph.access import Info, Next, NotSignedIn
+from services.step_up import Deed
+
+PROOF = "step_up_proof"
+_PROOF_IN_JSON = "stepUpProof"
+_DEFINITION = "strawberry-definition"
+
+
+class StepUpDemanded(FieldExtension):
+    """Lets a mutation run only with a proof for it. `instead_of` names an input field that holds the password and does as well.
+
+    `when` names an input field and the value of it that makes the mutation sensitive; without it, every value does.
+    """
+
+    def __init__(self, instead_of: str | None = None, when: tuple[str, Enum] | None = None) -> None:
+        self._password_field = instead_of
+        self._when = when
+
+    async def resolve_async(self, next_: Next, source: Any, info: Info, **kwargs: Any) -> Any:
+        given = kwargs.get("input")
+        if self._when is None or getattr(given, self._when[0], None) is self._when[1]:
+            await self._require(info, given)
+        return await next_(source, info, **kwargs)
+
+    async def _require(self, info: Info, given: object) -> None:
+        viewer = info.context.viewer
+        if viewer is None:
+            raise NotSignedIn("sign in first")
+        deed = Deed(info.field_name, _canonical_bytes(given))
+        proof = getattr(given, PROOF, None) or None
+        password = getattr(given, self._password_field, None) if self._password_field else None
+        step_up = info.context.accounts.step_up
+        if proof is None and password is not None:
+            await step_up.by_password(viewer, deed, password, info.context.client)
+        else:
+            await step_up.require(viewer, deed, proof)
+
+
+def deed_of(info: Info, operation: str, parameters: object) -> Deed:
+    """The deed of an operation that needs step-up, with its input as JSON, the proof left out. Raises InvalidInput."""
+    mutation = info.schema._schema.mutation_type
+    field = mutation.fields.get(operation) if mutation is not None else None
+    definition = field.extensions.get(_DEFINITION) if field is not None else None
+    if field is None or not isinstance(definition, StrawberryField) or not _is_sensitive(definition):
+        raise InvalidInput("expected the name of a mutation that is marked @stepUp", field=["input", "operation"])
+    if not isinstance(parameters, dict):
+        raise InvalidInput("expected the mutation's input as an object", field=["input", "parameters"])
+    input_type = field.args["input"].type
+    named = get_named_type(input_type)
+    if isinstance(named, GraphQLInputObjectType) and _PROOF_IN_JSON in named.fields:
+        parameters = {**parameters, _PROOF_IN_JSON: ""}
+    validate_input_value(parameters, input_type, _refuse, hide_suggestions=True)
+    coerced = coerce_input_value(parameters, input_type)
+    schema = info.schema
+    argument = next(each for each in definition.arguments if each.python_name == "input")
+    given = convert_argument(coerced, argument.type, schema.schema_converter.scalar_registry, schema.config)
+    return Deed(operation, _canonical_bytes(given))
+
+
+def _is_sensitive(field: StrawberryField) -> bool:
+    return any(isinstance(extension, StepUpDemanded) for extension in field.extensions)
+
+
+def _refuse(error: GraphQLError, path: list[str | int]) -> None:
+    raise InvalidInput(error.message, field=["input", "parameters", *map(str, path)])
+
+
+def _canonical_bytes(given: object) -> bytes:
+    return orjson.dumps(_plain(given), option=orjson.OPT_SORT_KEYS)
+
+
+def _plain(value: object) -> object:
+    """The value in JSON's terms, without the proof and without what was not given."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        members = {each.name: getattr(value, each.name) for each in dataclasses.fields(value) if each.name != PROOF}
+        return {name: _plain(member) for name, member in members.items() if _is_given(member)}
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Decimal):
+        return canonical(value)
+    if isinstance(value, datetime):
+        return to_ms(value)
+    if isinstance(value, Mapping):
+        return {str(name): _plain(member) for name, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(member) for member in value]
+    return {} if value is None else value
+
+
+def _is_given(value: object) -> bool:
+    return value is not None and value is not strawberry.UNSET

@@ -1,0 +1,120 @@
+"""A person, as they see themselves."""
+
+from datetime import datetime
+from typing import Annotated
+
+import strawberry
+
+from core.account_vocabulary import Role, UserStatus
+from core.clock import to_datetime
+from core.ids import encode_id
+from core.paging import PageRequest
+from core.vocabulary import TimeOrder
+from graph.context import Context
+from graph.types.asset import Asset
+from graph.types.audit import AccountEvent, Actions, AuditEvent, SecurityChanged
+from graph.types.connection import After, Before, Connection, First, Last, connect
+from graph.types.node import Node
+from graph.types.security import ExternalIdentity, Passkey, SecurityState
+from graph.types.session import ApiKey, Session
+from models.user import UserDocument
+
+Info = strawberry.Info[Context, None]
+
+
+@strawberry.type(description="The person whose account this is.")
+class User(Node):
+    person: strawberry.Private[UserDocument]
+    session_id: strawberry.Private[str | None]
+    email: str | None = strawberry.field(description="The address.")
+    email_verified: bool = strawberry.field(description="Whether the address was proven.")
+    display_name: str | None = strawberry.field(description="What to call the person.")
+    role: Role = strawberry.field(description="What the person may do here.")
+    status: UserStatus = strawberry.field(description="State of the account.")
+    locale: str = strawberry.field(description="Language of mails and messages: `en` or `de`.")
+    created_at: datetime = strawberry.field(description="When the account was made.")
+
+    @strawberry.field(description="What values are shown in.")
+    def quote_asset(self, info: Info) -> Asset:
+        return Asset.of(info.context.catalogue.asset(self.person.quote_asset))
+
+    @strawberry.field(description="What protects the account.")
+    async def security(self, info: Info) -> SecurityState:
+        person = self.person
+        passkeys = await info.context.accounts.reads.passkeys(person.id)
+        identities = await info.context.accounts.reads.identities(person.id)
+        return SecurityState(
+            id=strawberry.ID(encode_id("SecurityState", person.id)),
+            password_set=person.password_hash is not None,
+            totp_enabled=person.totp is not None,
+            recovery_codes_left=len(person.recovery_hashes),
+            passkeys=[Passkey.of(row) for row in passkeys],
+            identities=[ExternalIdentity.of(row) for row in identities],
+            anti_phishing_code=person.anti_phishing_code,
+            frozen_at=_moment(person.frozen_ms),
+            withdrawals_held_until=_moment(person.withdrawals_held_until_ms),
+            password_changed_at=_moment(person.password_changed_ms),
+        )
+
+    @strawberry.field(description="Sessions that last, newest first.")
+    async def sessions(self, info: Info) -> list[Session]:
+        rows = await info.context.accounts.sessions.of_user(self.person.id)
+        return [Session.of(row, self.session_id) for row in rows]
+
+    @strawberry.field(description="API keys that last, newest first.")
+    async def api_keys(self, info: Info) -> list[ApiKey]:
+        return [ApiKey.of(row) for row in await info.context.accounts.api_keys.of_user(self.person.id)]
+
+    @strawberry.field(description="Security events of the account. At most 500 a page, 50 without a size.")
+    async def audit_log(
+        self,
+        info: Info,
+        actions: Actions = None,
+        order_by: Annotated[TimeOrder, strawberry.argument(description="Direction in time.")] = TimeOrder.NEWEST_FIRST,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection[AuditEvent] | None:
+        request = PageRequest(first, after, last, before)
+        page = await info.context.accounts.reads.audit_page(self.person.id, actions, order_by, request)
+        return connect(page, node=AuditEvent.of, cursor=lambda row: str(row.sequence))
+
+    @strawberry.field(
+        description="The cursor behind the last account event this answer already contains: "
+        "give it to `accountEvents(after:)` to join the stream here."
+    )
+    async def event_cursor(self, info: Info) -> str | None:
+        return await info.context.accounts.reads.newest_event(self.person.id)
+
+    @strawberry.field(
+        description="Everything that happened to the account after a cursor, or from the beginning, oldest first. "
+        "At most 500 a page, 100 without a size."
+    )
+    async def events(self, info: Info, after: After = None, first: First = None) -> Connection[AccountEvent] | None:
+        page = await info.context.accounts.reads.events_page(self.person.id, after, first)
+        return connect(
+            page,
+            node=lambda happened: SecurityChanged.of(happened.cursor, happened.row),
+            cursor=lambda happened: happened.cursor,
+        )
+
+    @staticmethod
+    def of(person: UserDocument, session_id: str | None) -> "User":
+        """The person as they see themselves in this session."""
+        return User(
+            id=strawberry.ID(encode_id("User", person.id)),
+            person=person,
+            session_id=session_id,
+            email=person.email,
+            email_verified=person.email_verified_ms is not None,
+            display_name=person.display_name,
+            role=person.role,
+            status=person.status,
+            locale=person.locale,
+            created_at=to_datetime(person.created_ms),
+        )
+
+
+def _moment(time_ms: int | None) -> datetime | None:
+    return None if time_ms is None else to_datetime(time_ms)

@@ -1,0 +1,84 @@
+"""What operators do."""
+
+from typing import Annotated
+
+import strawberry
+
+from core.account_vocabulary import UserStatus
+from core.errors import InvalidInput
+from core.paging import Page, PageRequest
+from core.refusals import UnknownObject
+from core.vocabulary import TimeOrder
+from graph.context import Context
+from graph.types.admin import AdminUser, AdminUserPayload
+from graph.types.audit import Actions, AuditEvent
+from graph.types.auth_inputs import SetUserStatusInput
+from graph.types.connection import After, Connection, First, connect
+from resolvers.ids import key_of
+from resolvers.viewers import viewer_of
+
+Info = strawberry.Info[Context, None]
+LONGEST_REASON = 500
+
+
+async def users(
+    info: Info,
+    search: Annotated[str | None, strawberry.argument(description="A whole address, or an account's plain id.")] = None,
+    status: Annotated[
+        UserStatus | None, strawberry.argument(description="Only this state; without it, all but deleted ones.")
+    ] = None,
+    first: First = None,
+    after: After = None,
+) -> Connection[AdminUser] | None:
+    reads = info.context.accounts.reads
+    if search is not None:
+        person = await reads.find_person(search)
+        found = [person] if person is not None and status in (None, person.status) else []
+        return connect(Page(found, has_next=False, has_previous=False), node=AdminUser.of, cursor=lambda row: row.id)
+    page = await reads.people(status, PageRequest(first, after))
+    return connect(page, node=lambda ranked: AdminUser.of(ranked.row), cursor=lambda ranked: str(ranked.place))
+
+
+async def user(
+    info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="Id of a User or an AdminUser.")]
+) -> AdminUser | None:
+    person = await info.context.accounts.reads.person(_key(id))
+    return None if person is None else AdminUser.of(person)
+
+
+async def audit_log(
+    info: Info,
+    user_id: Annotated[
+        strawberry.ID | None, strawberry.argument(description="Of this account; without it, of all, for 90 days.")
+    ] = None,
+    actions: Actions = None,
+    first: First = None,
+    after: After = None,
+) -> Connection[AuditEvent] | None:
+    reads, request = info.context.accounts.reads, PageRequest(first, after)
+    if user_id is not None:
+        page = await reads.audit_page(_key(user_id), actions, TimeOrder.NEWEST_FIRST, request)
+        return connect(page, node=AuditEvent.of, cursor=lambda row: str(row.sequence))
+    everybody = await reads.audit_page_of_everybody(actions, request)
+    return connect(everybody, node=lambda ranked: AuditEvent.of(ranked.row), cursor=lambda ranked: str(ranked.place))
+
+
+async def set_user_status(
+    info: Info, input: Annotated[SetUserStatusInput, strawberry.argument(description="The decision.")]
+) -> AdminUserPayload:
+    if input.status is UserStatus.DELETED:
+        raise UnknownObject("expected one of {choices}", {"choices": "ACTIVE, FROZEN, SUSPENDED"}, field=["status"])
+    reason = input.reason.strip()
+    if not 0 < len(reason) <= LONGEST_REASON:
+        raise InvalidInput(f"expected a reason of 1 to {LONGEST_REASON} characters", field=["input", "reason"])
+    person = await info.context.accounts.freezes.by_operator(
+        viewer_of(info), key_of(input.id, "User", "AdminUser"), input.status, reason, info.context.client
+    )
+    return AdminUserPayload(user=AdminUser.of(person))
+
+
+def _key(id_: str) -> str:
+    try:
+        return key_of(id_, "User", "AdminUser")
+    except UnknownObject as error:
+        raise InvalidInput("expected the id of an account", field=["id"]) from error

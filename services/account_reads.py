@@ -1,0 +1,73 @@
+"""What is read of accounts for their owners and for operators, for fields that may not query by themselves."""
+
+from collections.abc import AsyncGenerator, Collection
+
+from core.account_vocabulary import AuditAction, UserStatus
+from core.bus import Bus
+from core.clock import Clock
+from core.paging import Page, PageRequest
+from core.vocabulary import TimeOrder
+from models import audit_event, identity, passkey, user
+from models.audit_event import AuditEventDocument
+from models.identity import IdentityDocument
+from models.passkey import PasskeyDocument
+from models.user import UserDocument
+from services import account_events, audit_pages, operators
+from services.account_events import SecurityHappened
+from services.time_ranks import Ranked
+
+
+class AccountReads:
+    """Reads. Who may see what was decided by whoever asks."""
+
+    def __init__(self, bus: Bus, clock: Clock) -> None:
+        self._bus = bus
+        self._clock = clock
+
+    async def person(self, user_id: str) -> UserDocument | None:
+        """An account by its id."""
+        return await user.by_id(user_id)
+
+    async def passkeys(self, user_id: str) -> list[PasskeyDocument]:
+        """A person's passkeys, oldest first."""
+        return await passkey.of_user(user_id)
+
+    async def identities(self, user_id: str) -> list[IdentityDocument]:
+        """A person's external identities, oldest first."""
+        return await identity.of_user(user_id)
+
+    async def audit_row(self, user_id: str, number: int) -> AuditEventDocument | None:
+        """A row of an account's audit log."""
+        return await audit_event.by_number(user_id, number)
+
+    async def audit_page(
+        self, user_id: str, actions: Collection[AuditAction] | None, order: TimeOrder, request: PageRequest
+    ) -> Page[AuditEventDocument]:
+        """A page of an account's audit log; the cursor is the row's number. Raises InvalidInput."""
+        return await audit_pages.page_of_account(user_id, actions, order, request)
+
+    async def audit_page_of_everybody(
+        self, actions: Collection[AuditAction] | None, request: PageRequest
+    ) -> Page[Ranked[AuditEventDocument]]:
+        """A page of all audit logs, newest first. Raises InvalidInput."""
+        return await audit_pages.page_of_everybody(actions, request, self._clock)
+
+    async def newest_event(self, user_id: str) -> str:
+        """The cursor behind everything that has happened to an account."""
+        return await account_events.newest(user_id)
+
+    async def events_page(self, user_id: str, after: str | None, first: int | None) -> Page[SecurityHappened]:
+        """What happened to an account after a cursor, oldest first. Raises InvalidInput."""
+        return await account_events.page(user_id, after, first)
+
+    def watch_events(self, user_id: str, after: str | None) -> AsyncGenerator[SecurityHappened, None]:
+        """What happens to an account after a cursor, or from now on."""
+        return account_events.watch(user_id, after, self._bus)
+
+    async def find_person(self, search: str) -> UserDocument | None:
+        """The account of this id or address."""
+        return await operators.find(search)
+
+    async def people(self, status: UserStatus | None, request: PageRequest) -> Page[Ranked[UserDocument]]:
+        """A page of accounts, newest first. Raises InvalidInput."""
+        return await operators.page(status, request, self._clock)

@@ -1,0 +1,22 @@
+"""Names that people give to themselves and to their things."""
+
+import unicodedata
+
+from core.account_vocabulary import AuthErrorCode
+from core.refusals import AuthRefused
+
+LONGEST = 60
+
+
+class NameInvalid(AuthRefused):
+    """The name is empty, too long, or has characters that cannot be seen."""
+
+    code = AuthErrorCode.NAME_INVALID
+
+
+def checked_name(text: str, *, field: list[str]) -> str:
+    """The name in Unicode NFC without blanks around it. Raises NameInvalid that names the field."""
+    name = unicodedata.normalize("NFC", text[: 4 * LONGEST]).strip()
+    if len(text) > 4 * LONGEST or not 0 < len(name) <= LONGEST or not name.isprintable():
+        raise NameInvalid("expected a name of 1 to {most} characters that can be seen", {"most": LONGEST}, field=field)
+    return name
