@@ -113,6 +113,11 @@ async def set_pending_email(user_id: str, *, email: str, email_key: str) -> None
     await _update({"_id": user_id}, {"$set": {"pending_email": email, "pending_email_key": email_key}})
 
 
+async def clear_pending_email(user_id: str) -> None:
+    """Forget an address that was asked for and not proven."""
+    await _update({"_id": user_id}, {"$unset": {"pending_email": "", "pending_email_key": ""}})
+
+
 async def set_email(person: UserDocument, *, now_ms: int, held_until_ms: int) -> bool:
     """Give the person the pending address. False when it is pending no more, or belongs to somebody else."""
     changes = {

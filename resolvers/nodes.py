@@ -7,14 +7,21 @@ from typing import Annotated, cast
 
 import strawberry
 
-from core.errors import InvalidInput
+from core.account_vocabulary import ApiScope
+from core.errors import InvalidInput, TranslatableError
 from core.ids import MalformedId, decode_id
 from core.vocabulary import Series
+from graph.access import Access, require
 from graph.context import Context
+from graph.types.admin import AdminUser
 from graph.types.asset import Asset, Chain
+from graph.types.audit import AuditEvent
 from graph.types.market import Market
 from graph.types.node import Node
+from graph.types.security import ExternalIdentity, Passkey
+from graph.types.session import ApiKey, Session
 from graph.types.trade import Trade
+from graph.types.user import User
 
 Info = strawberry.Info[Context, None]
 MAX_NODES = 100
@@ -51,7 +58,9 @@ async def _find(context: Context, id_: str, field: list[str]) -> Node | None:
         kind, parts = decode_id(id_)
     except MalformedId as error:
         raise InvalidInput(str(error), field=field) from error
-    finder = _FINDERS.get(kind)
+    finder = _PUBLIC.get(kind)
+    if finder is None and (finder := _PRIVATE.get(kind)) is not None:
+        await require(context, Access.ANYONE, ApiScope.READ)
     found = None if finder is None else await finder(context, parts)
     return found if found is not None and found.id == id_ else None
 
@@ -78,9 +87,78 @@ async def _trade(context: Context, parts: list[str]) -> Node | None:
     return None if trade is None else Trade.of(trade)
 
 
-_FINDERS: dict[str, Callable[[Context, list[str]], Awaitable[Node | None]]] = {
+async def _user(context: Context, parts: list[str]) -> Node | None:
+    viewer = context.viewer
+    if viewer is None or parts != [viewer.user_id]:
+        return None
+    person = await context.accounts.reads.person(viewer.user_id)
+    return None if person is None else User.of(person, viewer.session_id)
+
+
+async def _session(context: Context, parts: list[str]) -> Node | None:
+    viewer = context.viewer
+    rows = [] if viewer is None else await context.accounts.sessions.of_user(viewer.user_id)
+    current = None if viewer is None else viewer.session_id
+    return next((Session.of(row, current) for row in rows if [row.id] == parts), None)
+
+
+async def _api_key(context: Context, parts: list[str]) -> Node | None:
+    viewer = context.viewer
+    rows = [] if viewer is None else await context.accounts.api_keys.of_user(viewer.user_id)
+    return next((ApiKey.of(row) for row in rows if [row.id] == parts), None)
+
+
+async def _passkey(context: Context, parts: list[str]) -> Node | None:
+    viewer = context.viewer
+    rows = [] if viewer is None else await context.accounts.reads.passkeys(viewer.user_id)
+    return next((Passkey.of(row) for row in rows if [row.id] == parts), None)
+
+
+async def _identity(context: Context, parts: list[str]) -> Node | None:
+    viewer = context.viewer
+    rows = [] if viewer is None else await context.accounts.reads.identities(viewer.user_id)
+    return next((ExternalIdentity.of(row) for row in rows if [row.id] == parts), None)
+
+
+async def _audit_event(context: Context, parts: list[str]) -> Node | None:
+    if len(parts) != 2 or _SEQUENCE.fullmatch(parts[1]) is None:
+        return None
+    viewer = context.viewer
+    is_own = viewer is not None and viewer.user_id == parts[0]
+    if not is_own and not await _is_operator(context):
+        return None
+    row = await context.accounts.reads.audit_row(parts[0], int(parts[1]))
+    return None if row is None else AuditEvent.of(row)
+
+
+async def _admin_user(context: Context, parts: list[str]) -> Node | None:
+    if not await _is_operator(context):
+        return None
+    person = await context.accounts.reads.person(parts[0])
+    return None if person is None else AdminUser.of(person)
+
+
+async def _is_operator(context: Context) -> bool:
+    try:
+        await require(context, Access.SUPPORT, None)
+    except TranslatableError:
+        return False
+    return True
+
+
+_PUBLIC: dict[str, Callable[[Context, list[str]], Awaitable[Node | None]]] = {
     "Asset": _asset,
     "Chain": _chain,
     "Market": _market,
     "Trade": _trade,
 }
+_PRIVATE: dict[str, Callable[[Context, list[str]], Awaitable[Node | None]]] = {
+    "AdminUser": _admin_user,
+    "ApiKey": _api_key,
+    "AuditEvent": _audit_event,
+    "ExternalIdentity": _identity,
+    "Passkey": _passkey,
+    "Session": _session,
+    "User": _user,
+}
+"""Found by their owner alone; an API key needs the scope READ."""

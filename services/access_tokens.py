@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from pymongo.errors import PyMongoError
 
 from core.clock import Clock
+from core.errors import TranslatableError
 from core.secret_box import SecretBox
 from models import signing_key
 from models.signing_key import SigningKeyDocument
@@ -38,8 +39,10 @@ _LEEWAY_MS = 5_000
 """How far another process' clock may be ahead."""
 
 
-class AccessTokenRejected(Exception):
-    """Not a token that this server signed and that is valid now; the reason is fit to be shown."""
+class AccessTokenRejected(TranslatableError):
+    """Not a token that this server signed and that is valid now."""
+
+    code = "UNAUTHENTICATED"
 
 
 @dataclass(frozen=True, slots=True)

@@ -199,6 +199,7 @@ def build_account_services(rules: AccountRules, parts: AccountParts) -> AccountS
         ),
         api_keys=api_keys,
         freezes=Freezes(
+            accounts=accounts,
             sessions=sessions,
             api_keys=api_keys,
             states=states,

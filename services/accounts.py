@@ -153,7 +153,13 @@ class Accounts:
         await self._throttles.of_owner(MAIL_REQUEST, client, viewer.user_id)
         await user.set_pending_email(viewer.user_id, email=address.text, email_key=address.key)
         await self._mailbox.send(MailKind.CHANGE_EMAIL, user_id=viewer.user_id, to=address.text, email_key=address.key)
+        await self._mailbox.send(MailKind.EMAIL_CHANGE_ASKED, user_id=viewer.user_id, ip=client.address)
         return await self.of(viewer)
+
+    async def forget_pending_email(self, user_id: str) -> None:
+        """A change of address that was asked for before must not outlive what its owner does against an intruder."""
+        await user.clear_pending_email(user_id)
+        await one_time_token.forget(user_id, TokenPurpose.CHANGE_EMAIL)
 
     async def update_profile(self, viewer: Viewer, changes: dict[str, str | None], client: Client) -> UserDocument:
         """Change `display_name`, `locale`, `quote_asset`, `anti_phishing_code`, as far as they are given. Raises AuthRefused."""

@@ -67,7 +67,7 @@ class Authority:
         try:
             claims = self._tokens.verify(token)
         except AccessTokenRejected as error:
-            raise CredentialRejected(str(error)) from error
+            raise CredentialRejected(error.text) from error
         if self.revocations.is_ended(claims.session_id):
             raise CredentialRejected("the session has ended")
         state = await self._state(claims.user_id)

@@ -11,6 +11,7 @@ from models import user
 from models.user import UserDocument
 from services import one_time_tokens
 from services.account_states import AccountStates
+from services.accounts import Accounts
 from services.api_keys import ApiKeys
 from services.audit import AuditLog
 from services.mail import Mailbox
@@ -32,6 +33,7 @@ class Freezes:
     def __init__(
         self,
         *,
+        accounts: Accounts,
         sessions: Sessions,
         api_keys: ApiKeys,
         states: AccountStates,
@@ -40,6 +42,7 @@ class Freezes:
         mailbox: Mailbox,
         clock: Clock,
     ) -> None:
+        self._accounts = accounts
         self._sessions = sessions
         self._api_keys = api_keys
         self._states = states
@@ -117,6 +120,7 @@ class Freezes:
     async def _end_everything(self, user_id: str, reason: str) -> None:
         await self._sessions.end_all(user_id, reason)
         await self._api_keys.end_all(user_id)
+        await self._accounts.forget_pending_email(user_id)
 
 
 async def _person(user_id: str) -> UserDocument:

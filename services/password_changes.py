@@ -110,3 +110,4 @@ class PasswordChanges:
             person.id, password_hash, now_ms=self._clock.now_ms(), held_until_ms=self._holds.until_ms()
         )
         await one_time_token.forget(person.id, TokenPurpose.RESET_PASSWORD)
+        await self._accounts.forget_pending_email(person.id)
