@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from core.client_address import ClientAddresses
 from core.settings import Mode, Settings
+from server.account_pages import account_routes
 from server.bootstrap import Resources
 from server.explorer import ASSETS_PATH, Explorer
 from server.graphql_app import build_graphql
@@ -33,6 +34,7 @@ def build_app(resources: Resources) -> ASGIApp:
             *monitoring_routes(resources.health, resources.metrics),
             Route("/schema.graphql", _schema(served_sdl())),
             Route("/.well-known/jwks.json", _public_keys(resources.services.accounts.tokens)),
+            *account_routes(),
             *_explorer_routes(explorer),
         ],
     )

@@ -23,6 +23,7 @@ from events.market import FeedChanged
 from graph.context import Services
 from integrations.feeds.registry import FeedMisconfigured
 from models import DOCUMENTS
+from server.account_pages import PATHS as ACCOUNT_PATHS
 from server.accounts import AccountGround, open_accounts, open_mail
 from server.errors import CannotRun
 from server.graphql_app import Limiters
@@ -39,7 +40,7 @@ from workers.mail import MailWorker
 
 Loop = Callable[[], Awaitable[None]]
 """Runs until cancelled."""
-PATHS = MONITORING_PATHS | {"/graphql", "/schema.graphql", "/.well-known/jwks.json"}
+PATHS = MONITORING_PATHS | ACCOUNT_PATHS | {"/graphql", "/schema.graphql", "/.well-known/jwks.json"}
 
 
 @dataclass(frozen=True, slots=True)

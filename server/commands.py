@@ -44,6 +44,8 @@ def _dispatch(options: argparse.Namespace, settings: Settings) -> int:
         return int(importlib.import_module("server.schema").main(check=options.check))
     redactor = redactor_for(settings)
     configure_logging(settings, redactor, on_error=_error_reporter(settings))
+    if options.command in ("role", "audit", "encryption"):
+        return int(importlib.import_module("server.account_commands").run(settings, options))
     if options.command == "worker":
         return int(importlib.import_module("server.workers").run(settings, options.names))
     module = "server.api" if options.command == "api" else "server.dev"
@@ -79,7 +81,25 @@ def _parser() -> argparse.ArgumentParser:
     )
     replay.add_argument("--speed", type=_speed, help="a factor such as 1 or 10, or max (default: REPLAY_SPEED or 1)")
     replay.add_argument("--symbol", help="market to play into (default: REPLAY_SYMBOL or BTC-USDT)")
+    _add_account_commands(commands)
     return parser
+
+
+def _add_account_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    role = commands.add_parser("role", help="give an account a role; the first administrator is made so")
+    role.add_argument("account", help="its address, or its plain id")
+    role.add_argument("role", type=str.upper, choices=["USER", "SUPPORT", "ADMIN"])
+    audit = commands.add_parser("audit", help="prove the audit logs").add_subparsers(
+        dest="audit_command", required=True, metavar="COMMAND"
+    )
+    verify = audit.add_parser("verify", help="find every row that was changed, moved, or taken out")
+    verify.add_argument("--account", help="only this one: its address, or its plain id")
+    verify.add_argument("--anchor", type=Path, metavar="FILE", help="also compare with heads that were saved before")
+    verify.add_argument("--save-anchor", type=Path, metavar="FILE", help="save the heads, to be kept elsewhere")
+    encryption = commands.add_parser("encryption", help="keys of stored secrets").add_subparsers(
+        dest="encryption_command", required=True, metavar="COMMAND"
+    )
+    encryption.add_parser("rotate", help="put everything under ENCRYPTION_KEY, so that older keys are not needed")
 
 
 def _existing_file(text: str) -> Path:

@@ -12,6 +12,7 @@ from pathlib import Path
 from core.clock import Clock
 from server.errors import CannotRun
 
+URL_FILE = "database.url"
 LEFTOVER_SECONDS = 5.0
 """A child whose parent is gone gets this long to end, too."""
 
@@ -28,6 +29,16 @@ class DataFolder:
         text = f"{os.getpid()} {database_pid or ''}\n".encode()
         os.ftruncate(self.fileno, 0)
         os.pwrite(self.fileno, text, 0)
+
+    def write_url(self, url: str) -> None:
+        """Note where the database answers, for commands that are run beside it."""
+        descriptor = os.open(self.path / URL_FILE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(url)
+
+    def forget_url(self) -> None:
+        """The database answers there no more."""
+        (self.path / URL_FILE).unlink(missing_ok=True)
 
     def release(self) -> None:
         """Give the folder back."""

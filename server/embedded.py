@@ -193,11 +193,13 @@ async def embedded_database(data_dir: Path, clock: Clock, program: Path = PROGRA
         database = EmbeddedDatabase(folder, storage, program, clock)
         try:
             await database.start()
+            folder.write_url(database.url)
             async with asyncio.TaskGroup() as group:
                 supervision = group.create_task(database.supervise())
                 yield database
                 supervision.cancel()
         finally:
+            folder.forget_url()
             await database.stop()
     finally:
         folder.release()

@@ -12,7 +12,7 @@ from services.email_addresses import EmailInvalid, parse_email
 from services.time_ranks import RANKS, Ranked, rank_places, ranked
 from services.window_paging import History, read_page
 
-_FIRST_MS = 1_767_225_600_000
+FIRST_MS = 1_767_225_600_000
 """2026-01-01: there is no older account."""
 _STEP_MS = 60_000
 
@@ -39,7 +39,7 @@ async def page(status: UserStatus | None, request: PageRequest, clock: Clock) ->
         ]
 
     history = History(
-        low=_FIRST_MS * RANKS,
+        low=FIRST_MS * RANKS,
         high=(clock.now_ms() + 1) * RANKS,
         step=_STEP_MS * RANKS,
         fetch=fetch,

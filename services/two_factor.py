@@ -1,7 +1,7 @@
 """Codes by clock (TOTP, RFC 6238) and recovery codes: the second factor that needs no device of ours.
 
-A code does for its own time step of 30 s and the ones beside it, and once. The secret is sealed at rest; of recovery codes only keyed
-digests are kept.
+A code does for its own time step of 30 s and the ones beside it, and once. The secret is sealed at rest; of recovery codes, 80 random bits
+each, only hashes are kept.
 """
 
 import hmac
@@ -16,6 +16,7 @@ import segno
 
 from core.account_vocabulary import AuditAction, AuditOutcome, AuthErrorCode
 from core.clock import Clock
+from core.ids import token_hash
 from core.mail_vocabulary import MailKind
 from core.refusals import AuthRefused
 from core.secret_box import SecretBox
@@ -32,7 +33,7 @@ STEP_SECONDS = 30
 DRIFT_STEPS = 1
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 """Crockford's base 32: no letter that is taken for another."""
-_RECOVERY_LENGTH = 10
+_RECOVERY_PARTS, _RECOVERY_PART = 4, 4
 _CODE = re.compile(r"[0-9]{6}", re.ASCII)
 
 
@@ -82,7 +83,7 @@ class TwoFactor:
     async def enroll(self, person: UserDocument) -> Enrolment:
         """A new secret. It counts for nothing until `confirm`. Raises TotpAlreadyEnabled."""
         secret = pyotp.random_base32()
-        if not await user.set_pending_totp(person.id, self._box.seal(secret.encode(), _context(person.id))):
+        if not await user.set_pending_totp(person.id, self._box.seal(secret.encode(), totp_context(person.id))):
             raise TotpAlreadyEnabled("codes by app are in use already; disable them first")
         uri = pyotp.TOTP(secret).provisioning_uri(name=person.email or person.id, issuer_name=ISSUER)
         return Enrolment(secret, uri, qr_svg(uri))
@@ -97,7 +98,7 @@ class TwoFactor:
         codes = _new_recovery_codes()
         totp = Totp(secret=person.pending_totp_secret, enabled_ms=self._clock.now_ms(), last_step=step)
         enabled = await user.enable_totp(
-            person.id, totp, self._digests(person.id, codes), held_until_ms=self._holds.until_ms()
+            person.id, totp, _recovery_hashes(person.id, codes), held_until_ms=self._holds.until_ms()
         )
         if not enabled:
             raise TotpNotEnabled("the secret was replaced meanwhile; enrol again")
@@ -125,10 +126,7 @@ class TwoFactor:
 
     async def use_recovery_code(self, person: UserDocument, code: str, client: Client) -> None:
         """Use up a recovery code. Raises CodeInvalid."""
-        plain = code.strip().lower().replace("-", "").replace(" ", "").encode()
-        context = _recovery_context(person.id)
-        found = next((each for each in person.recovery_hashes if self._box.verifies(each, plain, context)), None)
-        if found is None or not await user.use_recovery_hash(person.id, found):
+        if not await user.use_recovery_hash(person.id, _recovery_hash(person.id, code)):
             await self._audit.record(
                 person.id,
                 AuditAction.TWO_FACTOR,
@@ -151,7 +149,7 @@ class TwoFactor:
     async def new_recovery_codes(self, person: UserDocument, client: Client) -> list[str]:
         """Ten new codes in the place of all old ones, shown this once. Raises TotpNotEnabled."""
         codes = _new_recovery_codes()
-        if not await user.set_recovery_hashes(person.id, self._digests(person.id, codes)):
+        if not await user.set_recovery_hashes(person.id, _recovery_hashes(person.id, codes)):
             raise TotpNotEnabled("codes by app are not in use")
         await self._audit.record(person.id, AuditAction.RECOVERY_CODES, client=client)
         await self._mailbox.send(MailKind.RECOVERY_CODES_REPLACED, user_id=person.id, ip=client.address)
@@ -160,15 +158,12 @@ class TwoFactor:
     def _step_of(self, person: UserDocument, sealed_secret: str, code: str) -> int:
         """The time step a code belongs to. Raises CodeInvalid."""
         given = code.strip().replace(" ", "")
-        totp = pyotp.TOTP(self._box.open(sealed_secret, _context(person.id)).decode())
+        totp = pyotp.TOTP(self._box.open(sealed_secret, totp_context(person.id)).decode())
         now = self._clock.now_ms() // 1000 // STEP_SECONDS
         for step in range(now - DRIFT_STEPS, now + DRIFT_STEPS + 1):
             if _CODE.fullmatch(given) and hmac.compare_digest(totp.generate_otp(step), given):
                 return step
         raise CodeInvalid("expected the six digits that your app shows now")
-
-    def _digests(self, user_id: str, codes: Sequence[str]) -> list[str]:
-        return [self._box.digest(code.replace("-", "").encode(), _recovery_context(user_id)) for code in codes]
 
 
 def qr_svg(text: str) -> str:
@@ -178,14 +173,24 @@ def qr_svg(text: str) -> str:
     return image.getvalue().decode()
 
 
-def _context(user_id: str) -> str:
+def totp_context(user_id: str) -> str:
+    """What a sealed secret belongs to."""
     return f"totp:{user_id}"
 
 
-def _recovery_context(user_id: str) -> str:
-    return f"recovery:{user_id}"
+def _recovery_hash(user_id: str, code: str) -> str:
+    """How a code is kept, however it is typed."""
+    plain = code.lower().replace("-", "").replace(" ", "")
+    return token_hash(f"{user_id}:{plain}")
+
+
+def _recovery_hashes(user_id: str, codes: Sequence[str]) -> list[str]:
+    return [_recovery_hash(user_id, code) for code in codes]
 
 
 def _new_recovery_codes() -> list[str]:
-    codes = ["".join(secrets.choice(_ALPHABET) for _ in range(_RECOVERY_LENGTH)) for _ in range(RECOVERY_CODES)]
-    return [f"{code[:5]}-{code[5:]}" for code in codes]
+    return ["-".join(_recovery_part() for _ in range(_RECOVERY_PARTS)) for _ in range(RECOVERY_CODES)]
+
+
+def _recovery_part() -> str:
+    return "".join(secrets.choice(_ALPHABET) for _ in range(_RECOVERY_PART))

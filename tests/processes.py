@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-from tests.components import ROOT, START_SECONDS, free_port
+from tests.components import ENCRYPTION_KEY, ROOT, START_SECONDS, free_port
 
 _NOWHERE = "127.0.0.1:9"
 _NO_FEEDS = {
@@ -119,6 +119,7 @@ async def server(
     """`python -m server COMMAND` on a free port with this DATA_DIR; killed at the end if it still runs, its children too."""
     port = port or free_port()
     variables = {"PORT": str(port), "DATA_DIR": str(data_dir), "HOST": "127.0.0.1", "LOG_FORMAT": "json", **_NO_FEEDS}
+    variables["ENCRYPTION_KEY"] = ENCRYPTION_KEY
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "server", *command),

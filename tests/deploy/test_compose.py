@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import SecretStr, ValidationError
 
-from core.settings import Mode, Settings
+from core.settings import Mode, Settings, describe_problems
 from tests import components
 from tests.components import ROOT
 
@@ -89,6 +90,7 @@ def test_ours_are_configured_with_settings_that_exist_and_hold(name: str) -> Non
     assert not settings.embedded_database
     assert settings.redis_url is not None
     assert settings.email_provider == "smtp"
+    assert settings.encryption_key is not None
     assert settings.host == "0.0.0.0"  # noqa: S104
 
 
@@ -169,8 +171,18 @@ def test_databases_are_out_of_reach_and_ports_open_only_to_this_machine() -> Non
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
 
 
-def test_no_secret_is_written_here() -> None:
+def test_the_key_written_here_is_for_development_and_production_refuses_it() -> None:
+    key = SecretStr(interpolated(SERVICES["api"]["environment"]["ENCRYPTION_KEY"]))
+    with pytest.raises(ValidationError) as refusal:
+        Settings(_env_file=None, mode=Mode.PRODUCTION, encryption_key=key)
+    assert any(
+        line.startswith("ENCRYPTION_KEY: the value is a development secret")
+        for line in describe_problems(refusal.value)
+    )
+
+
+def test_no_other_secret_is_written_here() -> None:
     for service in SERVICES.values():
         for key, value in service.get("environment", {}).items():
-            assert not re.search("KEY|SECRET|PASSWORD|TOKEN", key), key
+            assert key == "ENCRYPTION_KEY" or not re.search("KEY|SECRET|PASSWORD|TOKEN", key), key
             assert "@" not in str(value), f"{key} holds credentials"

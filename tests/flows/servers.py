@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import httpx
 
-from tests.components import ROOT, START_SECONDS, free_port, stop
+from tests.components import ENCRYPTION_KEY, ROOT, START_SECONDS, free_port, stop
 
 Seen = TypeVar("Seen")
 END_SECONDS = 10.0
@@ -38,13 +38,15 @@ class Server:
 def environment(extra: Mapping[str, str]) -> dict[str, str]:
     """This process's environment without the server's own variables, plus these."""
     clean = {key: value for key, value in os.environ.items() if key not in _CLEAN}
-    return {**clean, "LOG_FORMAT": "json", **extra}
+    return {**clean, "LOG_FORMAT": "json", "ENCRYPTION_KEY": ENCRYPTION_KEY, "PASSWORD_HASH_KIB": "8", **extra}
 
 
 @asynccontextmanager
-async def server(folder: Path, *command: str, settings: Mapping[str, str], root: Path = ROOT) -> AsyncIterator[Server]:
+async def server(
+    folder: Path, *command: str, settings: Mapping[str, str], root: Path = ROOT, port: int | None = None
+) -> AsyncIterator[Server]:
     """`python -m server COMMAND` with these settings, data in `folder`; yields once it is live and, when the body was well, expects it to end well."""
-    port = free_port()
+    port = port or free_port()
     folder.mkdir(parents=True, exist_ok=True)
     log_file = folder / f"{'-'.join(command)}-{port}.log"
     with log_file.open("wb") as output:

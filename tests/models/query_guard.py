@@ -14,8 +14,8 @@ from pymongo import monitoring
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.monitoring import CommandFailedEvent, CommandStartedEvent, CommandSucceededEvent
 
-READ_WHOLE = frozenset({"assets", "markets"})
-"""Small collections that are read whole at start."""
+READ_WHOLE = frozenset({"assets", "audit_heads", "markets", "signing_keys"})
+"""Small collections that are read whole at start, and what commands of operators go through."""
 TINY = frozenset({"leases"})
 """Collections of a handful of documents: a scan is a look."""
 
