@@ -12,6 +12,7 @@ from core.settings_values import (
     LOWER,
     UPPER,
     ApiKey,
+    Contact,
     DatabaseName,
     Domain,
     EncryptionKey,
@@ -60,6 +61,10 @@ class ServerSettings(BaseSettings):
         default=8001, ge=0, le=65535, description="Port of a worker process' health and metrics; 0: any free one."
     )
     app_url: HttpUrl = Field(default="http://localhost:8000", description="Public URL of this API.")
+    security_contact: Contact | None = Field(
+        default=None,
+        description="Where faults are reported, `mailto:` or `https://`; shown at `/.well-known/security.txt`.",
+    )
     cors_origins: Origins = Field(
         default=(), description="Web origins whose pages may use the API; `*`: all of them, for development only."
     )

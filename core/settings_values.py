@@ -33,6 +33,7 @@ PROVIDERS = tuple(source for source in PriceSource if source is not PriceSource.
 _SHOWN = 60
 _SYMBOL = re.compile(r"[A-Z0-9]{2,12}-[A-Z0-9]{2,12}", re.ASCII)
 _DOMAIN = re.compile(r"localhost|([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}", re.ASCII)
+_CONTACT = re.compile(r"mailto:[^\s@]+@[^\s@]+|https://[^\s]+", re.ASCII)
 _DATABASE = re.compile(r"[A-Za-z0-9_-]{1,63}", re.ASCII)
 
 
@@ -260,6 +261,9 @@ EncryptionKey = Annotated[SecretStr, AfterValidator(_encryption_key)]
 EncryptionKeys = Annotated[SecretStr, AfterValidator(_encryption_keys)]
 OpenIdProviders = Annotated[SecretStr, AfterValidator(_openid_providers)]
 MailAddress = Annotated[str, AfterValidator(_mail_address)]
+Contact = Annotated[
+    str, AfterValidator(_matching(_CONTACT, "is no contact", "mailto:security@example.com, or an https:// URL"))
+]
 RedirectUris = Annotated[tuple[HttpUrl, ...], NoDecode, BeforeValidator(_split)]
 Domain = Annotated[
     str, AfterValidator(_matching(_DOMAIN, "is no domain", "a domain such as example.com, without scheme and port"))

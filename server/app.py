@@ -3,11 +3,12 @@
 from collections.abc import Callable
 
 from fastapi import FastAPI, Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from core.client_address import ClientAddresses
+from core.clock import to_datetime
 from core.settings import Mode, Settings
 from server.account_pages import account_routes
 from server.bootstrap import Resources
@@ -21,6 +22,8 @@ from server.transport_metrics import TransportMetrics
 from services.access_tokens import AccessTokens
 
 GRAPHQL_PATH = "/graphql"
+_CONTACT_PATH = "/.well-known/security.txt"
+_CONTACT_MS = 90 * 86_400_000
 
 
 def build_app(resources: Resources) -> ASGIApp:
@@ -34,6 +37,7 @@ def build_app(resources: Resources) -> ASGIApp:
             *monitoring_routes(resources.health, resources.metrics),
             Route("/schema.graphql", _schema(served_sdl())),
             Route("/.well-known/jwks.json", _public_keys(resources.services.accounts.tokens)),
+            *_contact_routes(resources),
             *account_routes(),
             *_explorer_routes(explorer),
         ],
@@ -75,6 +79,24 @@ def _public_keys(tokens: AccessTokens) -> Callable[[Request], Response]:
         return JSONResponse(tokens.jwks(), headers={"cache-control": "public, max-age=300"})
 
     return public_keys
+
+
+def _contact_routes(resources: Resources) -> list[BaseRoute]:
+    """Where faults are reported (RFC 9116)."""
+    settings = resources.settings
+    if settings.security_contact is None:
+        return []
+
+    def security_txt(_request: Request) -> Response:
+        expires = to_datetime(resources.clock.now_ms() + _CONTACT_MS).strftime("%Y-%m-%dT%H:%M:%SZ")
+        lines = (
+            f"Contact: {settings.security_contact}",
+            f"Expires: {expires}",
+            f"Canonical: {settings.app_url}{_CONTACT_PATH}",
+        )
+        return PlainTextResponse("\n".join((*lines, "")))
+
+    return [Route(_CONTACT_PATH, security_txt)]
 
 
 def _explorer_routes(explorer: Explorer | None) -> list[BaseRoute]:

@@ -103,6 +103,7 @@ def test_nothing_set_is_a_development_server() -> None:
         ("ENCRYPTION_OLD_KEYS", f"{KEY}, {KEY}", SecretStr(f"{KEY}, {KEY}")),
         ("MAIL_FROM", "Vault <no-reply@vault.io>", "Vault <no-reply@vault.io>"),
         ("PASSKEY_DOMAIN", "vault.io", "vault.io"),
+        ("SECURITY_CONTACT", "mailto:security@vault.io", "mailto:security@vault.io"),
         ("OAUTH_REDIRECT_URIS", "https://a.io/in,https://b.io/in", ("https://a.io/in", "https://b.io/in")),
         ("OPENID_PROVIDERS", OPENID, SecretStr(OPENID)),
         ("MONGO_URL", "", None),
@@ -205,6 +206,11 @@ SPEED = "; expected max, or a factor above 0 and at most 1,000,000"
         ("SMTP_URL", "mail.example:25", "SMTP_URL: the value is no smtp or smtps URL"),
         ("MAIL_FROM", "Vault", "MAIL_FROM: 'Vault' is no mail address; expected such as CryptoVault <no-reply@"),
         ("MAIL_FROM", "V\r\nBcc: x <a@b.io>", "MAIL_FROM: the value has line ends"),
+        (
+            "SECURITY_CONTACT",
+            "security@vault.io",
+            "SECURITY_CONTACT: 'security@vault.io' is no contact; expected mailto:",
+        ),
         ("PASSKEY_DOMAIN", "https://a.io", "PASSKEY_DOMAIN: 'https://a.io' is no domain; expected a domain such as"),
         ("SESSION_IDLE_DAYS", "31", "SESSION_IDLE_DAYS: 31 days are too many; expected at most SESSION_MAX_DAYS"),
         (

@@ -128,6 +128,7 @@ async def test_ticker_tab_shows_changing_prices(live_server: str, watched: Watch
         ("LiveTickers", r'"last":\s"([\d.]+)"'),
         ("LiveOrderBook", r'"previousSequence":\s(\d+)'),
         ("CandlesAndIndicators", r'"close":\s"([\d.]+)"'),
+        ("MyAccount", r'"viewer":\s(null)'),
     ],
 )
 async def test_the_other_tabs_answer(live_server: str, watched: Watched, tab: str, pattern: str) -> None:
