@@ -179,10 +179,10 @@ class SourceState:
 
     def error(self, now_ms: int) -> str | None:
         """What is wrong with it by itself, fit for clients."""
-        if not self._connected:
-            return self._lost_reason
         if self._held is not None:
             return self._held_reason
+        if not self._connected:
+            return self._lost_reason
         if not self._answered:
             return "no price yet"
         if not self.is_fresh(now_ms):
