@@ -5,6 +5,7 @@ descriptions are English everywhere.
 """
 
 import json
+from functools import lru_cache
 from pathlib import Path
 
 FOLDER = Path(__file__).with_name("languages")
@@ -20,6 +21,7 @@ def translated(text: str, locale: str) -> str:
     return _TEXTS.get(locale, {}).get(text, text)
 
 
+@lru_cache(maxsize=256)
 def accepted_locale(accept_language: str) -> str:
     """The best of our languages for an Accept-Language header (RFC 9110, 12.5.4)."""
     best, best_quality = DEFAULT_LOCALE, 0.0

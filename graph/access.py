@@ -41,6 +41,7 @@ class NotAllowed(TranslatableError):
     code = "FORBIDDEN"
 
 
+_ALSO_FROZEN = (Access.SELF, Access.SESSION)
 _ROLES = {Access.SUPPORT: (Role.SUPPORT, Role.ADMIN), Access.ADMIN: (Role.ADMIN,)}
 _STRONG = frozenset({AuthFactor.TOTP, AuthFactor.PASSKEY, AuthFactor.RECOVERY_CODE})
 
@@ -54,7 +55,7 @@ async def require(context: Context, access: Access, scope: ApiScope | None) -> N
         return
     if viewer is None:
         raise NotSignedIn("sign in first")
-    if access in (Access.ACTIVE, Access.VERIFIED) and viewer.status is not UserStatus.ACTIVE:
+    if access not in _ALSO_FROZEN and viewer.status is not UserStatus.ACTIVE:
         raise AccountFrozen("the account is frozen; unfreeze it first")
     if access is Access.VERIFIED and not viewer.email_verified:
         raise EmailNotVerified(
@@ -73,6 +74,9 @@ def _check_key(viewer: Viewer, scope: ApiScope | None) -> None:
 
 async def _check_operator(context: Context, viewer: Viewer, roles: tuple[Role, ...]) -> None:
     if viewer.role not in roles:
+        raise NotAllowed("your account may not do this")
+    person = await context.accounts.reads.person(viewer.user_id)
+    if person is None or person.role not in roles:  # the truth, not what a cache says of it
         raise NotAllowed("your account may not do this")
     session = await context.accounts.sessions.of_viewer(viewer)
     if session is None or _STRONG.isdisjoint(session.factors):

@@ -4,7 +4,8 @@ Expected failures (core.errors.ExpectedError) keep their message, code and detai
 by where they were found. Anything else is logged with the request's id and shown as `Internal error`, code INTERNAL.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import ClassVar
 
 import structlog
@@ -20,6 +21,7 @@ BAD_USER_INPUT = "BAD_USER_INPUT"
 INTERNAL = "INTERNAL"
 ERRORS_SHOWN = 20
 """Of one refused request; further ones are left out."""
+_AWAY = "the database does not answer; try again in a moment"
 _MESSAGE_LENGTH = 500
 _ARGUMENT_FAULT = "Argument '"
 """How graphql-core begins its complaint about an argument that only execution can judge."""
@@ -85,7 +87,7 @@ class ErrorRenderer:
         cause = _cause(error)
         if isinstance(cause, PyMongoError) and _is_away(cause):
             log.warning("database away", request_id=self._request_id, path=error.path, reason=type(cause).__name__)
-            cause = DatabaseAway("the database does not answer; try again in a moment")
+            cause = DatabaseAway(_AWAY)
         if isinstance(cause, ExpectedError):
             return self._body(cause.message_in(self._locale), cause.code, error, cause.details)
         if isinstance(cause, GraphQLError):
@@ -138,6 +140,17 @@ def _cause(error: GraphQLError) -> Exception:
     while isinstance(cause, GraphQLError) and cause.original_error is not None:
         cause = cause.original_error
     return cause
+
+
+@contextmanager
+def database_may_be_away() -> Iterator[None]:
+    """For what is asked of the database outside of any field: its absence is an expected failure there, too."""
+    try:
+        yield
+    except PyMongoError as error:
+        if _is_away(error):
+            raise DatabaseAway(_AWAY) from error
+        raise
 
 
 def _is_away(error: PyMongoError) -> bool:

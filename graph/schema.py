@@ -282,9 +282,9 @@ class Mutation:
     )
     begin_oauth: BeginOAuthPayload = mutation(
         identity_resolvers.begin_oauth,
-        "Start at an external provider. Linking needs a signed-in person and a step-up proof.",
+        "Start at an external provider. Linking needs a signed-in person with a proven address, and a step-up proof.",
         access=Access.ANYONE,
-        step_up=StepUpDemanded(when=("purpose", OAuthPurpose.LINK)),
+        step_up=StepUpDemanded(when=("purpose", OAuthPurpose.LINK), access=Access.VERIFIED),
         alone=True,
         name="beginOAuth",
     )

@@ -11,7 +11,6 @@ from enum import Enum
 from typing import Any
 
 import orjson
-import strawberry
 from graphql import GraphQLError, GraphQLInputObjectType, coerce_input_value, get_named_type
 from graphql.utilities import validate_input_value
 from strawberry.extensions import FieldExtension
@@ -21,7 +20,7 @@ from strawberry.types.field import StrawberryField
 from core.clock import to_ms
 from core.errors import InvalidInput
 from core.money import canonical
-from graph.access import Info, Next, NotSignedIn
+from graph.access import Access, Info, Next, NotSignedIn, require
 from services.step_up import Deed
 
 PROOF = "step_up_proof"
@@ -32,12 +31,19 @@ _DEFINITION = "strawberry-definition"
 class StepUpDemanded(FieldExtension):
     """Lets a mutation run only with a proof for it. `instead_of` names an input field that holds the password and does as well.
 
-    `when` names an input field and the value of it that makes the mutation sensitive; without it, every value does.
+    `when` names an input field and the value of it that makes the mutation sensitive; without it, every value does. `access`: who may
+    do what is sensitive, where that is fewer than may use the mutation.
     """
 
-    def __init__(self, instead_of: str | None = None, when: tuple[str, Enum] | None = None) -> None:
+    def __init__(
+        self,
+        instead_of: str | None = None,
+        when: tuple[str, Enum] | None = None,
+        access: Access | None = None,
+    ) -> None:
         self._password_field = instead_of
         self._when = when
+        self._access = access
 
     async def resolve_async(self, next_: Next, source: Any, info: Info, **kwargs: Any) -> Any:
         given = kwargs.get("input")
@@ -46,6 +52,8 @@ class StepUpDemanded(FieldExtension):
         return await next_(source, info, **kwargs)
 
     async def _require(self, info: Info, given: object) -> None:
+        if self._access is not None:
+            await require(info.context, self._access, None)
         viewer = info.context.viewer
         if viewer is None:
             raise NotSignedIn("sign in first")
@@ -72,7 +80,10 @@ def deed_of(info: Info, operation: str, parameters: object) -> Deed:
     named = get_named_type(input_type)
     if isinstance(named, GraphQLInputObjectType) and _PROOF_IN_JSON in named.fields:
         parameters = {**parameters, _PROOF_IN_JSON: ""}
-    validate_input_value(parameters, input_type, _refuse, hide_suggestions=True)
+    try:
+        validate_input_value(parameters, input_type, _refuse, hide_suggestions=True)
+    except RecursionError as error:
+        raise InvalidInput("the parameters are nested too deeply", field=["input", "parameters"]) from error
     coerced = coerce_input_value(parameters, input_type)
     schema = info.schema
     argument = next(each for each in definition.arguments if each.python_name == "input")
@@ -89,14 +100,14 @@ def _refuse(error: GraphQLError, path: list[str | int]) -> None:
 
 
 def _canonical_bytes(given: object) -> bytes:
-    return orjson.dumps(_plain(given), option=orjson.OPT_SORT_KEYS)
+    return orjson.dumps({} if given is None else _plain(given), option=orjson.OPT_SORT_KEYS)
 
 
 def _plain(value: object) -> object:
-    """The value in JSON's terms, without the proof and without what was not given."""
+    """The value in JSON's terms, without the proof and without what is as if it had been left out."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        members = {each.name: getattr(value, each.name) for each in dataclasses.fields(value) if each.name != PROOF}
-        return {name: _plain(member) for name, member in members.items() if _is_given(member)}
+        members = ((each, getattr(value, each.name)) for each in dataclasses.fields(value) if each.name != PROOF)
+        return {each.name: _plain(member) for each, member in members if member != each.default}
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Decimal):
@@ -107,8 +118,4 @@ def _plain(value: object) -> object:
         return {str(name): _plain(member) for name, member in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(member) for member in value]
-    return {} if value is None else value
-
-
-def _is_given(value: object) -> bool:
-    return value is not None and value is not strawberry.UNSET
+    return value

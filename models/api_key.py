@@ -11,7 +11,10 @@ from models.base import stored
 
 
 class ApiKeyDocument(Document):
-    """One key. Times are epoch milliseconds; `ip_allowlist` holds addresses and networks, empty for any."""
+    """One key. Times are epoch milliseconds; `ip_allowlist` holds addresses and networks, empty for any.
+
+    `changed_ms` is when what the key may do last changed: when it was made, given another allow-list, or ended.
+    """
 
     id: str  # type: ignore[assignment]
     user_id: str
@@ -60,11 +63,11 @@ async def changed_since(since_ms: int) -> list[ApiKeyDocument]:
     return await ApiKeyDocument.find({"changed_ms": {"$gte": since_ms}}).to_list()
 
 
-async def change(key_id: str, user_id: str, changes: Mapping[str, object], now_ms: int) -> bool:
+async def change(key_id: str, user_id: str, changes: Mapping[str, object]) -> bool:
     """Change a person's key. False when there is none of this id (any more)."""
     result = await ApiKeyDocument.get_pymongo_collection().update_one(
         {"_id": key_id, "user_id": user_id, "ended_ms": {"$exists": False}},
-        {"$set": {**changes, "changed_ms": now_ms}},
+        {"$set": dict(changes)},
     )
     return result.matched_count == 1
 

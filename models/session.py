@@ -11,12 +11,14 @@ from core.account_vocabulary import AuthFactor, SessionMethod
 from core.clock import to_datetime
 from models.base import stored
 
-KEPT_AFTER_END_MS = 30 * 86_400_000
+KEPT_AFTER_END_MS = 86_400_000
 """An ended session stays readable this long, then the database drops it."""
 
 
 class SessionDocument(Document):
     """One session. Times are epoch milliseconds; of tokens only hashes are kept.
+
+    `open_of` is the person's id as long as the session has not ended, so that ended ones are not read again and again.
 
     A refresh token is `id.family.secret`. `family_hash` is of the part that all tokens of the session share, `refresh_hash` of the
     current token. `successor` is the current token, sealed under the one before it, so that tabs which refresh together get the same.
@@ -24,6 +26,7 @@ class SessionDocument(Document):
 
     id: str  # type: ignore[assignment]
     user_id: str
+    open_of: str | None = None
     method: SessionMethod
     factors: tuple[AuthFactor, ...]
     created_ms: int
@@ -51,7 +54,7 @@ class SessionDocument(Document):
         name = "sessions"
         keep_nulls = False
         indexes: ClassVar = [
-            IndexModel([("user_id", ASCENDING)]),
+            IndexModel([("open_of", ASCENDING)], sparse=True),
             IndexModel([("ended_ms", ASCENDING)], sparse=True),
             IndexModel([("purge_at", ASCENDING)], expireAfterSeconds=0),
         ]
@@ -67,9 +70,9 @@ async def by_id(session_id: str) -> SessionDocument | None:
     return await SessionDocument.find_one({"_id": session_id})
 
 
-async def of_user(user_id: str) -> list[SessionDocument]:
-    """Every session of a person, ended ones included, newest first."""
-    found = await SessionDocument.find({"user_id": user_id}).to_list()
+async def open_of(user_id: str) -> list[SessionDocument]:
+    """A person's sessions that were not ended, newest first; some may be over their time."""
+    found = await SessionDocument.find({"open_of": user_id}).to_list()
     return sorted(found, key=lambda session: (session.created_ms, session.id), reverse=True)
 
 
@@ -100,9 +103,9 @@ async def rotate(
     return result.matched_count == 1
 
 
-async def end(session_ids: Sequence[str], reason: str, now_ms: int) -> None:
-    """End these sessions; those that have ended stay as they are."""
-    await SessionDocument.get_pymongo_collection().update_many(
+async def end(session_ids: Sequence[str], reason: str, now_ms: int) -> int:
+    """End these sessions; those that have ended stay as they are. Returns how many it ended."""
+    result = await SessionDocument.get_pymongo_collection().update_many(
         {"_id": {"$in": list(session_ids)}, "ended_ms": {"$exists": False}},
         {
             "$set": {
@@ -110,9 +113,10 @@ async def end(session_ids: Sequence[str], reason: str, now_ms: int) -> None:
                 "end_reason": reason,
                 "purge_at": to_datetime(now_ms + KEPT_AFTER_END_MS),
             },
-            "$unset": {"successor": ""},
+            "$unset": {"successor": "", "open_of": ""},
         },
     )
+    return result.modified_count
 
 
 async def set_authenticated(session_id: str, factors: Sequence[AuthFactor], now_ms: int) -> None:

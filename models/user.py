@@ -59,6 +59,7 @@ class UserDocument(Document):
             IndexModel([("email_key", ASCENDING)], unique=True, sparse=True),
             IndexModel([("authority_ms", ASCENDING)]),
             IndexModel([("created_ms", ASCENDING)]),
+            IndexModel([("status", ASCENDING), ("created_ms", ASCENDING)]),
         ]
 
 
@@ -91,9 +92,12 @@ async def authority_changed_since(since_ms: int) -> list[UserDocument]:
     return await UserDocument.find({"authority_ms": {"$gte": since_ms}}).to_list()
 
 
-async def created_between(from_ms: int, to_ms: int) -> list[UserDocument]:
-    """People who signed up in from_ms <= time < to_ms; the caller keeps the range narrow."""
-    return await UserDocument.find({"created_ms": {"$gte": from_ms, "$lt": to_ms}}).to_list()
+async def created_between(from_ms: int, to_ms: int, status: UserStatus | None = None) -> list[UserDocument]:
+    """People, or those in this state, who signed up in from_ms <= time < to_ms; the caller keeps the range narrow."""
+    query: dict[str, Any] = {"created_ms": {"$gte": from_ms, "$lt": to_ms}}
+    if status is not None:
+        query["status"] = status.value
+    return await UserDocument.find(query).to_list()
 
 
 async def set_profile(user_id: str, changes: Mapping[str, str | None], now_ms: int) -> None:

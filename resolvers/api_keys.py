@@ -33,7 +33,11 @@ async def update_api_key(
     info: Info, input: Annotated[UpdateApiKeyInput, strawberry.argument(description="The changes.")]
 ) -> ApiKeyPayload:
     row = await info.context.accounts.api_keys.update(
-        viewer_of(info), key_of(input.id, "ApiKey"), name=input.name, ip_allowlist=input.ip_allowlist
+        viewer_of(info),
+        key_of(input.id, "ApiKey"),
+        info.context.client,
+        name=input.name,
+        ip_allowlist=input.ip_allowlist,
     )
     return ApiKeyPayload(api_key=ApiKey.of(row))
 

@@ -38,6 +38,7 @@ from graph.types.security import Passkey
 from resolvers.ids import key_of
 from resolvers.sessions import factor_of, log_in_payload, wish_of
 from resolvers.viewers import account_payload, present, viewer_of
+from services.names import checked_name
 
 Info = strawberry.Info[Context, None]
 
@@ -117,8 +118,10 @@ async def regenerate_recovery_codes(
 
 async def begin_passkey_registration(
     info: Info,
-    input: Annotated[BeginPasskeyRegistrationInput | None, strawberry.argument(description="The proof.")] = None,  # noqa: ARG001
+    input: Annotated[BeginPasskeyRegistrationInput | None, strawberry.argument(description="The proof.")] = None,
 ) -> PasskeyOptionsPayload:
+    if input is not None and input.name:
+        checked_name(input.name, field=["name"])
     person = await info.context.accounts.accounts.of(viewer_of(info))
     asked = await info.context.accounts.passkeys.begin_registration(person)
     return PasskeyOptionsPayload(options=JSON(asked.options), challenge=asked.token)

@@ -32,7 +32,12 @@ async def begin_oauth(
     if input.purpose is OAuthPurpose.LINK and viewer is None:
         raise NotSignedIn("sign in first")
     begun = await info.context.accounts.identities.begin(
-        input.provider, input.purpose, input.redirect_uri, info.context.client, viewer
+        input.provider,
+        input.purpose,
+        input.redirect_uri,
+        info.context.client,
+        viewer,
+        browser_token=info.context.cookies.browser_token,
     )
     if info.context.outgoing is not None:
         info.context.outgoing.browser_token = begun.browser_token

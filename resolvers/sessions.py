@@ -70,7 +70,7 @@ async def log_out(
         everywhere = input is not None and input.everywhere
         await sessions.log_out(viewer, info.context.client, everywhere=everywhere)
     elif info.context.cookies.refresh_token is not None:
-        await sessions.forget(info.context.cookies.refresh_token)
+        await sessions.forget(info.context.cookies.refresh_token, info.context.client)
     if info.context.outgoing is not None:
         info.context.outgoing.signs_out = True
     return AuthPayload()

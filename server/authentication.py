@@ -12,6 +12,7 @@ from core.client_address import ClientAddresses, limit_key
 from core.errors import RateLimited, TranslatableError
 from core.rate_limits import Limit, RateLimits
 from core.translations import accepted_locale
+from graph.errors import database_may_be_away
 from graph.request import Caller, Outgoing, ShownCookies
 from server.cookies import ACCESS, BROWSER, DEVICE, REFRESH, Header, read_cookies
 from server.media_types import is_json_in_utf8
@@ -58,7 +59,7 @@ class Authentication:
         self._limits = limits
 
     async def of_request(self, request: Handshake) -> Caller:
-        """Who an HTTP request is from. Raises CredentialRejected, CrossSiteRefused, RateLimited."""
+        """Who an HTTP request is from. Raises CredentialRejected, CrossSiteRefused, RateLimited, DatabaseAway."""
         cookies = read_cookies(request.headers)
         client = self.client(request, cookies)
         shown = ShownCookies(cookies.get(REFRESH), cookies.get(BROWSER))
@@ -73,17 +74,20 @@ class Authentication:
         return _caller(client, viewer, "http", shown, outgoing)
 
     async def of_socket(self, handshake: Handshake, payload: Mapping[str, object]) -> Caller:
-        """Who a socket is from: a credential of connection_init, or else a cookie of its handshake, whose Origin was checked.
+        """Who a socket is from: a credential of connection_init, or else a cookie of its handshake from an allowed page.
 
-        Raises CredentialRejected, CrossSiteRefused, RateLimited.
+        Raises CredentialRejected, CrossSiteRefused, RateLimited, DatabaseAway.
         """
         cookies = read_cookies(handshake.headers)
         client = self.client(handshake, cookies)
         credential = _init_credential(payload)
         if credential is not None:
             return _caller(client, await self._judged(credential, client), "websocket")
-        if ACCESS in cookies and not handshake.header(b"origin"):
+        origin = handshake.header(b"origin")
+        if ACCESS in cookies and not origin:
             raise CrossSiteRefused("a socket with cookies needs an Origin; programs send `authorization` instead")
+        if ACCESS in cookies and not self._origins.allows_credentials(origin):
+            raise CrossSiteRefused("a request with cookies needs the Origin of an allowed page")
         return _caller(client, await self._of_cookie(cookies.get(ACCESS), client), "websocket")
 
     def client(self, request: Handshake, cookies: Mapping[str, str] | None = None) -> Client:
@@ -99,7 +103,7 @@ class Authentication:
 
     async def _judged(self, credential: str, client: Client) -> Viewer:
         try:
-            return await self.authority.viewer_of(credential, client)
+            return await self._viewer(credential, client)
         except CredentialRejected:
             seconds = await self._limits.hit(WRONG_CREDENTIALS, limit_key(client.address))
             if seconds is not None:
@@ -111,9 +115,13 @@ class Authentication:
         if token is None or token.startswith(API_KEY_START):
             return None
         try:
-            return await self.authority.viewer_of(token, client)
+            return await self._viewer(token, client)
         except CredentialRejected:
             return None
+
+    async def _viewer(self, credential: str, client: Client) -> Viewer:
+        with database_may_be_away():
+            return await self.authority.viewer_of(credential, client)
 
     def _check_site(self, request: Handshake) -> None:
         origin = request.header(b"origin")

@@ -17,7 +17,15 @@ from starlette.types import Message, Receive, Scope, Send
 
 from core.clock import Clock
 from core.errors import ExpectedError, InvalidInput, RateLimited, TranslatableError
-from graph.errors import INTERNAL, ErrorRenderer, OperationNotAllowed, OperationTimedOut, RequestRefused
+from core.translations import accepted_locale
+from graph.errors import (
+    INTERNAL,
+    DatabaseAway,
+    ErrorRenderer,
+    OperationNotAllowed,
+    OperationTimedOut,
+    RequestRefused,
+)
 from graph.pipeline import Pipeline
 from graph.request import QUERIES, QUERIES_AND_MUTATIONS, Answer, Caller, GraphQLRequest, Outgoing, request_from_json
 from server.authentication import Authentication, CrossSiteRefused, Handshake
@@ -110,6 +118,13 @@ class AddressNotServed(NotServed):
     code = RateLimited.code
 
 
+class AuthorityAway(HttpRefused):
+    """Whether the credential is valid cannot be told at the moment."""
+
+    status = 503
+    code = DatabaseAway.code
+
+
 class UnsupportedMediaType(HttpRefused):
     """The body is not JSON in UTF-8."""
 
@@ -153,7 +168,7 @@ class GraphQLHTTP:
         started = time.perf_counter()
         media_type = answer_type(exchange.header(b"accept"))
         handshake = exchange.handshake(self._request_id())
-        errors = ErrorRenderer(handshake.request_id, self._authentication.client(handshake).locale)
+        errors = ErrorRenderer(handshake.request_id, accepted_locale(handshake.header(b"accept-language")))
         outgoing: Outgoing | None = None
         try:
             if media_type is None:
@@ -183,6 +198,8 @@ class GraphQLHTTP:
             raise SiteNotServed(error) from error
         except RateLimited as error:
             raise AddressNotServed(error) from error
+        except DatabaseAway as error:
+            raise AuthorityAway(error.message) from error
 
     async def _read(self, exchange: "_Exchange") -> GraphQLRequest:
         try:

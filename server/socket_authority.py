@@ -7,14 +7,15 @@ from dataclasses import replace
 
 from core.clock import Clock
 from core.errors import RateLimited
+from graph.errors import DatabaseAway, database_may_be_away
 from graph.request import Caller
 from server.authentication import Authentication, CrossSiteRefused, Handshake
 from server.ws_messages import CloseCode, CloseSocket
 from services.authority import CredentialRejected
 from services.viewer import Viewer
 
-_FAR_SECONDS = 7 * 86_400.0
-"""An end further away is not waited for."""
+_LONGEST_WAIT_SECONDS = 3_600.0
+"""After so long it is looked again how far the end is away: by the wall clock, which may have been set."""
 
 
 class SocketAuthority:
@@ -46,17 +47,20 @@ class SocketAuthority:
             raise CloseSocket(CloseCode.FORBIDDEN, f"Forbidden: {error.message}") from error
         except RateLimited as error:
             raise CloseSocket(CloseCode.TOO_MANY, error.message) from error
+        except DatabaseAway as error:
+            raise CloseSocket(CloseCode.TRY_AGAIN_LATER, error.message) from error
         if self._caller.viewer is not None:
             self._count(self._caller.viewer)
         self._admitted.set()
 
     async def current(self) -> Caller:
-        """The caller as of now. Raises CloseSocket when the authority has ended."""
+        """The caller as of now. Raises CloseSocket when the authority has ended, DatabaseAway when that cannot be told."""
         viewer = self._caller.viewer
         if viewer is None:
             return self._caller
         try:
-            viewer = await self._authentication.authority.current(viewer)
+            with database_may_be_away():
+                viewer = await self._authentication.authority.current(viewer)
         except CredentialRejected as error:
             raise CloseSocket(CloseCode.FORBIDDEN, f"Forbidden: {error.message}") from error
         client = replace(self._caller.client, locale=viewer.locale)
@@ -71,13 +75,12 @@ class SocketAuthority:
         authority = self._authentication.authority
         with authority.revocations.watch(viewer.session_id or viewer.api_key_id or "") as told:
             try:
-                await authority.current(viewer)
-                async with asyncio.timeout(self._seconds_left(viewer)):
-                    return await told
+                while not told.done():
+                    authority.check(viewer)
+                    await asyncio.wait({told}, timeout=self._seconds_left(viewer))
             except CredentialRejected as error:
                 return error.message
-            except TimeoutError:
-                return "the access token has expired; refresh the session and connect again"
+            return told.result()
 
     def close(self) -> None:
         """The socket is gone."""
@@ -93,9 +96,8 @@ class SocketAuthority:
         self._open_by_account[viewer.user_id] += 1
         self._counted = viewer.user_id
 
-    def _seconds_left(self, viewer: Viewer) -> float | None:
-        seconds = (viewer.expires_ms - self._clock.now_ms()) / 1000
-        return seconds if seconds < _FAR_SECONDS else None
+    def _seconds_left(self, viewer: Viewer) -> float:
+        return min((viewer.expires_ms - self._clock.now_ms()) / 1000, _LONGEST_WAIT_SECONDS)
 
 
 async def _never() -> str:

@@ -21,6 +21,7 @@ class CloseCode(IntEnum):
     """Why the server closes a socket."""
 
     INTERNAL = 1011
+    TRY_AGAIN_LATER = 1013
     BAD_MESSAGE = 4400
     UNAUTHORIZED = 4401
     FORBIDDEN = 4403

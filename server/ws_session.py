@@ -14,7 +14,7 @@ from starlette.types import Receive, Send
 
 from core.ids import random_id
 from core.request_id import request_scope
-from graph.errors import ErrorRenderer
+from graph.errors import DatabaseAway, ErrorRenderer, RequestRefused
 from graph.pipeline import Pipeline
 from graph.request import ALL_OPERATIONS, Answer, Caller
 from server.transport_metrics import TransportMetrics
@@ -59,7 +59,7 @@ class Authority(Protocol):
         ...
 
     async def current(self) -> Caller:
-        """The caller as of now, for the next operation. Raises CloseSocket when the authority has ended."""
+        """The caller as of now, for the next operation. Raises CloseSocket when the authority has ended, DatabaseAway."""
         ...
 
     async def ended(self) -> str:
@@ -196,10 +196,8 @@ class Session:
         request_id = random_id()
         self._metrics.socket_operations.inc()
         try:
-            caller = await self._authority.current()
-            caller = replace(caller, client=replace(caller.client, request_id=request_id), events_key=self._events_key)
             with request_scope(request_id):
-                await self._answer_or_fail(message, caller)
+                await self._answer_or_fail(message, request_id)
         except (SocketClosed, CloseSocket):
             return  # what ends the authority also ends the socket
         finally:
@@ -207,13 +205,20 @@ class Session:
             if self._operations.get(message.id) is asyncio.current_task():
                 del self._operations[message.id]
 
-    async def _answer_or_fail(self, message: Subscribe, caller: Caller) -> None:
+    async def _answer_or_fail(self, message: Subscribe, request_id: str) -> None:
+        errors = ErrorRenderer(request_id)
         try:
-            await self._answer(message, caller)
-        except SocketClosed:
+            await self._answer(message, await self._caller(request_id))
+        except (SocketClosed, CloseSocket):
             raise
+        except DatabaseAway as error:
+            await self._finish(message.id, errors.refusal(RequestRefused.because(error)))
         except Exception as error:  # noqa: BLE001 - the edge of an operation
-            await self._finish(message.id, [ErrorRenderer(caller.request_id).unexpected(error)])
+            await self._finish(message.id, [errors.unexpected(error)])
+
+    async def _caller(self, request_id: str) -> Caller:
+        caller = await self._authority.current()
+        return replace(caller, client=replace(caller.client, request_id=request_id), events_key=self._events_key)
 
     async def _answer(self, message: Subscribe, caller: Caller) -> None:
         started = time.perf_counter()

@@ -117,7 +117,13 @@ def build_account_services(rules: AccountRules, parts: AccountParts) -> AccountS
         clock=clock,
     )
     sessions = Sessions(
-        tokens=tokens, revocations=revocations, audit=audit, mailbox=mailbox, clock=clock, life=rules.session_life
+        tokens=tokens,
+        revocations=revocations,
+        throttles=throttles,
+        audit=audit,
+        mailbox=mailbox,
+        clock=clock,
+        life=rules.session_life,
     )
     api_keys = ApiKeys(audit=audit, mailbox=mailbox, bus=bus, clock=clock)
     accounts = Accounts(
@@ -134,7 +140,7 @@ def build_account_services(rules: AccountRules, parts: AccountParts) -> AccountS
         quote_assets=rules.quote_assets,
         even_seconds=rules.even_seconds,
     )
-    two_factor = TwoFactor(parts.box, audit, mailbox, holds, clock)
+    two_factor = TwoFactor(box=parts.box, throttles=throttles, audit=audit, mailbox=mailbox, holds=holds, clock=clock)
     passkeys = Passkeys(
         rules.passkey_site, challenges=challenges, audit=audit, mailbox=mailbox, holds=holds, clock=clock
     )
@@ -185,6 +191,7 @@ def build_account_services(rules: AccountRules, parts: AccountParts) -> AccountS
             throttles=throttles,
             audit=audit,
             mailbox=mailbox,
+            holds=holds,
             clock=clock,
         ),
         step_up=StepUp(

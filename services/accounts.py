@@ -85,10 +85,12 @@ class Accounts:
         address = parse_email(new.email)
         name = None if not new.display_name else checked_name(new.display_name, field=["displayName"])
         locale = _known_locale(new.locale)
+        self._passwords.check(new.password, email=address.text, display_name=name)
         await self._throttles.of_stranger(SIGN_UP, client, address.key)
         async with even_time(self._clock, self._even_seconds):
             password_hash = await self._passwords.accept(new.password, email=address.text, display_name=name)
-            person = self.new_person(address, name=name, locale=locale, password_hash=password_hash)
+        person = self.new_person(address, name=name, locale=locale, password_hash=password_hash)
+        async with even_time(self._clock, self._even_seconds):
             await self.create(person, client)
             await self._mailbox.send(MailKind.SIGN_UP, email_key=address.key)
 
@@ -112,10 +114,7 @@ class Accounts:
 
     async def create(self, person: UserDocument, client: Client) -> bool:
         """Store a new account, in the place of one whose address nobody has proven. False when the address is taken."""
-        holder = await user.by_email_key(person.email_key or "")
-        if holder is not None and await user.erase(holder.id, self._clock.now_ms(), only_unverified=True):
-            await self._sessions.end_all(holder.id, "replaced by a new sign-up")
-            await self._states.changed(holder.id)
+        await self._make_room(person, person.email_key or "", "replaced by a new sign-up", client)
         if not await user.insert(person):
             return False
         await self._audit.record(person.id, AuditAction.SIGN_UP, client=client)
@@ -152,6 +151,7 @@ class Accounts:
         address = parse_email(email)
         await self._throttles.of_owner(MAIL_REQUEST, client, viewer.user_id)
         await user.set_pending_email(viewer.user_id, email=address.text, email_key=address.key)
+        await self._audit.record(viewer.user_id, AuditAction.EMAIL_CHANGE_ASKED, client=client)
         await self._mailbox.send(MailKind.CHANGE_EMAIL, user_id=viewer.user_id, to=address.text, email_key=address.key)
         await self._mailbox.send(MailKind.EMAIL_CHANGE_ASKED, user_id=viewer.user_id, ip=client.address)
         return await self.of(viewer)
@@ -170,6 +170,10 @@ class Accounts:
         if checked:
             await user.set_profile(viewer.user_id, checked, self._clock.now_ms())
             await self._states.changed(viewer.user_id)
+            fields = ", ".join(sorted(checked))
+            await self._audit.record(
+                viewer.user_id, AuditAction.PROFILE_CHANGED, client=client, detail={"fields": fields}
+            )
         return await self.of(viewer)
 
     async def delete(self, viewer: Viewer, client: Client) -> None:
@@ -197,13 +201,23 @@ class Accounts:
             raise UnknownObject("the account is deleted")
         return person
 
+    async def _make_room(self, person: UserDocument, email_key: str, reason: str, client: Client) -> None:
+        """End another account that holds the address this person is to have, if it has never proven it."""
+        holder = await user.by_email_key(email_key)
+        if holder is None or holder.id == person.id:
+            return
+        if await user.erase(holder.id, self._clock.now_ms(), only_unverified=True):
+            await self._states.changed(holder.id)
+            await self._sessions.end_all(holder.id, reason)
+            await self._audit.record(
+                holder.id, AuditAction.DELETED, client=client, actor=AuditActor.STRANGER, detail={"reason": reason}
+            )
+
     async def _take_new_address(self, row: OneTimeTokenDocument, client: Client) -> None:
         person = await user.by_id(row.user_id)
         if person is None or person.pending_email_key != row.email_key:
             raise TokenInvalid("another address was asked for meanwhile", field=["token"])
-        holder = await user.by_email_key(row.email_key)
-        if holder is not None and await user.erase(holder.id, self._clock.now_ms(), only_unverified=True):
-            await self._sessions.end_all(holder.id, "the address was proven by somebody else")
+        await self._make_room(person, row.email_key, "the address was proven by somebody else", client)
         if not await user.set_email(person, now_ms=self._clock.now_ms(), held_until_ms=self._holds.until_ms()):
             raise TokenInvalid("this address cannot be used for this account", field=["token"])
         await self._states.changed(person.id)

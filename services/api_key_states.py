@@ -21,6 +21,7 @@ class ApiKeyStates:
         self._clock = clock
         self._held: OrderedDict[str, tuple[ApiKeyDocument | None, float]] = OrderedDict()
         self._ended: OrderedDict[str, None] = OrderedDict()
+        self._changed: OrderedDict[str, int] = OrderedDict()
         revocations.also(self._hear, self._look)
 
     async def of(self, prefix: str) -> ApiKeyDocument | None:
@@ -52,6 +53,8 @@ class ApiKeyStates:
             self._held.pop(key.prefix, None)
             if key.ended_ms is not None:
                 self._end(key.id)
+            elif key.changed_ms > self._changed.get(key.id, key.created_ms):
+                self._change(key)
 
     def _end(self, key_id: str) -> None:
         if key_id not in self._ended:
@@ -59,3 +62,11 @@ class ApiKeyStates:
             self._revocations.tell(key_id, "the API key has ended")
         if len(self._ended) > _HELD:
             self._ended.popitem(last=False)
+
+    def _change(self, key: ApiKeyDocument) -> None:
+        """What runs on the key was admitted under another allow-list."""
+        self._changed[key.id] = key.changed_ms
+        self._changed.move_to_end(key.id)
+        if len(self._changed) > _HELD:
+            self._changed.popitem(last=False)
+        self._revocations.tell(key.id, "the API key has changed; connect again")

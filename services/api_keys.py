@@ -6,16 +6,16 @@ A key reads `cvk_<prefix>_<secret>`: the prefix finds it, and people tell their 
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
-from core.account_vocabulary import ApiScope, AuditAction, AuthErrorCode
+from core.account_vocabulary import ApiScope, AuditAction, AuthErrorCode, UserStatus
 from core.bus import Bus
 from core.clock import Clock
 from core.ids import random_id, random_token, token_hash
 from core.mail_vocabulary import MailKind
-from core.refusals import AuthRefused, UnknownObject
+from core.refusals import AccountFrozen, AuthRefused, UnknownObject
 from events.account import AUTHORITY_TOPIC, ApiKeyChanged
-from models import api_key
+from models import api_key, user
 from models.api_key import ApiKeyDocument
 from services.audit import AuditLog, Detail
 from services.authority import API_KEY_START
@@ -25,8 +25,10 @@ from services.viewer import Client, Viewer
 
 MOST_KEYS = 30
 MOST_NETWORKS = 50
+_NARROW_IPV4, _NARROW_IPV6 = 16, 48
 _PREFIX_CHARACTERS = "0123456789abcdefghijkmnpqrstuvwxyz"
 PREFIX_LENGTH = 12
+_IPV4_IN_IPV6 = IPv6Network("::ffff:0:0/96")
 
 
 class ScopeInvalid(AuthRefused):
@@ -90,6 +92,7 @@ class ApiKeys:
             expires_ms=wanted.expires_ms,
         )
         await api_key.insert(key)
+        await self._end_if_frozen(key)
         detail: dict[str, Detail] = {"name": key.name, "prefix": prefix, "scopes": [scope.value for scope in scopes]}
         await self._audit.record(viewer.user_id, AuditAction.API_KEY_CREATED, client=client, detail=detail)
         await self._mailbox.send(
@@ -106,7 +109,7 @@ class ApiKeys:
         return [key for key in await api_key.of_user(user_id) if key.expires_ms is None or key.expires_ms > now_ms]
 
     async def update(
-        self, viewer: Viewer, key_id: str, *, name: str | None, ip_allowlist: Sequence[str] | None
+        self, viewer: Viewer, key_id: str, client: Client, *, name: str | None, ip_allowlist: Sequence[str] | None
     ) -> ApiKeyDocument:
         """Change name or allow-list. Raises AuthRefused."""
         key = await self._own(viewer, key_id)
@@ -116,11 +119,14 @@ class ApiKeys:
         if ip_allowlist is not None:
             networks = _checked_networks(ip_allowlist)
             _checked_scopes(key.scopes, networks)
-            changes["ip_allowlist"] = list(networks)
-        if changes and not await api_key.change(key_id, viewer.user_id, changes, self._clock.now_ms()):
+            changes |= {"ip_allowlist": list(networks), "changed_ms": self._clock.now_ms()}
+        if changes and not await api_key.change(key_id, viewer.user_id, changes):
             raise UnknownObject("you have no such API key", field=["id"])
         self._tell(key, ended=False)
-        return await self._own(viewer, key_id)
+        changed = await self._own(viewer, key_id)
+        detail: dict[str, Detail] = {"name": changed.name, "prefix": key.prefix, "networks": list(changed.ip_allowlist)}
+        await self._audit.record(viewer.user_id, AuditAction.API_KEY_CHANGED, client=client, detail=detail)
+        return changed
 
     async def revoke(self, viewer: Viewer, key_id: str, client: Client) -> ApiKeyDocument:
         """End a key. Raises UnknownObject."""
@@ -133,6 +139,13 @@ class ApiKeys:
     async def end_all(self, user_id: str) -> None:
         """End every key of a person."""
         await self._end(await api_key.of_user(user_id))
+
+    async def _end_if_frozen(self, key: ApiKeyDocument) -> None:
+        """A freeze ends all keys; one that was being made meanwhile may be missed by that, so it looks for itself."""
+        person = await user.by_id(key.user_id)
+        if person is None or person.status is not UserStatus.ACTIVE:
+            await self._end([key])
+            raise AccountFrozen("the account is frozen; unfreeze it first")
 
     async def _end(self, keys: list[ApiKeyDocument]) -> None:
         if keys:
@@ -154,11 +167,24 @@ def _checked_networks(entries: Sequence[str]) -> tuple[str, ...]:
     if len(entries) > MOST_NETWORKS:
         raise AddressInvalid("expected at most {most} entries", {"most": MOST_NETWORKS}, field=["ipAllowlist"])
     try:
-        return tuple(dict.fromkeys(str(ip_network(entry.strip(), strict=False)) for entry in entries))
+        return tuple(dict.fromkeys(str(_network(entry.strip())) for entry in entries))
     except ValueError as error:
         raise AddressInvalid(
             "expected addresses or networks such as 203.0.113.7 or 2001:db8::/32", field=["ipAllowlist"]
         ) from error
+
+
+def _network(text: str) -> IPv4Network | IPv6Network:
+    """The network; IPv4 within IPv6 is IPv4, as it is for callers (core/client_address.py). Raises ValueError."""
+    network = ip_network(text, strict=False)
+    if isinstance(network, IPv6Network) and network.subnet_of(_IPV4_IN_IPV6):
+        return IPv4Network((int(network.network_address) & 0xFFFFFFFF, network.prefixlen - _IPV4_IN_IPV6.prefixlen))
+    return network
+
+
+def _is_wide(network: IPv4Network | IPv6Network) -> bool:
+    """Whether a network is too wide to say where a program runs."""
+    return network.prefixlen < (_NARROW_IPV4 if isinstance(network, IPv4Network) else _NARROW_IPV6)
 
 
 def _checked_scopes(scopes: Sequence[ApiScope], networks: Sequence[str]) -> tuple[ApiScope, ...]:
@@ -166,4 +192,8 @@ def _checked_scopes(scopes: Sequence[ApiScope], networks: Sequence[str]) -> tupl
         raise ScopeInvalid("expected at least one scope", field=["scopes"])
     if ApiScope.WITHDRAW in scopes and not networks:
         raise ScopeInvalid("a key that may withdraw needs an address allow-list", field=["ipAllowlist"])
+    if ApiScope.WITHDRAW in scopes and any(_is_wide(ip_network(text)) for text in networks):
+        raise ScopeInvalid(
+            "a key that may withdraw needs narrower networks: /16 or less, IPv6 /48", field=["ipAllowlist"]
+        )
     return tuple(scope for scope in ApiScope if scope in scopes)

@@ -9,25 +9,18 @@ from collections.abc import Mapping
 from hashlib import sha256
 from weakref import WeakValueDictionary
 
-import orjson
-
 from core.account_vocabulary import AuditAction, AuditActor, AuditOutcome
 from core.bus import Bus
 from core.clock import Clock
 from core.secret_box import SecretBox
 from events.account import AuditAppended, account_topic
 from models import audit_event
-from models.audit_event import AuditEventDocument, AuditHeadDocument, event_id
+from models.audit_event import AuditEventDocument, AuditHeadDocument, event_id, hashed_text
 from services.viewer import Client
 
 FIRST_PREVIOUS_HASH = "0" * 64
 SEAL_CONTEXT = "audit"
 _LONGEST_AGENT = 256
-_HASHED = (
-    *("user_id", "sequence", "action", "outcome", "actor", "ip", "user_agent", "request_id"),
-    *("detail", "time_ms", "previous_hash"),
-)
-"""What a hash covers for good: a field that is added to the rows needs a new format."""
 
 Detail = str | int | bool | list[str]
 
@@ -101,9 +94,8 @@ class AuditLog:
 
 
 def hash_of(event: AuditEventDocument) -> str:
-    """What the row's hash must be: SHA-256, in hex, of the JSON of these fields, by name, without spaces."""
-    row = event.model_dump(mode="json", include=set(_HASHED))
-    return sha256(orjson.dumps({"format": 1, **row}, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    """What the row's hash must be: SHA-256, in hex, of its hashed text."""
+    return sha256(hashed_text(event)).hexdigest()
 
 
 def head_message(user_id: str, sequence: int, digest: str) -> bytes:

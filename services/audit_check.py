@@ -5,15 +5,13 @@ off at its end is shorter than its head says. Only a log that was put back as a 
 than an anchor says, which is a list of heads that the operator keeps elsewhere.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from core.secret_box import SecretBox
 from models import audit_event
-from models.audit_event import AuditEventDocument, AuditHeadDocument
+from models.audit_event import AuditEventDocument, AuditHeadDocument, event_id
 from services.audit import FIRST_PREVIOUS_HASH, SEAL_CONTEXT, hash_of, head_message
-
-_AT_ONCE = 500
 
 Anchor = Mapping[str, tuple[int, str]]
 """How far each account's log reached, and the hash of its row there."""
@@ -33,8 +31,8 @@ class AuditReport:
 async def check(box: SecretBox, anchor: Anchor, user_id: str | None = None) -> AuditReport:
     """Look at every account's log, or at one."""
     report = AuditReport()
-    heads = {head.id: head for head in await audit_event.heads()}
-    wanted = sorted({*heads, *anchor}) if user_id is None else [user_id]
+    heads = await audit_event.heads_as_stored()
+    wanted = sorted({*heads, *await audit_event.accounts(), *anchor}) if user_id is None else [user_id]
     for account in wanted:
         await _check_account(box, account, heads.get(account), anchor.get(account), report)
     return report
@@ -49,14 +47,14 @@ async def _check_account(
 ) -> None:
     report.accounts += 1
     sequence, previous, hashes = 0, FIRST_PREVIOUS_HASH, {}
-    async for row in _rows(user_id):
+    async for number, row in audit_event.as_stored(user_id):
         problem = _problem(box, row, sequence + 1, previous)
         if problem is not None:
-            report.problems.append(f"account {user_id}, row {row.sequence}: {problem}")
+            report.problems.append(f"account {user_id}, row {number}: {problem}")
         report.rows += 1
-        sequence, previous = row.sequence, row.hash
+        sequence, previous = (sequence + 1, "") if row is None else (row.sequence, row.hash)
         if anchored is not None and sequence == anchored[0]:
-            hashes[sequence] = row.hash
+            hashes[sequence] = previous
     if head is None or not box.verifies(head.seal, head_message(user_id, head.sequence, head.hash), SEAL_CONTEXT):
         report.problems.append(f"account {user_id}: the head is missing, or was not made by this server")
     elif head.sequence > sequence:
@@ -67,25 +65,18 @@ async def _check_account(
         report.heads[user_id] = (sequence, previous)
 
 
-def _problem(box: SecretBox, row: AuditEventDocument, expected: int, previous: str) -> str | None:
-    if row.sequence != expected:
+def _problem(box: SecretBox, row: AuditEventDocument | None, expected: int, previous: str) -> str | None:
+    """`previous`: the hash of the row before it; empty when that one could not be read."""
+    if row is None:
+        return "it cannot be read any more"
+    if row.sequence > expected:
         return f"rows {expected} to {row.sequence - 1} are missing"
-    if row.previous_hash != previous:
+    if row.sequence < expected or row.id != event_id(row.user_id, row.sequence):
+        return "it does not stand where it belongs"
+    if row.previous_hash != previous and previous:
         return "it does not follow the row before it"
     if row.hash != hash_of(row):
         return "it was changed"
     if not box.verifies(row.seal, row.hash.encode(), SEAL_CONTEXT):
         return "it was not written by this server"
     return None
-
-
-async def _rows(user_id: str) -> AsyncIterator[AuditEventDocument]:
-    """All rows, lowest first; a hole of any width is passed over."""
-    low = 1
-    while True:
-        rows = await audit_event.between(user_id, low, low + _AT_ONCE)
-        for row in rows:
-            yield row
-        if not rows and not await audit_event.any_from(user_id, low + _AT_ONCE):
-            return
-        low += _AT_ONCE

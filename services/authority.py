@@ -53,14 +53,19 @@ class Authority:
             return await self._of_key(credential, client)
         return await self._of_token(credential)
 
-    async def current(self, viewer: Viewer) -> Viewer:
-        """The same viewer as of now. Raises CredentialRejected when the authority has ended."""
+    def check(self, viewer: Viewer) -> None:
+        """Raise CredentialRejected when the authority has ended, as far as this process knows."""
         if viewer.expires_ms <= self._clock.now_ms():
-            raise CredentialRejected("the access token has expired")
+            has_key = viewer.api_key_id is not None
+            raise CredentialRejected("the API key has expired" if has_key else "the access token has expired")
         if viewer.session_id is not None and self.revocations.is_ended(viewer.session_id):
             raise CredentialRejected("the session has ended")
         if viewer.api_key_id is not None and self._keys.is_ended(viewer.api_key_id):
             raise CredentialRejected("the API key has ended")
+
+    async def current(self, viewer: Viewer) -> Viewer:
+        """The same viewer as of now. Raises CredentialRejected when the authority has ended."""
+        self.check(viewer)
         return _as_of(viewer, await self._state(viewer.user_id))
 
     async def _of_token(self, token: str) -> Viewer:
@@ -80,7 +85,7 @@ class Authority:
         expected = key.secret_hash if key is not None else ""
         if not hmac.compare_digest(expected, token_hash(secret)) or key is None:
             raise CredentialRejected("there is no such API key")
-        if key.ended_ms is not None:
+        if key.ended_ms is not None or self._keys.is_ended(key.id):
             raise CredentialRejected("the API key has ended")
         if key.expires_ms is not None and key.expires_ms <= self._clock.now_ms():
             raise CredentialRejected("the API key has expired")

@@ -43,6 +43,7 @@ class Challenge:
     token: str
     subject: str
     facts: Mapping[str, object]
+    tries_left: int
 
     def text(self, name: str) -> str:
         """A fact that is a text; empty when there is none."""
@@ -88,7 +89,7 @@ class Challenges:
             row = await challenge.take_try(token_hash(token), kind, self.clock.now_ms())
         if row is None:
             raise ChallengeExpired("this took too long, or was tried too often; begin again", field=[field])
-        return Challenge(token, row.subject, orjson.loads(_box(token).open(row.facts, kind)))
+        return Challenge(token, row.subject, orjson.loads(_box(token).open(row.facts, kind)), row.tries_left)
 
     async def close(self, asked: Challenge, *, field: str) -> None:
         """Answer it for good. Raises ChallengeExpired when somebody else was first."""

@@ -1,4 +1,8 @@
-"""Answers that take the same time, whatever is true: what differs in work must not be told by a clock."""
+"""Answers that take the same time, whatever is true: what differs in work must not be told by a clock.
+
+Hashing a password has a block of its own: it takes long, and longer under load, so that together with what differs it would come near a
+multiple of the step, and what differs would decide on which side.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,11 +16,16 @@ STEP_SECONDS = 0.25
 
 @asynccontextmanager
 async def even_time(clock: Clock, step_seconds: float) -> AsyncIterator[None]:
-    """Leave the block, also by an exception, no sooner than the next multiple of the step after it was entered."""
+    """Leave the block, also by a refusal, no sooner than the next multiple of the step after it was entered. A cancelled one leaves at once."""
     start = clock.monotonic()
     try:
         yield
-    finally:
-        if step_seconds > 0:
-            spent = clock.monotonic() - start
-            await asyncio.sleep(step_seconds - spent % step_seconds)
+    except Exception:
+        await _rest(clock, start, step_seconds)
+        raise
+    await _rest(clock, start, step_seconds)
+
+
+async def _rest(clock: Clock, start: float, step_seconds: float) -> None:
+    if step_seconds > 0:
+        await asyncio.sleep(step_seconds - (clock.monotonic() - start) % step_seconds)

@@ -56,10 +56,11 @@ class Freezes:
         await self._freeze(viewer.user_id, AuditActor.OWNER, client)
 
     async def by_mail(self, token: str, client: Client) -> None:
-        """Freeze the account whose owner was mailed this link. Raises TokenInvalid, TokenExpired, RateLimited."""
+        """Freeze the account whose owner was mailed this link; a failure does not use it up. Raises TokenInvalid, TokenExpired, RateLimited."""
         await self._throttles.of_stranger(TOKEN, client, token[:100])
-        row = await one_time_tokens.redeem(token, TokenPurpose.FREEZE, clock=self._clock)
+        row = await one_time_tokens.find(token, TokenPurpose.FREEZE, clock=self._clock)
         await self._freeze(row.user_id, AuditActor.MAIL_LINK, client)
+        await one_time_tokens.redeem(token, TokenPurpose.FREEZE, clock=self._clock)
 
     async def unfreeze(self, viewer: Viewer, client: Client) -> UserDocument:
         """Lift the owner's own freeze, once it is proven that they are there. Raises NotFrozen."""

@@ -6,6 +6,7 @@ that asked, so nobody can be signed in to a stranger's account.
 """
 
 import hmac
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -16,7 +17,7 @@ from core.account_vocabulary import AuditAction, AuthErrorCode, OAuthPurpose, Se
 from core.clock import Clock
 from core.ids import random_id, random_token, token_hash
 from core.mail_vocabulary import MailKind
-from core.refusals import AuthRefused, UnknownObject
+from core.refusals import AccountFrozen, AuthRefused, EmailNotVerified, UnknownObject
 from integrations.oauth.base import (
     ExternalProfile,
     IdentityProvider,
@@ -30,6 +31,7 @@ from services.accounts import Accounts
 from services.audit import AuditLog
 from services.challenges import Challenge, ChallengeExpired, ChallengeKind, Challenges
 from services.email_addresses import EmailInvalid, parse_email
+from services.holds import Holds
 from services.log_in import LogIn, LogInResult, Wish
 from services.mail import Mailbox
 from services.names import NameInvalid, checked_name
@@ -41,6 +43,7 @@ log = structlog.get_logger(__name__)
 
 LIFE_SECONDS = 600
 MOST_IDENTITIES = 10
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 
 
 class UnknownProvider(AuthRefused):
@@ -105,6 +108,7 @@ class Identities:
         throttles: Throttles,
         audit: AuditLog,
         mailbox: Mailbox,
+        holds: Holds,
         clock: Clock,
     ) -> None:
         """`allows_redirect`: whether a provider may send people back to this URL."""
@@ -116,12 +120,23 @@ class Identities:
         self._throttles = throttles
         self._audit = audit
         self._mailbox = mailbox
+        self._holds = holds
         self._clock = clock
 
     async def begin(
-        self, provider_key: str, purpose: OAuthPurpose, redirect_uri: str, client: Client, viewer: Viewer | None
+        self,
+        provider_key: str,
+        purpose: OAuthPurpose,
+        redirect_uri: str,
+        client: Client,
+        viewer: Viewer | None,
+        *,
+        browser_token: str | None,
     ) -> Begun:
-        """Start at a provider. To link, somebody must be signed in. Raises AuthRefused, RateLimited."""
+        """Start at a provider. To link, somebody must be signed in. Raises AuthRefused, RateLimited.
+
+        `browser_token`: the cookie that an earlier beginning left in the same browser; both may be finished.
+        """
         await self._throttles.of_address(OAUTH, client)
         provider = self._provider(provider_key)
         if not self._allows_redirect(redirect_uri):
@@ -130,7 +145,7 @@ class Identities:
             request = await provider.begin(redirect_uri)
         except ProviderUnavailable as error:
             raise _away(error) from error
-        browser_token = random_token() if client.is_page else None
+        browser_token = _known_or_new(browser_token) if client.is_page else None
         facts = {
             "provider": provider_key,
             "purpose": purpose.value,
@@ -155,8 +170,7 @@ class Identities:
         """Take the provider's answer: a log-in, or, for a link, the viewer's account. Raises AuthRefused, RateLimited."""
         await self._throttles.of_address(OAUTH, client)
         asked = await self._challenges.take_try(answer.state, ChallengeKind.OAUTH, field="state")
-        shown = token_hash(answer.browser_token) if answer.browser_token is not None else ""
-        if not hmac.compare_digest(asked.text("browser"), shown) and asked.text("browser"):
+        if not _is_asker(asked, answer, client):
             raise ChallengeExpired("this sign-in was begun in another browser; begin again", field=["state"])
         profile = await self._profile(asked, answer.code)
         await self._challenges.close(asked, field="state")
@@ -254,9 +268,16 @@ class Identities:
                 {"provider": self._name(profile.provider)},
             )
         person = await self._accounts.of(viewer)
+        if person.status is not UserStatus.ACTIVE:
+            raise AccountFrozen("the account is frozen; unfreeze it first")
+        if person.email_verified_ms is None:
+            raise EmailNotVerified(
+                "prove your e-mail address first: the mail has a link, and resendVerification sends it again"
+            )
         if len(await identity.of_user(person.id)) >= MOST_IDENTITIES:
             raise IdentityInUse("an account has at most {most} identities", {"most": MOST_IDENTITIES})
         await self._store(person, profile, client)
+        await user.hold_withdrawals(person.id, self._holds.until_ms())
         return person
 
     async def _store(self, person: UserDocument, profile: ExternalProfile, client: Client) -> None:
@@ -287,6 +308,18 @@ def redirect_rule(exact: tuple[str, ...], allows_origin: Callable[[str], bool]) 
         return parts.fragment == "" and "@" not in parts.netloc and allows_origin(f"{parts.scheme}://{parts.netloc}")
 
     return allows
+
+
+def _known_or_new(browser_token: str | None) -> str:
+    return browser_token if browser_token is not None and _TOKEN.fullmatch(browser_token) else random_token()
+
+
+def _is_asker(asked: Challenge, answer: ProviderAnswer, client: Client) -> bool:
+    """Whether the answer came back to the browser that asked, or, what a program asked, to a program."""
+    browser = asked.text("browser")
+    if not browser:
+        return not client.is_page
+    return answer.browser_token is not None and hmac.compare_digest(browser, token_hash(answer.browser_token))
 
 
 def _name(profile: ExternalProfile) -> str | None:

@@ -23,7 +23,7 @@ from core.refusals import AuthRefused
 from models import passkey, user
 from models.user import UserDocument
 from services.audit import AuditLog
-from services.challenges import ChallengeKind, Challenges
+from services.challenges import ChallengeExpired, ChallengeKind, Challenges
 from services.devices import Devices
 from services.email_addresses import EmailInvalid, parse_email
 from services.even_time import even_time
@@ -96,7 +96,7 @@ class LogIn:
         clock: Clock,
         even_seconds: float,
     ) -> None:
-        """`even_seconds`: failures are answered at multiples of this after the question."""
+        """`even_seconds`: a password is looked at, and a failure noted, for a multiple of this (services/even_time.py)."""
         self._hasher = hasher
         self._guard = guard
         self._sessions = sessions
@@ -114,8 +114,7 @@ class LogIn:
         self, email: str, password: str, wish: Wish, client: Client, viewer: Viewer | None
     ) -> LogInResult:
         """Sign in by address and password. Raises InvalidCredentials, AccountLocked, AccountFrozen, RateLimited."""
-        async with even_time(self._clock, self._even_seconds):
-            person = await self._identified(email, password, client, viewer)
+        person = await self._identified(email, password, client, viewer)
         return await self.proceed(person, SessionMethod.PASSWORD, [AuthFactor.PASSWORD], wish, client)
 
     async def begin_passkey(self, client: Client) -> AskedPasskey:
@@ -152,6 +151,7 @@ class LogIn:
             "factors": [factor.value for factor in factors],
             "delivery": wish.delivery.value,
             "device_name": wish.device_name or "",
+            "password_changed": str(person.password_changed_ms),
         }
         token, expires_ms = await self._challenges.put(
             ChallengeKind.SECOND_FACTOR,
@@ -170,19 +170,42 @@ class LogIn:
         person = await user.by_id(asked.subject)
         if person is None or person.status is UserStatus.DELETED:
             raise InvalidCredentials("address and password do not belong together")
-        match factor.kind:
-            case AuthFactor.TOTP:
-                await self._two_factor.use_code(person, factor.text, client)
-            case AuthFactor.RECOVERY_CODE:
-                await self._two_factor.use_recovery_code(person, factor.text, client)
-            case _:
-                await self._passkeys.verify(factor.credential, token, user_id=person.id)
+        if asked.text("password_changed") != str(person.password_changed_ms):
+            raise ChallengeExpired("this took too long, or was tried too often; begin again", field=["challenge"])
+        try:
+            await self._use_factor(person, factor, token, client)
+        except AuthRefused:
+            if asked.tries_left == 0:
+                await self._mailbox.send(MailKind.SECOND_FACTOR_FAILED, user_id=person.id, ip=client.address)
+            raise
         await self._challenges.close(asked, field="challenge")
         await self._audit.record(person.id, AuditAction.TWO_FACTOR, client=client, detail={"factor": factor.kind.value})
         first = asked.facts.get("factors")
         factors = [AuthFactor(each) for each in first] if isinstance(first, list) else []
         wish = Wish(TokenDelivery(asked.text("delivery")), asked.text("device_name") or None)
         return await self._open(person, SessionMethod(asked.text("method")), [*factors, factor.kind], wish, client)
+
+    async def _use_factor(self, person: UserDocument, factor: StepUpFactor, token: str, client: Client) -> None:
+        match factor.kind:
+            case AuthFactor.TOTP:
+                await self._two_factor.use_code(person, factor.text, client)
+            case AuthFactor.RECOVERY_CODE:
+                await self._two_factor.use_recovery_code(person, factor.text, client)
+            case _:
+                await self._use_passkey(person, factor.credential, token, client)
+
+    async def _use_passkey(self, person: UserDocument, credential: object, token: str, client: Client) -> None:
+        try:
+            await self._passkeys.verify(credential, token, user_id=person.id)
+        except PasskeyInvalid:
+            await self._audit.record(
+                person.id,
+                AuditAction.TWO_FACTOR,
+                client=client,
+                outcome=AuditOutcome.REFUSED,
+                detail={"factor": AuthFactor.PASSKEY.value},
+            )
+            raise
 
     async def _identified(self, email: str, password: str, client: Client, viewer: Viewer | None) -> UserDocument:
         """The person whose address and password these are."""
@@ -194,11 +217,13 @@ class LogIn:
         known_as = await self._known_as(person, client, viewer)
         async with self._guard.attempt(email_key, client, known_as=known_as) as attempt:
             stored_hash = person.password_hash if person is not None else None
-            verified = await self._hasher.verify(password, stored_hash)
+            async with even_time(self._clock, self._even_seconds):
+                verified = await self._hasher.verify(password, stored_hash)
             if person is None or stored_hash is None or not verified.matches:
-                locks = await attempt.failed()
-                if person is not None:
-                    await self._note_failure(person, client, locks=locks)
+                async with even_time(self._clock, self._even_seconds):
+                    locks = await attempt.failed()
+                    if person is not None:
+                        await self._note_failure(person, client, locks=locks)
                 raise InvalidCredentials("address and password do not belong together")
             await attempt.succeeded()
         if verified.new_hash is not None:
@@ -231,15 +256,15 @@ class LogIn:
         wish: Wish,
         client: Client,
     ) -> SignedIn:
-        device_token, device_hash, is_news = await self._devices.signed_in(person.id, client)
+        device = self._devices.of(client, takes_cookies=wish.delivery is TokenDelivery.COOKIE)
         opened = await self._sessions.open(
-            person, method, factors, client, device_name=wish.device_name, device_hash=device_hash
+            person, method, factors, client, device_name=wish.device_name, device_hash=device.cookie_hash
         )
-        if is_news:
+        if await self._devices.signed_in(person.id, device):
             await self._mailbox.send(
                 MailKind.NEW_DEVICE,
                 user_id=person.id,
                 ip=client.address,
                 device=opened.session.device_name or client.user_agent or "",
             )
-        return SignedIn(opened, wish.delivery, device_token if wish.delivery is TokenDelivery.COOKIE else None)
+        return SignedIn(opened, wish.delivery, device.cookie if wish.delivery is TokenDelivery.COOKIE else None)

@@ -2,7 +2,8 @@
 
 Failures count by the mail address that was named, whether an account has it or not, so that a lock tells nothing. Those of a browser
 the account knows, or of somebody signed in to it, count by themselves: a stranger's failures do not shut the owner out. Only time lifts a
-lock, or recovery by mail.
+lock, or recovery by mail. Each process looks at one password for an address at a time, so while failures come at once, every process
+beyond the first may look at one more than five.
 """
 
 import asyncio

@@ -20,3 +20,9 @@ def checked_name(text: str, *, field: list[str]) -> str:
     if len(text) > 4 * LONGEST or not 0 < len(name) <= LONGEST or not name.isprintable():
         raise NameInvalid("expected a name of 1 to {most} characters that can be seen", {"most": LONGEST}, field=field)
     return name
+
+
+def visible_name(text: str) -> str | None:
+    """As much of a text as a name may be, without what cannot be seen: for names that programs give, which are not refused. None: nothing."""
+    visible = "".join(character for character in text[: 4 * LONGEST] if character.isprintable())
+    return unicodedata.normalize("NFC", visible).strip()[:LONGEST].strip() or None

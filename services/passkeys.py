@@ -6,8 +6,10 @@ The challenge that an authenticator signs is the token of the question (services
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
+import orjson
 from webauthn import (
     base64url_to_bytes,
     generate_authentication_options,
@@ -17,8 +19,11 @@ from webauthn import (
     verify_registration_response,
 )
 from webauthn.authentication.verify_authentication_response import VerifiedAuthentication
-from webauthn.helpers import bytes_to_base64url
-from webauthn.helpers.exceptions import WebAuthnException
+from webauthn.helpers import (
+    bytes_to_base64url,
+    decode_credential_public_key,
+    decoded_public_key_to_cryptography,
+)
 from webauthn.helpers.structs import (
     AuthenticatorSelectionCriteria,
     AuthenticatorTransport,
@@ -101,10 +106,8 @@ class Passkeys:
         self._clock = clock
 
     async def begin_registration(self, person: UserDocument) -> AskedPasskey:
-        """Options for `navigator.credentials.create`."""
-        known = await passkey.of_user(person.id)
-        if len(known) >= MOST_PASSKEYS:
-            raise PasskeyInvalid("an account has at most {most} passkeys; delete one first", {"most": MOST_PASSKEYS})
+        """Options for `navigator.credentials.create`. Raises PasskeyInvalid when there may be no more."""
+        known = await _with_room(person)
         token, _ = await self._challenges.put(
             ChallengeKind.PASSKEY_REGISTRATION, person.id, {}, life_seconds=LIFE_SECONDS, tries=1
         )
@@ -144,6 +147,7 @@ class Passkeys:
             created_ms=self._clock.now_ms(),
         )
         await self._challenges.close(asked, field="challenge")
+        await _with_room(person)
         if not await passkey.insert(row):
             raise PasskeyInvalid("this passkey is registered already", field=["credential"])
         await user.hold_withdrawals(person.id, self._holds.until_ms())
@@ -214,14 +218,16 @@ class Passkeys:
 
     def _registered(self, credential: dict[str, object], token: str) -> VerifiedRegistration:
         try:
-            return verify_registration_response(
+            made = verify_registration_response(
                 credential=credential,
                 expected_challenge=base64url_to_bytes(token),
                 expected_rp_id=self._site.domain,
                 expected_origin=list(self._site.origins),
                 require_user_verification=True,
             )
-        except (WebAuthnException, ValueError, TypeError, KeyError) as error:
+            decoded_public_key_to_cryptography(decode_credential_public_key(made.credential_public_key))
+            return made
+        except Exception as error:  # on hostile input the library raises whatever it meets
             raise PasskeyInvalid("the authenticator's answer is not valid", field=["credential"]) from error
 
     def _signed(self, credential: dict[str, object], token: str, known: PasskeyDocument) -> VerifiedAuthentication:
@@ -235,15 +241,25 @@ class Passkeys:
                 credential_current_sign_count=known.sign_count,
                 require_user_verification=True,
             )
-        except (WebAuthnException, ValueError, TypeError, KeyError) as error:
+        except Exception as error:  # on hostile input the library raises whatever it meets
             raise PasskeyInvalid("the passkey's signature is not valid", field=["credential"]) from error
+
+
+async def _with_room(person: UserDocument) -> list[PasskeyDocument]:
+    """The person's passkeys, while there may be one more. Raises PasskeyInvalid."""
+    known = await passkey.of_user(person.id)
+    if len(known) >= MOST_PASSKEYS:
+        raise PasskeyInvalid("an account has at most {most} passkeys; delete one first", {"most": MOST_PASSKEYS})
+    return known
 
 
 def _credential(value: object) -> dict[str, object]:
     """The credential's JSON as an object, of a size that is read. Raises PasskeyInvalid."""
-    if not isinstance(value, dict) or len(json.dumps(value)) > _MOST_CREDENTIAL_BYTES:
-        raise PasskeyInvalid("expected the credential's JSON (`credential.toJSON()`)", field=["credential"])
-    return value
+    if isinstance(value, dict):
+        with suppress(orjson.JSONEncodeError):  # nested too deeply
+            if len(orjson.dumps(value)) <= _MOST_CREDENTIAL_BYTES:
+                return value
+    raise PasskeyInvalid("expected the credential's JSON (`credential.toJSON()`)", field=["credential"])
 
 
 def signed_challenge(credential: object) -> str:
@@ -252,10 +268,10 @@ def signed_challenge(credential: object) -> str:
     data = response.get("clientDataJSON") if isinstance(response, dict) else None
     try:
         said = json.loads(base64url_to_bytes(data)) if isinstance(data, str) else None
-    except ValueError:
+    except (ValueError, RecursionError):
         said = None
     challenge = said.get("challenge") if isinstance(said, dict) else None
-    if not isinstance(challenge, str):
+    if not isinstance(challenge, str) or not challenge.isascii():
         raise PasskeyInvalid("expected the credential's JSON (`credential.toJSON()`)", field=["credential"])
     return challenge
 
@@ -263,7 +279,9 @@ def signed_challenge(credential: object) -> str:
 def _transports(credential: dict[str, object]) -> tuple[str, ...]:
     response = credential.get("response")
     named = response.get("transports") if isinstance(response, dict) else None
-    return tuple(each for each in named if each in _TRANSPORTS)[:8] if isinstance(named, list) else ()
+    if not isinstance(named, list):
+        return ()
+    return tuple(each for each in named if isinstance(each, str) and each in _TRANSPORTS)[:8]
 
 
 def _descriptor(row: PasskeyDocument) -> PublicKeyCredentialDescriptor:

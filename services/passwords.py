@@ -199,12 +199,16 @@ class Passwords:
         self._common = common
         self._breaches = breaches
 
+    def check(self, password: str, *, email: str | None, display_name: str | None) -> None:
+        """What can be said of a password without work. Raises as `check_password` does."""
+        check_password(password, self._common, email=email, display_name=display_name)
+
     async def accept(self, password: str, *, email: str | None, display_name: str | None) -> str:
         """The hash of a new password. Raises AuthRefused, RateLimited when too many wait, InvalidInput.
 
         Whether it was stolen is asked while it is hashed, for as long as `PwnedPasswords` waits and no longer.
         """
-        check_password(password, self._common, email=email, display_name=display_name)
+        self.check(password, email=email, display_name=display_name)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._refuse_breached(normalised(password)))

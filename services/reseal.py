@@ -38,8 +38,9 @@ async def reseal_all(box: SecretBox, clock: Clock) -> Resealed:
         for person in await user.created_between(day, day + _DAY_MS):
             done.factors += await _reseal_factor(box, person)
         day += _DAY_MS
+    for user_id in await audit_event.accounts():
+        done.audit_rows += await _reseal_log(box, user_id)
     for head in await audit_event.heads():
-        done.audit_rows += await _reseal_log(box, head.id)
         message = head_message(head.id, head.sequence, head.hash)
         if not box.is_current(head.seal) and box.verifies(head.seal, message, SEAL_CONTEXT):
             fresh = head.model_copy(update={"seal": box.digest(message, SEAL_CONTEXT)})

@@ -55,14 +55,15 @@ class Revocations:
         """Whether this session has ended within the life of an access token."""
         return session_id in self._ended
 
-    async def end_sessions(self, user_id: str, session_ids: list[str], reason: str) -> None:
-        """End these sessions of a person: in the database, here, and everywhere."""
+    async def end_sessions(self, user_id: str, session_ids: list[str], reason: str) -> int:
+        """End these sessions of a person: in the database, here, and everywhere. Returns how many had not ended before."""
         if not session_ids:
-            return
+            return 0
         now_ms = self._clock.now_ms()
-        await session.end(session_ids, reason, now_ms)
+        ended = await session.end(session_ids, reason, now_ms)
         self._mark(session_ids, now_ms)
         self._bus.publish(AUTHORITY_TOPIC, SessionsEnded(user_id, tuple(session_ids), now_ms))
+        return ended
 
     def tell(self, key: str, reason: str) -> None:
         """End whatever runs on this authority: the id of a session or of an API key."""
@@ -117,9 +118,10 @@ class Revocations:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _look(self, since_ms: int) -> None:
+        began = self._clock.monotonic()
         for look in self._looks:
             await look(since_ms)
-        self._looked_at = self._clock.monotonic()
+        self._looked_at = began
 
     async def _look_at_sessions(self, since_ms: int) -> None:
         for row in await session.ended_since(since_ms):

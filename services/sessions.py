@@ -30,8 +30,10 @@ from models.user import UserDocument
 from services.access_tokens import AccessTokens
 from services.audit import AuditLog
 from services.mail import Mailbox
+from services.names import visible_name
 from services.one_time_tokens import TokenExpired, TokenInvalid
 from services.revocations import Revocations
+from services.throttles import REFRESH, Throttles
 from services.viewer import Client, Viewer
 
 GRACE_MS = 10_000
@@ -39,7 +41,6 @@ MOST_SESSIONS = 50
 _START = "cvr_"
 _DAY_MS = 86_400_000
 _LONGEST_TOKEN = 200
-_LONGEST_NAME = 60
 
 
 class RefreshReused(AuthRefused):
@@ -83,6 +84,7 @@ class Sessions:
         *,
         tokens: AccessTokens,
         revocations: Revocations,
+        throttles: Throttles,
         audit: AuditLog,
         mailbox: Mailbox,
         clock: Clock,
@@ -90,6 +92,7 @@ class Sessions:
     ) -> None:
         self._tokens = tokens
         self._revocations = revocations
+        self._throttles = throttles
         self._audit = audit
         self._mailbox = mailbox
         self._clock = clock
@@ -105,7 +108,11 @@ class Sessions:
         device_name: str | None,
         device_hash: str | None,
     ) -> OpenedSession:
-        """Sign a person in. Raises AccountFrozen for one an operator has suspended."""
+        """Sign a person in. Raises AccountFrozen for one an operator has suspended, TokenInvalid when that is only just happening.
+
+        Whoever changes a password or a state ends all sessions after it. One that was being opened meanwhile may be missed by that,
+        so it looks for itself once it can be found.
+        """
         if person.status is UserStatus.SUSPENDED:
             raise AccountFrozen("this account is suspended; ask support")
         now_ms = self._clock.now_ms()
@@ -116,6 +123,7 @@ class Sessions:
         row = SessionDocument(
             id=session_id,
             user_id=person.id,
+            open_of=person.id,
             method=method,
             factors=tuple(factors),
             created_ms=now_ms,
@@ -125,38 +133,43 @@ class Sessions:
             latest_ms=latest_ms,
             ip=client.address,
             user_agent=client.user_agent,
-            device_name=(device_name or "").strip()[:_LONGEST_NAME] or None,
+            device_name=visible_name(device_name or ""),
             device_hash=device_hash,
             family_hash=token_hash(family),
             refresh_hash=token_hash(refresh),
             purge_at=to_datetime(expires_ms + KEPT_AFTER_END_MS),
         )
         await session.insert(row)
+        if not await _is_still(person):
+            await self._revocations.end_sessions(person.id, [session_id], "the account changed meanwhile")
+            raise TokenInvalid("the session has ended; sign in again")
         await self._end_surplus(person.id)
         detail = {"method": method.value, "device": row.device_name or "", "session": session_id}
         await self._audit.record(person.id, AuditAction.LOG_IN, client=client, detail=detail)
         return OpenedSession(person, row, self._issue(row, refresh))
 
     async def refresh(self, refresh_token: str, client: Client) -> OpenedSession:
-        """New tokens for a refresh token, once. Raises TokenInvalid, TokenExpired, RefreshReused."""
+        """New tokens for a refresh token, once. Raises TokenInvalid, TokenExpired, RefreshReused, RateLimited."""
         row = await self._found(refresh_token)
+        await self._throttles.of_stranger(REFRESH, client, row.id)
+        owner = await self._owner(row)
         presented = token_hash(refresh_token)
         if row.refresh_hash == presented:
             successor = _refresh_token(row.id, _parts(refresh_token)[1])
             rotated = await self._rotate(row, refresh_token, successor, client)
-            row = rotated or await self._found(refresh_token)
             if rotated is not None:
-                return OpenedSession(await self._owner(row), row, self._issue(row, successor))
+                return OpenedSession(owner, rotated, self._issue(rotated, successor))
+            row = await self._found(refresh_token)
         if row.previous_hash != presented or row.successor is None or self._grace_is_over(row):
             await self._end_reused(row, client)
             raise RefreshReused("this refresh token was used before, so the session was ended; sign in again")
         successor = _successor_box(refresh_token).open(row.successor, row.id).decode()
-        return OpenedSession(await self._owner(row), row, self._issue(row, successor))
+        return OpenedSession(owner, row, self._issue(row, successor))
 
     async def of_user(self, user_id: str) -> list[SessionDocument]:
         """A person's sessions that last, newest first."""
         now_ms = self._clock.now_ms()
-        return [row for row in await session.of_user(user_id) if row.ended_ms is None and row.expires_ms > now_ms]
+        return [row for row in await session.open_of(user_id) if row.expires_ms > now_ms]
 
     async def of_viewer(self, viewer: Viewer) -> SessionDocument | None:
         """The session that signs for the viewer; None for an API key."""
@@ -170,13 +183,14 @@ class Sessions:
             await self._revocations.end_sessions(viewer.user_id, [viewer.session_id], "logged out")
         await self._audit.record(viewer.user_id, AuditAction.LOG_OUT, client=client, detail={"everywhere": everywhere})
 
-    async def forget(self, refresh_token: str) -> None:
+    async def forget(self, refresh_token: str, client: Client) -> None:
         """End the session of a refresh token, for a log-out after the access token has expired. A wrong token changes nothing."""
         try:
             row = await self._found(refresh_token)
         except AuthRefused:
             return
         await self._revocations.end_sessions(row.user_id, [row.id], "logged out")
+        await self._audit.record(row.user_id, AuditAction.LOG_OUT, client=client, detail={"everywhere": False})
 
     async def revoke(self, viewer: Viewer, session_id: str, client: Client) -> None:
         """End one of the viewer's own sessions. Raises UnknownObject."""
@@ -229,7 +243,8 @@ class Sessions:
         return row.rotated_ms is None or self._clock.now_ms() - row.rotated_ms > GRACE_MS
 
     async def _end_reused(self, row: SessionDocument, client: Client) -> None:
-        await self._revocations.end_sessions(row.user_id, [row.id], "a refresh token was used twice")
+        if not await self._revocations.end_sessions(row.user_id, [row.id], "a refresh token was used twice"):
+            return
         await self._audit.record(
             row.user_id,
             AuditAction.REFRESH_REUSED,
@@ -258,6 +273,12 @@ class Sessions:
 
     def _idle_end(self, now_ms: int, latest_ms: int) -> int:
         return min(now_ms + self._life.idle_days * _DAY_MS, latest_ms)
+
+
+async def _is_still(person: UserDocument) -> bool:
+    """Whether password and state are as they were when the person was read."""
+    now = await user.by_id(person.id)
+    return now is not None and (now.password_changed_ms, now.status) == (person.password_changed_ms, person.status)
 
 
 def _refresh_token(session_id: str, family: str) -> str:

@@ -90,7 +90,7 @@ class StepUp:
             return
         try:
             asked = await self._challenges.take_try(proof, ChallengeKind.STEP_UP_PROOF, field="stepUpProof")
-            self._check_deed(asked, viewer, deed)
+            self._check_deed(asked, viewer, deed, field=["stepUpProof"])
             await self._challenges.close(asked, field="stepUpProof")
         except ChallengeExpired as error:
             text = "the proof is over, or was used already; reauthenticate again"
@@ -169,16 +169,15 @@ class StepUp:
             case AuthFactor.PASSKEY:
                 token = signed_challenge(factor.credential)
                 asked = await self._challenges.take_try(token, ChallengeKind.STEP_UP_PASSKEY, field="proof")
-                self._check_deed(asked, viewer, deed)
+                self._check_deed(asked, viewer, deed, field=["proof", "passkey"])
                 await self._passkeys.verify(factor.credential, token, user_id=person.id)
                 await self._challenges.close(asked, field="proof")
 
-    def _check_deed(self, asked: Challenge, viewer: Viewer, deed: Deed) -> None:
+    def _check_deed(self, asked: Challenge, viewer: Viewer, deed: Deed, *, field: list[str]) -> None:
         same = asked.subject == _subject(viewer) and asked.text("operation") == deed.operation
         if not same or not self._box.verifies(asked.text("digest"), deed.parameters, _CONTEXT):
             raise StepUpInvalid(
-                "this was proven for another operation, or for other parameters; reauthenticate for these",
-                field=["stepUpProof"],
+                "this was proven for another operation, or for other parameters; reauthenticate for these", field=field
             )
 
     async def _is_fresh(self, viewer: Viewer) -> bool:

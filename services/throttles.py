@@ -24,9 +24,9 @@ def _rule(name: str, *, address: tuple[int, int], subject: tuple[int, int]) -> R
     return Rule(Limit(f"{name} by address", *address), Limit(f"{name} by subject", *subject))
 
 
-SIGN_UP = _rule("sign-up", address=(20, _HOUR), subject=(3, _HOUR))
+SIGN_UP = _rule("sign-up", address=(20, _HOUR), subject=(5, _HOUR))
 LOG_IN = _rule("log-in", address=(60, 5 * _MINUTE), subject=(10, 5 * _MINUTE))
-SECOND_FACTOR = _rule("second factor", address=(60, 5 * _MINUTE), subject=(10, 5 * _MINUTE))
+SECOND_FACTOR = _rule("second factor", address=(60, 5 * _MINUTE), subject=(10, _HOUR))
 MAIL_REQUEST = _rule("mail request", address=(20, _HOUR), subject=(3, 10 * _MINUTE))
 TOKEN = _rule("mailed token", address=(30, 5 * _MINUTE), subject=(30, 5 * _MINUTE))
 REFRESH = _rule("refresh", address=(600, 5 * _MINUTE), subject=(60, 5 * _MINUTE))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import pyotp
 import segno
 
-from core.account_vocabulary import AuditAction, AuditOutcome, AuthErrorCode
+from core.account_vocabulary import AuditAction, AuditOutcome, AuthErrorCode, AuthFactor
 from core.clock import Clock
 from core.ids import token_hash
 from core.mail_vocabulary import MailKind
@@ -25,6 +25,7 @@ from models.user import Totp, UserDocument
 from services.audit import AuditLog
 from services.holds import Holds
 from services.mail import Mailbox
+from services.throttles import SECOND_FACTOR, Throttles
 from services.viewer import Client
 
 ISSUER = "CryptoVault"
@@ -73,8 +74,18 @@ class Enrolment:
 class TwoFactor:
     """Enrols, checks and removes the factor."""
 
-    def __init__(self, box: SecretBox, audit: AuditLog, mailbox: Mailbox, holds: Holds, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        box: SecretBox,
+        throttles: Throttles,
+        audit: AuditLog,
+        mailbox: Mailbox,
+        holds: Holds,
+        clock: Clock,
+    ) -> None:
         self._box = box
+        self._throttles = throttles
         self._audit = audit
         self._mailbox = mailbox
         self._holds = holds
@@ -89,12 +100,20 @@ class TwoFactor:
         return Enrolment(secret, uri, qr_svg(uri))
 
     async def confirm(self, person: UserDocument, code: str, client: Client) -> list[str]:
-        """Let the secret count from now on, proven by its first code. Gives the recovery codes, shown this once."""
+        """Let the secret count from now on, proven by its first code. Gives the recovery codes, shown this once.
+
+        Raises CodeInvalid, TotpAlreadyEnabled, TotpNotEnabled, RateLimited.
+        """
         if person.totp is not None:
             raise TotpAlreadyEnabled("codes by app are in use already; disable them first")
         if person.pending_totp_secret is None:
             raise TotpNotEnabled("enrol first: there is no secret to confirm")
-        step = self._step_of(person, person.pending_totp_secret, code)
+        await self._throttles.of_owner(SECOND_FACTOR, client, person.id)
+        try:
+            step = self._step_of(person, person.pending_totp_secret, code)
+        except CodeInvalid:
+            await self._note_refusal(person, AuthFactor.TOTP, client)
+            raise
         codes = _new_recovery_codes()
         totp = Totp(secret=person.pending_totp_secret, enabled_ms=self._clock.now_ms(), last_step=step)
         enabled = await user.enable_totp(
@@ -115,25 +134,13 @@ class TwoFactor:
             if not await user.use_totp_step(person.id, step):
                 raise CodeReused("this code was used already; wait for the next one")
         except AuthRefused:
-            await self._audit.record(
-                person.id,
-                AuditAction.TWO_FACTOR,
-                client=client,
-                outcome=AuditOutcome.REFUSED,
-                detail={"factor": "TOTP"},
-            )
+            await self._note_refusal(person, AuthFactor.TOTP, client)
             raise
 
     async def use_recovery_code(self, person: UserDocument, code: str, client: Client) -> None:
         """Use up a recovery code. Raises CodeInvalid."""
         if not await user.use_recovery_hash(person.id, _recovery_hash(person.id, code)):
-            await self._audit.record(
-                person.id,
-                AuditAction.TWO_FACTOR,
-                client=client,
-                outcome=AuditOutcome.REFUSED,
-                detail={"factor": "RECOVERY_CODE"},
-            )
+            await self._note_refusal(person, AuthFactor.RECOVERY_CODE, client)
             raise CodeInvalid("this is none of your unused recovery codes")
         await self._mailbox.send(
             MailKind.RECOVERY_CODE_USED, user_id=person.id, ip=client.address, left=str(len(person.recovery_hashes) - 1)
@@ -154,6 +161,15 @@ class TwoFactor:
         await self._audit.record(person.id, AuditAction.RECOVERY_CODES, client=client)
         await self._mailbox.send(MailKind.RECOVERY_CODES_REPLACED, user_id=person.id, ip=client.address)
         return codes
+
+    async def _note_refusal(self, person: UserDocument, factor: AuthFactor, client: Client) -> None:
+        await self._audit.record(
+            person.id,
+            AuditAction.TWO_FACTOR,
+            client=client,
+            outcome=AuditOutcome.REFUSED,
+            detail={"factor": factor.value},
+        )
 
     def _step_of(self, person: UserDocument, sealed_secret: str, code: str) -> int:
         """The time step a code belongs to. Raises CodeInvalid."""

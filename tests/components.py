@@ -17,6 +17,14 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 SHARED_DATA = ROOT.parent / "shared" / "data"
 START_SECONDS = 30.0
+_WITHOUT_EXPIRY = """
+import sys
+from secantus.server import SecantusDBServer
+server = SecantusDBServer(port=int(sys.argv[1]), storage_path=sys.argv[2], enable_test_commands=False, ttl_sweep_seconds=0)
+server.start()
+server.wait()
+"""
+"""The embedded database as its command runs it, but for dropping once a minute, by its own clock, what a test's clock keeps."""
 ENCRYPTION_KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 """For processes that share a database: 32 bytes, 0 to 31."""
 
@@ -78,7 +86,7 @@ def secantus_for_session(folder: Path) -> Iterator[str]:
         missing("secantusdb")
     port = free_port()
     process = subprocess.Popen(
-        [str(binary), "--host", "127.0.0.1", "--port", str(port), "--storage-path", str(folder)],
+        [sys.executable, "-c", _WITHOUT_EXPIRY, str(port), str(folder)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

@@ -9,8 +9,9 @@ from strawberry.scalars import JSON
 from core.account_vocabulary import AuditAction, AuditActor, AuditOutcome
 from core.clock import to_datetime
 from core.ids import encode_id
+from graph.scalars import Long
 from graph.types.node import Node
-from models.audit_event import AuditEventDocument
+from models.audit_event import AuditEventDocument, hashed_text
 
 Actions = Annotated[
     list[AuditAction] | None, strawberry.argument(description="Only these actions; without it, all of them.")
@@ -28,8 +29,12 @@ class AuditEvent(Node):
     user_agent: str | None = strawberry.field(description="What the program said of itself.")
     request_id: str | None = strawberry.field(description="The request, as in our log.")
     detail: JSON | None = strawberry.field(description="Plain facts, such as the name of a key.")
+    sequence: Long = strawberry.field(description="Number of the row in the account's log, from 1 on.")
     previous_hash: str = strawberry.field(description="`hash` of the row before it; 64 zeros for the first.")
-    hash: str = strawberry.field(description="SHA-256 over this row and `previousHash` (docs/security.md).")
+    hash: str = strawberry.field(description="SHA-256, in hex, of `hashedText`.")
+    hashed_text: str = strawberry.field(
+        description="JSON of the whole row with the hash of the one before it, so that anybody can check the chain."
+    )
     time: datetime = strawberry.field(description="When.")
 
     @staticmethod
@@ -44,8 +49,10 @@ class AuditEvent(Node):
             user_agent=row.user_agent,
             request_id=row.request_id,
             detail=JSON(row.detail) if row.detail else None,
+            sequence=Long(row.sequence),
             previous_hash=row.previous_hash,
             hash=row.hash,
+            hashed_text=hashed_text(row).decode(),
             time=to_datetime(row.time_ms),
         )
 

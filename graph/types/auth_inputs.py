@@ -142,7 +142,9 @@ class RegenerateRecoveryCodesInput:
 
 @strawberry.input(description="A new passkey.")
 class BeginPasskeyRegistrationInput:
-    name: str | None = strawberry.field(default=None, description="What to call it; may be given when finishing.")
+    name: str | None = strawberry.field(
+        default=None, description="What it is to be called, to have it checked; the name given when finishing counts."
+    )
     step_up_proof: str | None = strawberry.field(default=None, description=_PROOF)
 
 

@@ -61,7 +61,9 @@ class SecurityState:
     recovery_codes_left: int = strawberry.field(description="Unused recovery codes.")
     passkeys: list[Passkey] = strawberry.field(description="Passkeys, oldest first.")
     identities: list[ExternalIdentity] = strawberry.field(description="Linked external identities, oldest first.")
-    anti_phishing_code: str | None = strawberry.field(description="Words that stand in every mail from here.")
+    anti_phishing_code: str | None = strawberry.field(
+        description="Words that stand in every mail from here. Never told to an API key."
+    )
     frozen_at: datetime | None = strawberry.field(description="Since when the account is frozen or suspended.")
     withdrawals_held_until: datetime | None = strawberry.field(
         description="No withdrawal before this moment, after a change of address, password or factors."

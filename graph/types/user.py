@@ -50,7 +50,7 @@ class User(Node):
             recovery_codes_left=len(person.recovery_hashes),
             passkeys=[Passkey.of(row) for row in passkeys],
             identities=[ExternalIdentity.of(row) for row in identities],
-            anti_phishing_code=person.anti_phishing_code,
+            anti_phishing_code=person.anti_phishing_code if self.session_id is not None else None,
             frozen_at=_moment(person.frozen_ms),
             withdrawals_held_until=_moment(person.withdrawals_held_until_ms),
             password_changed_at=_moment(person.password_changed_ms),

@@ -35,7 +35,7 @@ def test_a_changed_seal_does_not_open(place: int, change: int) -> None:
     assert opened == b"a secret of some length"  # base64 has texts that differ and mean the same
 
 
-@pytest.mark.parametrize("text", ["", ".", "1.", "1.aa.", "2." + BOX.seal(b"x", "c")[2:], "1.ffffffff.AAAA", "ü.ü.ü"])
+@pytest.mark.parametrize("text", ["", ".", "1.", "1.aa.", "2.971b2f74.AAAA", "1.ffffffff.AAAA", "1.971b2f74.", "ü.ü.ü"])
 def test_what_was_never_sealed_does_not_open(text: str) -> None:
     with pytest.raises(SealBroken):
         BOX.open(text, "c")

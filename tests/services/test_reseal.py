@@ -8,6 +8,7 @@ from core.clock import ManualClock
 from core.database import Database
 from core.secret_box import SealBroken, SecretBox
 from models import audit_event, signing_key, user
+from models.audit_event import AuditHeadDocument
 from models.user import Totp, UserDocument
 from services import audit_check
 from services.access_tokens import AccessTokens
@@ -51,6 +52,14 @@ async def test_everything_opens_with_the_newest_key_alone(database: Database) ->
     assert (await audit_check.check(AFTER, {})).problems == []
     again = await reseal_all(RING, CLOCK)
     assert (again.factors, again.signing_keys, again.audit_rows) == (0, 0, 0)
+
+
+async def test_rows_of_a_log_that_has_lost_its_head_are_resealed_too(database: Database) -> None:
+    await fill(BEFORE)
+    await AuditHeadDocument.find_one({"_id": "anna"}).delete()
+    assert (await reseal_all(RING, CLOCK)).audit_rows == 3
+    (problem,) = (await audit_check.check(AFTER, {})).problems
+    assert "the head is missing" in problem
 
 
 async def test_a_row_that_was_changed_keeps_its_broken_seal(database: Database) -> None:

@@ -1,0 +1,141 @@
+"""Somebody who has one of everything, and what the database holds about them."""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+from core.account_vocabulary import AuthFactor, Role
+from core.database import Database
+from core.ids import encode_id
+from graph.request import ALL_OPERATIONS, GraphQLRequest
+from models import identity, passkey, session, user
+from models.identity import IdentityDocument
+from models.passkey import PasskeyDocument
+from services.viewer import Client
+from tests.accounts import Person, World
+from tests.stored import Rows, everything
+
+MARK = "zzalice"
+"""Stands in every text of hers, so that an answer that shows one shows this."""
+EMAIL = f"{MARK}@example.com"
+HER_CLIENT = Client(address="198.51.100.77", request_id=f"{MARK}-request", locale="en", user_agent=f"{MARK} agent")
+QUIET_SECONDS = 0.3
+
+
+@dataclass(frozen=True)
+class Alice:
+    """The person, and a global id of every kind of thing that is hers."""
+
+    person: Person
+    ids: Mapping[str, str]
+
+    def is_shown_in(self, answer: str) -> bool:
+        """Whether anything of hers stands in this text."""
+        return MARK in answer or self.person.user_id in answer or any(each in answer for each in self.ids.values())
+
+
+async def alice_in(world: World) -> Alice:
+    """Alice: proven, named, with two sessions, a key, a passkey, and an external identity."""
+    await world.signed_up(EMAIL)
+    person = await world.logged_in(EMAIL, client=HER_CLIENT)
+    changes = {"displayName": f"{MARK} name", "antiPhishingCode": f"{MARK} code"}
+    await world.data(
+        "mutation($input: UpdateProfileInput!) { updateProfile(input: $input) { errors { code } } }",
+        person,
+        input=changes,
+    )
+    key = {"name": f"{MARK} key", "scopes": ["READ"]}
+    proof = await world.proof(person, "createApiKey", key)
+    made = await world.data(
+        "mutation($input: CreateApiKeyInput!) { createApiKey(input: $input) { apiKey { id } errors { code } } }",
+        person,
+        input={**key, "stepUpProof": proof},
+    )
+    await passkey.insert(
+        PasskeyDocument(
+            id=f"{MARK}-passkey",
+            user_id=person.user_id,
+            name=f"{MARK} passkey",
+            credential_id=f"{MARK}-credential",
+            public_key="AAAA",
+            sign_count=1,
+            created_ms=world.clock.now_ms(),
+        )
+    )
+    await identity.insert(
+        IdentityDocument(
+            id=f"{MARK}-identity",
+            user_id=person.user_id,
+            provider="github",
+            subject=f"{MARK}-subject",
+            email=EMAIL,
+            linked_ms=world.clock.now_ms(),
+        )
+    )
+    other = next(
+        each for each in await world.accounts.sessions.of_user(person.user_id) if each.id != person.viewer.session_id
+    )
+    ids = {
+        "AdminUser": encode_id("AdminUser", person.user_id),
+        "ApiKey": made["createApiKey"]["apiKey"]["id"],
+        "AuditEvent": encode_id("AuditEvent", person.user_id, 1),
+        "ExternalIdentity": encode_id("ExternalIdentity", f"{MARK}-identity"),
+        "Passkey": encode_id("Passkey", f"{MARK}-passkey"),
+        "SecurityState": encode_id("SecurityState", person.user_id),
+        "Session": encode_id("Session", other.id),
+        "User": encode_id("User", person.user_id),
+    }
+    await world.deliver()
+    return Alice(person, ids)
+
+
+async def as_operator(world: World, person: Person, role: Role = Role.ADMIN) -> Person:
+    """The same person as an operator who was signed in with a second factor."""
+    await user.set_role(person.user_id, role, world.clock.now_ms())
+    if person.viewer.session_id is not None:
+        await session.set_authenticated(person.viewer.session_id, [AuthFactor.TOTP], world.clock.now_ms())
+    await world.accounts.authority._states.changed(person.user_id)
+    return await world.current(person)
+
+
+async def as_program(world: World, person: Person) -> Person:
+    """An API key of this person that may do everything a key may."""
+    key = {"name": "a program", "scopes": ["READ", "TRADE"]}
+    proof = await world.proof(person, "createApiKey", key)
+    made = await world.data(
+        "mutation($input: CreateApiKeyInput!) { createApiKey(input: $input) { secret errors { code } } }",
+        person,
+        input={**key, "stepUpProof": proof},
+    )
+    return await world.person({"accessToken": made["createApiKey"]["secret"], "refreshToken": ""})
+
+
+async def stored_about(database: Database, user_id: str) -> Rows:
+    """Every row that mentions this account."""
+    about = {name: [row for row in rows if user_id in repr(row)] for name, rows in (await everything(database)).items()}
+    return {name: rows for name, rows in about.items() if rows}
+
+
+async def answer(world: World, person: Person | None, document: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer to an operation; of a stream, its first, or none when it begins with silence."""
+    if not document.startswith("subscription"):
+        return await world.ask(document, person, **variables)
+    request = GraphQLRequest(document, variables=variables)
+    stream = world.pipeline.stream(request, world.caller(person), allowed=ALL_OPERATIONS)
+    async with aclosing(stream) as answers:
+        try:
+            async with asyncio.timeout(QUIET_SECONDS):
+                return (await anext(answers)).body
+        except (TimeoutError, StopAsyncIteration):
+            return {"data": None}
+
+
+def codes_of(body: Mapping[str, Any]) -> list[str]:
+    """The codes of everything an answer refuses: errors of the request, and refusals as data."""
+    codes = [str(error["extensions"]["code"]) for error in body.get("errors", ())]
+    for payload in (body.get("data") or {}).values():
+        if isinstance(payload, dict):
+            codes += [str(error["code"]) for error in payload.get("errors") or () if isinstance(error, dict)]
+    return codes

@@ -1,0 +1,314 @@
+"""Who may use which field of the roots: what is declared, and that it holds for every kind of person and program.
+
+The tables are the contract, the calls are made from the schema: a field that is added fails here until it has a row, and is then tried by
+everybody.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from graphql import GraphQLField, GraphQLObjectType, get_named_type
+
+from core.account_vocabulary import ApiScope, AuthFactor, Role, UserStatus
+from core.database import Database
+from core.ids import encode_id
+from graph.access import Access, Guard
+from graph.request import ALL_OPERATIONS, GraphQLRequest
+from graph.schema import build_schema
+from models import session, user
+from services.account_events import Positions
+from services.api_keys import WantedKey
+from tests.accounts import CLIENT, Person, World, world
+from tests.attacks.surface import Site, call
+from tests.stored import unchanged
+
+Declared = tuple[Access, ApiScope | None]
+SCHEMA = build_schema()._schema
+MUTATIONS: dict[str, Access] = {
+    "signUp": Access.ANYONE,
+    "verifyEmail": Access.ANYONE,
+    "resendVerification": Access.ANYONE,
+    "logIn": Access.ANYONE,
+    "completeTwoFactor": Access.ANYONE,
+    "refreshSession": Access.ANYONE,
+    "logOut": Access.ANYONE,
+    "revokeSession": Access.SESSION,
+    "requestPasswordReset": Access.ANYONE,
+    "resetPassword": Access.ANYONE,
+    "changePassword": Access.SESSION,
+    "changeEmail": Access.ACTIVE,
+    "updateProfile": Access.SESSION,
+    "reauthenticate": Access.SESSION,
+    "enrollTotp": Access.VERIFIED,
+    "confirmTotp": Access.VERIFIED,
+    "disableTotp": Access.SESSION,
+    "regenerateRecoveryCodes": Access.SESSION,
+    "beginPasskeyRegistration": Access.VERIFIED,
+    "finishPasskeyRegistration": Access.VERIFIED,
+    "renamePasskey": Access.SESSION,
+    "deletePasskey": Access.SESSION,
+    "beginPasskeyLogIn": Access.ANYONE,
+    "finishPasskeyLogIn": Access.ANYONE,
+    "beginOAuth": Access.ANYONE,
+    "finishOAuth": Access.ANYONE,
+    "unlinkOAuth": Access.SESSION,
+    "createApiKey": Access.VERIFIED,
+    "updateApiKey": Access.VERIFIED,
+    "revokeApiKey": Access.SESSION,
+    "freezeAccount": Access.ANYONE,
+    "unfreezeAccount": Access.SESSION,
+    "deleteAccount": Access.ACTIVE,
+    "setUserStatus": Access.ADMIN,
+}
+"""None of these is for API keys: all have no scope."""
+PRIVATE_QUERIES: dict[str, Declared] = {
+    "viewer": (Access.ANYONE, ApiScope.READ),
+    "admin": (Access.SUPPORT, None),
+}
+PUBLIC_QUERIES = {"node", "nodes", "status", "assets", "asset", "markets", "market", "estimateCost", "passwordResetToken", "oauthProviders"}  # fmt: skip
+PRIVATE_SUBSCRIPTIONS: dict[str, Declared] = {"accountEvents": (Access.SELF, ApiScope.READ)}
+PUBLIC_SUBSCRIPTIONS = {"priceTicks", "tickers", "orderBook", "trades", "candles", "marketStatusChanged"}
+GATES = frozenset({"UNAUTHENTICATED", "FORBIDDEN", "ACCOUNT_FROZEN", "EMAIL_NOT_VERIFIED"})
+"""Codes that say that somebody may not use a field at all."""
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Somebody who asks. `refused` says what each access answers them; one that is missing lets them pass."""
+
+    name: str
+    person: Person | None
+    refused: Mapping[Access, str]
+    scopes: frozenset[ApiScope] | None = None
+    """Of a program; None for people and strangers."""
+
+    def mutation(self, access: Access) -> str | None:
+        """The code a mutation must answer, None where the gate lets this one pass."""
+        return "FORBIDDEN" if self.scopes is not None else self.refused.get(access)
+
+    def reading(self, declared: Declared) -> str | None:
+        """The code a query or subscription must answer."""
+        access, scope = declared
+        if self.scopes is not None and scope not in self.scopes:
+            return "FORBIDDEN"
+        return self.refused.get(access)
+
+
+OPERATORS = (Access.SUPPORT, Access.ADMIN)
+SIGNED_IN = (Access.SELF, Access.SESSION, Access.ACTIVE, Access.VERIFIED, *OPERATORS)
+FOR_ACTIVE = (Access.ACTIVE, Access.VERIFIED, *OPERATORS)
+
+
+@pytest.fixture
+async def vault(database: Database) -> AsyncIterator[World]:
+    async with world() as made:
+        yield made
+
+
+async def everybody(vault: World) -> list[Principal]:
+    """One of each kind, as they are judged now."""
+    user_refused = dict.fromkeys(OPERATORS, "FORBIDDEN")
+    proven = await vault.signed_up("user@example.com")
+    return [
+        Principal("a stranger", None, dict.fromkeys(SIGNED_IN, "UNAUTHENTICATED")),
+        Principal("a person", proven, user_refused),
+        Principal(
+            "an unproven person",
+            await vault.signed_up("unproven@example.com", verified=False),
+            {Access.VERIFIED: "EMAIL_NOT_VERIFIED", **user_refused},
+        ),
+        Principal("a frozen person", await frozen(vault, "frozen@example.com"), dict.fromkeys(FOR_ACTIVE, "ACCOUNT_FROZEN")),
+        Principal("support", await operator(vault, Role.SUPPORT), {Access.ADMIN: "FORBIDDEN"}),
+        Principal("support without a second factor", await operator(vault, Role.SUPPORT, strong=False), user_refused),
+        Principal("an administrator", await operator(vault, Role.ADMIN), {}),
+        Principal("an administrator without a second factor", await operator(vault, Role.ADMIN, strong=False), user_refused),
+        Principal(
+            "a frozen administrator",
+            await frozen(vault, await operator(vault, Role.ADMIN)),
+            dict.fromkeys(FOR_ACTIVE, "ACCOUNT_FROZEN"),
+        ),
+        *[await program(vault, proven, *scopes) for scopes in ([ApiScope.READ], [ApiScope.TRADE], list(ApiScope))],
+        await program(vault, await operator(vault, Role.ADMIN), *ApiScope),
+    ]  # fmt: skip
+
+
+async def operator(vault: World, role: Role, *, strong: bool = True) -> Person:
+    person = await vault.signed_up(f"{role}-{strong}-{vault.clock.now_ms()}@example.com".lower())
+    vault.clock.advance(0.001)
+    await user.set_role(person.user_id, role, vault.clock.now_ms())
+    if strong:
+        await session.set_authenticated(person.viewer.session_id or "", [AuthFactor.TOTP], vault.clock.now_ms())
+    return await as_now(vault, person)
+
+
+async def frozen(vault: World, who: str | Person) -> Person:
+    """Somebody who is frozen and signed in, as for lifting the freeze."""
+    person = await vault.signed_up(who) if isinstance(who, str) else who
+    now_ms = vault.clock.now_ms()
+    await user.set_status(person.user_id, UserStatus.FROZEN, was=[UserStatus.ACTIVE], now_ms=now_ms, frozen_ms=now_ms)
+    return await as_now(vault, person)
+
+
+async def program(vault: World, owner: Person, *scopes: ApiScope) -> Principal:
+    wanted = WantedKey("a program", scopes, [f"{CLIENT.address}/32"], None)
+    _, secret = await vault.accounts.api_keys.create(owner.viewer, wanted, CLIENT)
+    person = await vault.person({"accessToken": secret, "refreshToken": ""})
+    name = f"a program of {owner.viewer.role} for {', '.join(scopes)}"
+    return Principal(name, person, dict.fromkeys(OPERATORS, "FORBIDDEN"), frozenset(scopes))
+
+
+async def as_now(vault: World, person: Person) -> Person:
+    await vault.accounts.authority._states.changed(person.user_id)
+    return await vault.current(person)
+
+
+def fields(root: GraphQLObjectType | None) -> dict[str, GraphQLField]:
+    assert root is not None
+    found: dict[str, GraphQLField] = root.fields
+    return found
+
+
+def declared(field: GraphQLField) -> Declared | None:
+    """What the field's guard demands; None without one."""
+    definition = field.extensions["strawberry-definition"]
+    guards = [each for each in definition.extensions if isinstance(each, Guard)]
+    assert len(guards) <= 1
+    return (guards[0].access, guards[0].scope) if guards else None
+
+
+def code_of(body: Mapping[str, Any]) -> str | None:
+    """The code of whatever was refused; None where nothing was."""
+    found = [error["extensions"]["code"] for error in body.get("errors", ())]
+    for payload in (body.get("data") or {}).values():
+        if isinstance(payload, dict):
+            found += [error["code"] for error in payload.get("errors") or ()]
+    assert len(found) <= 1, body
+    return found[0] if found else None
+
+
+def through(code: str | None) -> str | None:
+    """The code as far as it is one of a gate's."""
+    return code if code in GATES else None
+
+
+def test_every_mutation_declares_who_may() -> None:
+    assert {name: declared(field) for name, field in fields(SCHEMA.mutation_type).items()} == {
+        name: (access, None) for name, access in MUTATIONS.items()
+    }
+
+
+def test_every_query_and_subscription_is_either_public_or_declares_who_may() -> None:
+    queries = {name: declared(field) for name, field in fields(SCHEMA.query_type).items()}
+    assert {name for name, access in queries.items() if access is None} == PUBLIC_QUERIES
+    assert {name: access for name, access in queries.items() if access is not None} == PRIVATE_QUERIES
+    assert set(fields(SCHEMA.subscription_type)) == PUBLIC_SUBSCRIPTIONS | set(PRIVATE_SUBSCRIPTIONS)
+
+
+def test_who_may_stands_in_the_description_and_scopes_in_the_directives() -> None:
+    everything = {**fields(SCHEMA.query_type), **fields(SCHEMA.mutation_type), **fields(SCHEMA.subscription_type)}
+    rows = {**{name: (access, None) for name, access in MUTATIONS.items()}, **PRIVATE_QUERIES, **PRIVATE_SUBSCRIPTIONS}
+    for name, field in everything.items():
+        access, scope = rows.get(name, (Access.ANYONE, None))
+        description = field.description or ""
+        others = [each.value for each in Access if each.value and each is not access]
+        assert access.value in description, name
+        assert not any(text in description for text in others), name
+        assert ("An API key needs the scope" in description) is (scope is not None), name
+        if scope is not None:
+            directives = field.extensions["strawberry-definition"].directives
+            assert [each.needs for each in directives if hasattr(each, "needs")] == [scope]
+
+
+def test_what_operators_see_is_reached_by_one_way() -> None:
+    """The fields below `admin` have no guard of their own."""
+    ways = [
+        (owner.name, name)
+        for owner in SCHEMA.type_map.values()
+        if isinstance(owner, GraphQLObjectType)
+        for name, field in owner.fields.items()
+        if get_named_type(field.type).name == "AdminQuery"
+    ]
+    assert ways == [("Query", "admin")]
+    admin = SCHEMA.type_map["AdminQuery"]
+    assert isinstance(admin, GraphQLObjectType)
+    assert [declared(field) for field in admin.fields.values()] == [None] * len(admin.fields)
+
+
+async def test_every_mutation_refuses_everybody_it_is_not_for_and_nobody_else(vault: World, database: Database) -> None:
+    people = await everybody(vault)
+    named = {"proof": {"totp": "123456"}}
+    calls = {
+        name: call(Site("mutation", (name,), field), full=True, named=named)
+        for name, field in fields(SCHEMA.mutation_type).items()
+    }
+    wrong = []
+    async with unchanged(database, but=()):
+        for who in people:
+            for name, access in MUTATIONS.items():
+                if (expected := who.mutation(access)) is not None:
+                    document, variables = calls[name]
+                    code = code_of(await vault.ask(document, who.person, **variables))
+                    wrong += [(who.name, name, code)] if code != expected else []
+    for who in people:
+        for name, access in MUTATIONS.items():
+            if who.mutation(access) is None:
+                document, variables = calls[name]
+                code = through(code_of(await vault.ask(document, who.person, **variables)))
+                wrong += [(who.name, name, code)] if code is not None else []
+    assert wrong == []
+
+
+async def test_whatever_is_read_refuses_everybody_it_is_not_for_and_nobody_else(vault: World) -> None:
+    owner = await vault.signed_up("alice@example.com")
+    for who in await everybody(vault):
+        for name, rule in PRIVATE_QUERIES.items():
+            await assert_query(vault, who, name, rule)
+        for name, rule in PRIVATE_SUBSCRIPTIONS.items():
+            await assert_subscription(vault, who, name, rule)
+        await assert_objects(vault, who, owner)
+    own = encode_id("User", owner.user_id)
+    assert (await vault.data(NODE, owner, id=own))["node"] == {"id": own}
+
+
+QUERIES = {
+    "viewer": "{ viewer { id email } }",
+    "admin": """query($id: ID!) {
+      admin { users(first: 1) { nodes { id } } user(id: $id) { id } auditLog(first: 1) { nodes { id } } }
+    }""",
+}
+NODE = "query($id: ID!) { node(id: $id) { id } nodes(ids: [$id]) { id } }"
+
+
+async def assert_query(vault: World, who: Principal, name: str, rule: Declared) -> None:
+    document = QUERIES[name]
+    variables = {"id": encode_id("User", "nobody")} if "$id" in document else {}
+    body = await vault.ask(document, who.person, **variables)
+    assert code_of(body) == who.reading(rule), (who.name, name)
+    if code_of(body) is not None:
+        assert (body["data"] or {}).get(name) is None
+    elif name == "viewer":
+        assert (body["data"]["viewer"] is None) is (who.person is None)
+    else:
+        assert body["data"]["admin"]["users"]["nodes"]
+
+
+async def assert_subscription(vault: World, who: Principal, name: str, rule: Declared) -> None:
+    document = f'subscription {{ {name}(after: "{Positions().cursor()}") {{ __typename }} }}'
+    events = vault.pipeline.stream(GraphQLRequest(document), vault.caller(who.person), allowed=ALL_OPERATIONS)
+    async with aclosing(events) as answers:
+        body: dict[str, Any] = (await anext(answers)).body
+    assert code_of(body) == who.reading(rule), (who.name, name)
+
+
+async def assert_objects(vault: World, who: Principal, owner: Person) -> None:
+    """By their ids: what is somebody else's is as nothing, but to operators what they see of accounts."""
+    needs_scope = who.scopes is not None and ApiScope.READ not in who.scopes
+    for kind in ("User", "AdminUser"):
+        body = await vault.ask(NODE, who.person, id=encode_id(kind, owner.user_id))
+        codes = {error["extensions"]["code"] for error in body.get("errors", ())}
+        assert codes == ({"FORBIDDEN"} if needs_scope else set()), who.name
+        shown = kind == "AdminUser" and who.name in ("support", "an administrator")
+        assert (body["data"]["node"] is not None) is shown, (who.name, kind)
