@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping
@@ -35,14 +36,22 @@ class Measured:
         }
 
 
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 @asynccontextmanager
-async def dev_server(port: int, settings: Mapping[str, str]) -> AsyncIterator[Measured]:
-    """Start it, wait until it answers, and stop it at the end."""
-    with tempfile.TemporaryDirectory() as folder:
+async def dev_server(port: int, settings: Mapping[str, str], folder: Path | None = None) -> AsyncIterator[Measured]:
+    """Start it, wait until it answers, and stop it at the end. Without a folder its data is forgotten then."""
+    with tempfile.TemporaryDirectory() as fresh:
         environment = {
             "PATH": os.environ["PATH"],
             "PORT": str(port),
-            "DATA_DIR": f"{folder}/data",
+            "DATA_DIR": f"{folder or fresh}/data",
             "LOG_LEVEL": "error",
             **settings,
         }

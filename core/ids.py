@@ -42,6 +42,11 @@ def random_token() -> str:
     return secrets.token_urlsafe(32)
 
 
+def random_share() -> float:
+    """At least 0, less than 1."""
+    return secrets.randbits(32) / 2**32
+
+
 def token_hash(token: str) -> str:
     """How a random token is stored: its SHA-256. A guess at 256 random bits needs no slower hash."""
     return sha256(token.encode()).hexdigest()

@@ -1,6 +1,7 @@
 """The whole surface: the only module that knows the resolvers."""
 
 from collections.abc import AsyncGenerator
+from functools import cache
 
 import strawberry
 from strawberry.schema.config import StrawberryConfig
@@ -350,8 +351,9 @@ class Mutation:
     )
 
 
+@cache
 def build_schema() -> PipelineSchema:
-    """The schema as it is served."""
+    """The schema as it is served, one for the process."""
     return PipelineSchema(
         query=Query,
         mutation=Mutation,

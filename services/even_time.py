@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from core.clock import Clock
+from core.ids import random_share
 
 STEP_SECONDS = 0.25
 """Well above what the work takes on an idle machine; a busier one answers at the next multiple."""
@@ -16,7 +17,11 @@ STEP_SECONDS = 0.25
 
 @asynccontextmanager
 async def even_time(clock: Clock, step_seconds: float) -> AsyncIterator[None]:
-    """Leave the block, also by a refusal, no sooner than the next multiple of the step after it was entered. A cancelled one leaves at once."""
+    """Leave the block, also by a refusal, a random part of a step after the next multiple of the step since it was entered. A cancelled one
+    leaves at once.
+
+    The random part tells nothing, being drawn after the multiple; it keeps those who came together from going on together.
+    """
     start = clock.monotonic()
     try:
         yield
@@ -28,4 +33,5 @@ async def even_time(clock: Clock, step_seconds: float) -> AsyncIterator[None]:
 
 async def _rest(clock: Clock, start: float, step_seconds: float) -> None:
     if step_seconds > 0:
-        await asyncio.sleep(step_seconds - (clock.monotonic() - start) % step_seconds)
+        step = step_seconds - (clock.monotonic() - start) % step_seconds
+        await asyncio.sleep(step + random_share() * step_seconds)

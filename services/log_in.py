@@ -34,11 +34,16 @@ from services.passwords import PasswordHasher
 from services.sessions import OpenedSession, Sessions
 from services.step_up import StepUpFactor
 from services.throttles import PASSKEY, SECOND_FACTOR, Throttles
+from services.turns import Turns
 from services.two_factor import TwoFactor
 from services.viewer import Client, Viewer
 
 SECOND_FACTOR_SECONDS = 300
 SECOND_FACTOR_TRIES = 5
+AT_ONCE = 4
+"""Log-ins under way for each thread that hashes: it then rests half of the time, which is everybody else's."""
+MOST_WAITING = 60
+"""For each of those threads: who comes later would not be served before the limit of a request."""
 
 
 class InvalidCredentials(AuthRefused):
@@ -109,13 +114,15 @@ class LogIn:
         self._mailbox = mailbox
         self._clock = clock
         self._even_seconds = even_seconds
+        self._turns = Turns(hasher.workers * AT_ONCE, most_waiting=hasher.workers * MOST_WAITING)
 
     async def with_password(
         self, email: str, password: str, wish: Wish, client: Client, viewer: Viewer | None
     ) -> LogInResult:
         """Sign in by address and password. Raises InvalidCredentials, AccountLocked, AccountFrozen, RateLimited."""
-        person = await self._identified(email, password, client, viewer)
-        return await self.proceed(person, SessionMethod.PASSWORD, [AuthFactor.PASSWORD], wish, client)
+        async with self._turns:
+            person = await self._identified(email, password, client, viewer)
+            return await self.proceed(person, SessionMethod.PASSWORD, [AuthFactor.PASSWORD], wish, client)
 
     async def begin_passkey(self, client: Client) -> AskedPasskey:
         """What a passkey is to sign for a log-in. Raises RateLimited."""

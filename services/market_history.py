@@ -49,8 +49,8 @@ RESTORE_SECONDS = 0.5
 """Time a flush may spend on reading back the past day of markets that were loaded."""
 WINDOW = 1_000
 HOUR_MS = CandleInterval.HOUR_1.length_ms
-CANDLE_BATCH = 500
-"""Candles stored at once: half a second on the embedded database."""
+CANDLE_BATCH = 100
+"""Candles stored at once: making ready more of them would hold up everything else for too long."""
 
 
 class _Market:

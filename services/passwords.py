@@ -22,20 +22,19 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 from pwdlib.hashers.bcrypt import BcryptHasher
 
 from core.account_vocabulary import AuthErrorCode
-from core.errors import InvalidInput, InvariantBroken, RateLimited
+from core.errors import InvalidInput, InvariantBroken
 from core.refusals import AuthRefused
 from integrations.breaches.pwned_passwords import PwnedPasswords
 from services.common_passwords import CommonPasswords
+from services.turns import Turns
 
 LEAST_CHARACTERS = 10
 MOST_CHARACTERS = 1024
 PRODUCT = "cryptovault"
-RETRY_AFTER_SECONDS = 5
-"""A full queue is through by then, at the default cost and size, on one worker."""
 _BCRYPT_BYTES = 72
 """bcrypt hashes are of so many bytes; programs that store them cut what is longer."""
 _SALT_BYTES, _HASH_BYTES = 16, 32
-_WORKER_NICENESS = 10
+_WORKER_NICENESS = 19
 
 Result = TypeVar("Result")
 
@@ -131,10 +130,9 @@ class PasswordHasher:
             b64encode(secrets.token_bytes(size)).decode().rstrip("=") for size in (_SALT_BYTES, _HASH_BYTES)
         )
         self._nobodys_hash = f"$argon2id$v=19$m={memory_kib},t={passes},p={parallelism}${salt}${digest}"
-        workers = workers or max(1, (os.cpu_count() or 1) - 1)
-        self._executor = ThreadPoolExecutor(workers, thread_name_prefix="password", initializer=_lower_priority)
-        self._most_callers = workers + most_waiting
-        self._callers = 0
+        self.workers = workers or max(1, (os.cpu_count() or 1) - 1)
+        self._executor = ThreadPoolExecutor(self.workers, thread_name_prefix="password", initializer=_lower_priority)
+        self._places = Turns(self.workers + most_waiting, most_waiting=0)
 
     async def hash(self, password: str) -> str:
         """The hash to store. Raises RateLimited when too many wait, and InvalidInput as `normalised` does."""
@@ -157,17 +155,8 @@ class PasswordHasher:
         await asyncio.to_thread(self._executor.shutdown, cancel_futures=True)
 
     async def _run(self, work: Callable[[], Result]) -> Result:
-        if self._callers >= self._most_callers:
-            raise RateLimited(
-                "too many passwords are being checked at this moment; try again in {seconds} s",
-                {"seconds": RETRY_AFTER_SECONDS},
-                retryAfter=RETRY_AFTER_SECONDS,
-            )
-        self._callers += 1
-        try:
+        async with self._places:
             return await asyncio.get_running_loop().run_in_executor(self._executor, work)
-        finally:
-            self._callers -= 1
 
     def _check(self, password: str, text: str, stored_hash: str | None) -> Verified:
         """`text` is the password normalised, which other programs' hashes are not of."""
@@ -185,7 +174,7 @@ class PasswordHasher:
 
 
 def _lower_priority() -> None:
-    """Make way for the other threads. Linux alone has a priority per thread; raising it again takes rights."""
+    """Make way for everything else. Linux alone has a priority per thread; raising it again takes rights."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _WORKER_NICENESS)

@@ -39,7 +39,7 @@ _TRADES_A_MINUTE = 37
 """As the live steps make them: two steps of 0.8 s a trade."""
 _MEAN_TRADE_VALUE = 900
 """In the pegged currency."""
-_YIELD_EVERY = 500
+_YIELD_EVERY = 100
 """Minutes computed before others on the event loop get their turn."""
 
 Sleep = Callable[[float], Awaitable[None]]

@@ -558,6 +558,7 @@ class Stopwatch:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.clock = ManualClock()
         self.checking = 0.1
+        self.share = 0.0
         verify = PasswordHasher.verify
 
         async def slow(hasher: PasswordHasher, password: str, stored_hash: str | None) -> Verified:
@@ -569,6 +570,7 @@ class Stopwatch:
 
         monkeypatch.setattr(PasswordHasher, "verify", slow)
         monkeypatch.setattr(even_time, "asyncio", SimpleNamespace(sleep=sleep))
+        monkeypatch.setattr(even_time, "random_share", lambda: self.share)
 
     async def seconds(self, accounts: AccountServices, email: str, password: str) -> float:
         """How long a log-in took."""
@@ -594,6 +596,15 @@ async def test_failures_are_answered_at_multiples_of_a_quarter_second(
     for email in (person.email or "", "nobody"):
         tries = [await watch.seconds(accounts, email, WRONG) for _ in range(10)]
         assert tries[-1] == 0, "behind a lock and a throttle no password is looked at"
+
+
+async def test_who_came_together_does_not_go_on_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    watch = Stopwatch(monkeypatch)
+    watch.share = 0.5
+    before = watch.clock.monotonic()
+    async with even_time.even_time(watch.clock, 0.25):
+        watch.clock.advance(0.1)
+    assert watch.clock.monotonic() - before == pytest.approx(0.25 + 0.125)
 
 
 async def test_who_has_gone_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

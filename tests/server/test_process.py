@@ -1,0 +1,41 @@
+"""How a process serves."""
+
+import asyncio
+import gc
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from server import process
+
+
+@pytest.fixture
+def _collector() -> Iterator[None]:
+    thresholds = gc.get_threshold()
+    yield
+    gc.unfreeze()
+    gc.set_threshold(*thresholds)
+
+
+@pytest.mark.usefixtures("_collector")
+async def test_the_collector_leaves_alone_what_exists_at_the_start() -> None:
+    seen: list[int] = []
+
+    async def home(request: Request) -> PlainTextResponse:
+        seen.append(gc.get_freeze_count())
+        return PlainTextResponse("here")
+
+    with process.listen("127.0.0.1", 0) as listener:
+        serving = asyncio.create_task(process.serve(Starlette(routes=[Route("/", home)]), listener))
+        async with httpx.AsyncClient() as http:
+            answer = await http.get(f"http://{process.address_of(listener)}/")
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+
+    assert answer.text == "here"
+    assert seen[0] > len(gc.get_objects()) / 2
