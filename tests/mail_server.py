@@ -12,7 +12,7 @@ from email.parser import BytesParser
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
-WAIT_SECONDS = 10.0
+WAIT_SECONDS = 30.0
 _TAKEN = "250 OK"
 
 

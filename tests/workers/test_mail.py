@@ -26,7 +26,7 @@ from tests.services.mail_people import person, store
 from workers import mail as worker
 from workers.mail import AT_A_TIME, BATCH, MailWorker
 
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 30.0
 FORMER = "former@example.com"
 
 
