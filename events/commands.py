@@ -1,0 +1,143 @@
+"""What the exchange is asked to do. Numbers are in 10^-18 of a unit of their asset, times in milliseconds."""
+
+from typing import NamedTuple
+
+from core.order_vocabulary import OrderType, SelfTradePrevention, TimeInForce, TriggerSource
+from core.vocabulary import MarketStatus, OrderSide, PriceSource
+from events.journal import MarketConfigured
+
+
+class OrderWish(NamedTuple):
+    """An order as it was asked for; None: not given. `malformed` names the field of a number that no asset can have."""
+
+    symbol: str
+    side: OrderSide
+    type: OrderType
+    quantity: int | None = None
+    quote_quantity: int | None = None
+    price: int | None = None
+    stop_price: int | None = None
+    source: TriggerSource = TriggerSource.LAST
+    time_in_force: TimeInForce = TimeInForce.GTC
+    good_till_ms: int | None = None
+    post_only: bool = False
+    display_quantity: int | None = None
+    self_trade: SelfTradePrevention = SelfTradePrevention.CANCEL_NEWEST
+    max_slippage_ppm: int | None = None
+    malformed: str | None = None
+
+
+class PlaceOrder(NamedTuple):
+    """Place an order under the client's key; `digest` is of the wish."""
+
+    account: str
+    client_id: str
+    digest: str
+    wish: OrderWish
+    verified: bool = True
+
+
+class CancelOrder(NamedTuple):
+    """End an order of this account, by its id or the client's."""
+
+    account: str
+    order: int = 0
+    client_id: str = ""
+
+
+class AmendOrder(NamedTuple):
+    """Change an open order, named as for a cancel; None: stays as it is. `quantity` is the new total, what is filled included."""
+
+    account: str
+    order: int = 0
+    client_id: str = ""
+    quantity: int | None = None
+    price: int | None = None
+    stop_price: int | None = None
+    display_quantity: int | None = None
+    good_till_ms: int | None = None
+    expected_sequence: int | None = None
+
+
+class CancelAll(NamedTuple):
+    """End all orders of this account; in these markets and of these sides, where given."""
+
+    account: str
+    symbols: tuple[str, ...] = ()
+    sides: tuple[OrderSide, ...] = ()
+
+
+class MoveFunds(NamedTuple):
+    """Move units (not 10^-18) of an asset from a house account to a person's; negative: back."""
+
+    account: str
+    house: str
+    asset: str
+    units: int
+    key: str
+    digest: str
+
+
+class FreezeAccount(NamedTuple):
+    """Stop everything of an account, or let it go on."""
+
+    account: str
+    frozen: bool
+
+
+class SetFeeTier(NamedTuple):
+    """Fees, in millionths, of the orders an account places from now on."""
+
+    account: str
+    maker_ppm: int
+    taker_ppm: int
+
+
+class ConfigureMarket(NamedTuple):
+    """Open a market, or change its rules."""
+
+    rules: MarketConfigured
+
+
+class SetMarketStatus(NamedTuple):
+    """What a market accepts from now on."""
+
+    symbol: str
+    status: MarketStatus
+    reason: str
+
+
+class ReferencePrice(NamedTuple):
+    """An accepted price of the reference, in 10^-18. `is_mark`: the median of the sources, not the last trade."""
+
+    symbol: str
+    price: int
+    source: PriceSource
+    time_ms: int
+    is_mark: bool = False
+
+
+class ReferenceLost(NamedTuple):
+    """The market's reference is stale: nothing is judged by it until it speaks again."""
+
+    symbol: str
+
+
+class Advance(NamedTuple):
+    """Time passed: what expired ends."""
+
+
+Command = (
+    PlaceOrder
+    | CancelOrder
+    | AmendOrder
+    | CancelAll
+    | MoveFunds
+    | FreezeAccount
+    | SetFeeTier
+    | ConfigureMarket
+    | SetMarketStatus
+    | ReferencePrice
+    | ReferenceLost
+    | Advance
+)

@@ -1,0 +1,170 @@
+"""What the exchange's journal holds: everything that ever changed durable state, in one order.
+
+An event's sequence is its place in the journal. Prices are in ticks, quantities in lots of the market as `MarketConfigured` says,
+amounts in units of their asset (10 to the power of minus its scale), fees in millionths, times in milliseconds. An order's id is the sequence of its
+`OrderAccepted`. 0 where an order's id stands is the house. Fields are only ever added at the end.
+"""
+
+from typing import NamedTuple
+
+from core.order_vocabulary import (
+    OrderErrorCode,
+    OrderStatus,
+    OrderType,
+    SelfTradePrevention,
+    TimeInForce,
+    TrailingUnit,
+    TriggerSource,
+)
+from core.vocabulary import MarketStatus, OrderSide, PriceSource
+
+
+class Terms(NamedTuple):
+    """What an order asks for. 0 where a number is not given; `budget` is in units of the quote asset, of a market order sized in it."""
+
+    side: OrderSide
+    type: OrderType
+    time_in_force: TimeInForce
+    lots: int
+    price: int = 0
+    budget: int = 0
+    stop: int = 0
+    source: TriggerSource = TriggerSource.LAST
+    trail: int = 0
+    trail_unit: TrailingUnit = TrailingUnit.ABSOLUTE
+    activation: int = 0
+    expires_ms: int = 0
+    post_only: bool = False
+    display: int = 0
+    self_trade: SelfTradePrevention = SelfTradePrevention.CANCEL_NEWEST
+
+
+class WriterStarted(NamedTuple):
+    """From here on this writer alone appends."""
+
+    epoch: int
+
+
+class MarketConfigured(NamedTuple):
+    """A market is there, with these rules. `tick` and `lot` in 10^-18; `min_value` in ticks times lots; `max_lots` and `band_ppm` 0: no limit."""
+
+    symbol: str
+    base: str
+    quote: str
+    base_scale: int
+    quote_scale: int
+    tick: int
+    lot: int
+    min_lots: int
+    max_lots: int
+    min_value: int
+    max_open_orders: int
+    band_ppm: int
+    maker_ppm: int
+    taker_ppm: int
+
+
+class MarketStatusChanged(NamedTuple):
+    """What a market accepts from now on."""
+
+    symbol: str
+    status: MarketStatus
+    reason: str
+
+
+class FundsMoved(NamedTuple):
+    """Units of an asset moved from a house account to a person's available balance; negative: the other way."""
+
+    account: str
+    house: str
+    asset: str
+    units: int
+    key: str
+    digest: str
+
+
+class AccountFrozen(NamedTuple):
+    """Nothing of this account may be placed or moved from now on (or may again)."""
+
+    account: str
+    frozen: bool
+
+
+class FeeTierChanged(NamedTuple):
+    """Orders this account places from now on pay these fees."""
+
+    account: str
+    maker_ppm: int
+    taker_ppm: int
+
+
+class OrderAccepted(NamedTuple):
+    """An order is there, with `hold` units set aside for it. It rests at its price unless its terms say that it does not wait."""
+
+    account: str
+    symbol: str
+    client_id: str
+    digest: str
+    terms: Terms
+    hold: int
+    maker_ppm: int
+    taker_ppm: int
+
+
+class Traded(NamedTuple):
+    """Two orders met at the maker's price. `paid` by the buyer and `earned` by the seller before fees; they differ by what is rounded."""
+
+    symbol: str
+    maker: int
+    taker: int
+    taker_side: OrderSide
+    price: int
+    lots: int
+    paid: int
+    earned: int
+    maker_fee: int
+    taker_fee: int
+
+
+class OrderEnded(NamedTuple):
+    """An order is over before it is filled, and its hold released."""
+
+    order: int
+    status: OrderStatus
+    code: OrderErrorCode
+
+
+class OrderTriggered(NamedTuple):
+    """An order that waited is now active, at this limit. What fired it: the price and the one before, the peak of one that trailed."""
+
+    order: int
+    price: int
+    trigger_price: int
+    previous_price: int
+    peak: int
+    source: PriceSource
+    time_ms: int
+
+
+class OrderAmended(NamedTuple):
+    """An order's terms are now these. It keeps its place in the queue if only its quantity shrank."""
+
+    order: int
+    terms: Terms
+    hold: int
+    keeps_place: bool
+
+
+Event = (
+    WriterStarted
+    | MarketConfigured
+    | MarketStatusChanged
+    | FundsMoved
+    | AccountFrozen
+    | FeeTierChanged
+    | OrderAccepted
+    | Traded
+    | OrderEnded
+    | OrderTriggered
+    | OrderAmended
+)

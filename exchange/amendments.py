@@ -1,0 +1,69 @@
+"""How an open order may change: what is asked is judged as a new order's terms would be, what is filled stays filled."""
+
+from core.order_vocabulary import OrderErrorCode, OrderStatus, OrderType
+from core.vocabulary import OrderSide
+from events.commands import AmendOrder, OrderWish
+from events.journal import OrderAmended
+from exchange.checks import market_refusal, terms_of
+from exchange.market import Market
+from exchange.order import Order
+from exchange.references import References
+from exchange.refusal import Refusal
+from exchange.state import hold_needed
+from exchange.walk import crosses, shifted
+
+
+def amendment(order: Order, command: AmendOrder, references: References, now_ms: int) -> OrderAmended | Refusal:
+    """The event that changes the order, or why it stays as it is."""
+    market, before = order.market, order.terms
+    waits = order.status is OrderStatus.TRIGGER_PENDING
+    wish = _wish(market, order, command)
+    if before.stop and not waits:
+        if command.stop_price is not None:
+            return Refusal(OrderErrorCode.TERMS_CONFLICT, "stopPrice")
+        wish = wish._replace(type=OrderType.LIMIT, stop_price=None)
+    refused = market_refusal(market, wish)
+    if refused is not None:
+        return refused
+    terms = terms_of(market, wish, references, now_ms)
+    if isinstance(terms, Refusal):
+        return terms
+    terms = terms._replace(type=before.type, stop=terms.stop or before.stop)
+    remaining = terms.lots - (order.lots - order.remaining)
+    if remaining <= 0:
+        least = (order.lots - order.remaining + 1) * market.lot
+        return Refusal(OrderErrorCode.QUANTITY_TOO_SMALL, "quantity", limit=least, actual=wish.quantity)
+    worst = terms.price or shifted(terms.stop, market.band_ppm, terms.side)
+    hold = hold_needed(order, worst, remaining)
+    buys = terms.side is OrderSide.BUY
+    available = order.account.balance(market.quote if buys else market.base).available
+    if hold - order.hold > available:
+        return Refusal(OrderErrorCode.INSUFFICIENT_FUNDS, "quantity", limit=available, actual=hold - order.hold)
+    best = (market.asks if buys else market.bids).best
+    if terms.post_only and not waits and best is not None and crosses(terms.side, best.price, terms.price):
+        return Refusal(OrderErrorCode.POST_ONLY_WOULD_TAKE, "price")
+    shrank = terms.lots <= order.lots and (terms.price, terms.display) == (before.price, before.display)
+    return OrderAmended(order.id, terms, hold, keeps_place=shrank and not waits)
+
+
+def _wish(market: Market, order: Order, command: AmendOrder) -> OrderWish:
+    """The order as it would be asked for now."""
+    terms = order.terms
+
+    def scaled(asked: int | None, now: int, by: int) -> int | None:
+        return asked if asked is not None else now * by or None
+
+    return OrderWish(
+        market.symbol,
+        terms.side,
+        terms.type,
+        quantity=scaled(command.quantity, terms.lots, market.lot),
+        price=scaled(command.price, terms.price, market.tick),
+        stop_price=scaled(command.stop_price, terms.stop, market.tick),
+        source=terms.source,
+        time_in_force=terms.time_in_force,
+        good_till_ms=command.good_till_ms if command.good_till_ms is not None else terms.expires_ms or None,
+        post_only=terms.post_only,
+        display_quantity=scaled(command.display_quantity, terms.display, market.lot),
+        self_trade=terms.self_trade,
+    )

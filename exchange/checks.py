@@ -1,0 +1,240 @@
+"""What an order must fulfil, in the order in which it is refused: see `OrderErrorCode`.
+
+`terms_of` turns a wish into terms, or into the first thing that is wrong with it by itself; `admission` judges terms against the
+account and the book, and says what is to be held.
+"""
+
+from typing import NamedTuple
+
+from core.order_vocabulary import OrderErrorCode, OrderType, TimeInForce, TrailingUnit
+from core.vocabulary import MarketStatus, OrderSide
+from events.commands import OrderWish
+from events.journal import Terms
+from exchange.accounts import Account
+from exchange.market import ATTO, Market
+from exchange.order import AT_ANY_PRICE, TRIGGERED, WAITING
+from exchange.references import References
+from exchange.refusal import Refusal
+from exchange.triggers import fires_rising
+from exchange.walk import cost, crosses, shifted, walk
+
+WITH_LIMIT = frozenset({OrderType.LIMIT, OrderType.STOP_LOSS_LIMIT, OrderType.TAKE_PROFIT_LIMIT})
+Code = OrderErrorCode
+
+
+class Admitted(NamedTuple):
+    """Terms as the journal takes them, and the units to hold."""
+
+    terms: Terms
+    hold: int
+
+
+def market_refusal(market: Market, wish: OrderWish) -> Refusal | None:
+    """Whether the market's status lets such an order in."""
+    if market.status is MarketStatus.TRADING:
+        return None
+    match market.status:
+        case MarketStatus.HALTED:
+            return Refusal(Code.MARKET_HALTED, "symbol")
+        case MarketStatus.POST_ONLY if not wish.post_only:
+            return Refusal(Code.MARKET_POST_ONLY, "postOnly")
+        case MarketStatus.CANCEL_ONLY:
+            return Refusal(Code.MARKET_CANCEL_ONLY, "symbol")
+    return None
+
+
+def terms_of(market: Market, wish: OrderWish, references: References, now_ms: int) -> Terms | Refusal:
+    """The wish in ticks and lots, or what is wrong with it."""
+    if wish.malformed is not None:
+        return Refusal(Code.MALFORMED_NUMBER, wish.malformed)
+    for number in (wish.quantity, wish.quote_quantity, wish.price, wish.stop_price, wish.display_quantity):
+        if number is not None and number <= 0:
+            return Refusal(Code.MALFORMED_NUMBER, _not_positive(wish))
+    if wish.max_slippage_ppm is not None and wish.max_slippage_ppm < 0:
+        return Refusal(Code.MALFORMED_NUMBER, "maxSlippage")
+    if wish.type in WITH_LIMIT and wish.price is None:
+        return Refusal(Code.PRICE_REQUIRED, "price")
+    if wish.type in TRIGGERED and wish.stop_price is None:
+        return Refusal(Code.PRICE_REQUIRED, "stopPrice")
+    if wish.price is not None and wish.price % market.tick:
+        return Refusal(Code.PRICE_OFF_TICK, "price", limit=market.tick, actual=wish.price)
+    if wish.stop_price is not None and wish.stop_price % market.tick:
+        return Refusal(Code.PRICE_OFF_TICK, "stopPrice", limit=market.tick, actual=wish.stop_price)
+    if wish.quantity is not None and wish.quantity % market.lot:
+        return Refusal(Code.QUANTITY_OFF_LOT, "quantity", limit=market.lot, actual=wish.quantity)
+    if wish.display_quantity is not None and wish.display_quantity % market.lot:
+        return Refusal(Code.QUANTITY_OFF_LOT, "displayQuantity", limit=market.lot, actual=wish.display_quantity)
+    terms = Terms(
+        wish.side,
+        wish.type,
+        wish.time_in_force,
+        wish.quantity // market.lot if wish.quantity else 0,
+        wish.price // market.tick if wish.price and wish.type in WITH_LIMIT else 0,
+        wish.quote_quantity // market.quote_unit if wish.quote_quantity else 0,
+        wish.stop_price // market.tick if wish.stop_price else 0,
+        wish.source,
+        0,
+        TrailingUnit.ABSOLUTE,
+        0,
+        wish.good_till_ms or 0,
+        wish.post_only,
+        wish.display_quantity // market.lot if wish.display_quantity else 0,
+        wish.self_trade,
+    )
+    return _sizes(market, wish, terms) or _prices(market, terms, references) or _conflict(wish, now_ms) or terms
+
+
+def _not_positive(wish: OrderWish) -> str:
+    """The field of the first number that is zero or less."""
+    numbers = {
+        "quantity": wish.quantity,
+        "quoteQuantity": wish.quote_quantity,
+        "price": wish.price,
+        "stopPrice": wish.stop_price,
+        "displayQuantity": wish.display_quantity,
+    }
+    return next(field for field, number in numbers.items() if number is not None and number <= 0)
+
+
+def _sizes(market: Market, wish: OrderWish, terms: Terms) -> Refusal | None:
+    if wish.quantity is not None:
+        if terms.lots < market.min_lots:
+            return Refusal(
+                Code.QUANTITY_TOO_SMALL, "quantity", limit=market.min_lots * market.lot, actual=wish.quantity
+            )
+        if market.max_lots and terms.lots > market.max_lots:
+            return Refusal(
+                Code.QUANTITY_TOO_LARGE, "quantity", limit=market.max_lots * market.lot, actual=wish.quantity
+            )
+    price = terms.price or terms.stop
+    if wish.quantity is not None and price and price * terms.lots < market.min_value:
+        return _too_little(market, price * terms.lots, "quantity")
+    return None
+
+
+def _too_little(market: Market, value: int, field: str) -> Refusal:
+    return Refusal(Code.NOTIONAL_TOO_SMALL, field, limit=_atto(market, market.min_value), actual=_atto(market, value))
+
+
+def _atto(market: Market, value: int) -> int:
+    return value * market.tick * market.lot // ATTO
+
+
+def _prices(market: Market, terms: Terms, references: References) -> Refusal | None:
+    newest = references.newest(terms.source)
+    around = terms.stop or (newest.price if newest else market.last)
+    if terms.price and around and market.band_ppm:
+        for bound, beyond in (
+            (shifted(around, market.band_ppm, OrderSide.BUY), terms.price.__gt__),
+            (shifted(around, market.band_ppm, OrderSide.SELL), terms.price.__lt__),
+        ):
+            if beyond(bound):
+                return Refusal(
+                    Code.PRICE_OUT_OF_BAND, "price", limit=bound * market.tick, actual=terms.price * market.tick
+                )
+    if terms.stop and newest is not None:
+        beyond_it = newest.price >= terms.stop if fires_rising(terms) else newest.price <= terms.stop
+        if beyond_it:
+            return Refusal(
+                Code.STOP_WOULD_TRIGGER, "stopPrice", limit=newest.price * market.tick, actual=terms.stop * market.tick
+            )
+    return None
+
+
+def _conflict(wish: OrderWish, now_ms: int) -> Refusal | None:
+    """Terms that do not go together."""
+    field = _conflicting(wish)
+    if field:
+        return Refusal(Code.TERMS_CONFLICT, field)
+    if wish.good_till_ms is not None and wish.good_till_ms <= now_ms:
+        return Refusal(Code.EXPIRY_IN_PAST, "goodTillTime", limit=now_ms, actual=wish.good_till_ms)
+    return None
+
+
+def _conflicting(wish: OrderWish) -> str:
+    """The field that does not go with the others, if any."""
+    takes_any_price = wish.type in AT_ANY_PRICE
+    fleeting = takes_any_price or wish.time_in_force not in WAITING
+    if (wish.quantity is None) == (wish.quote_quantity is None):
+        return "quantity"
+    if wish.quote_quantity is not None and wish.type is not OrderType.MARKET:
+        return "quoteQuantity"
+    if takes_any_price and wish.price is not None:
+        return "price"
+    if wish.stop_price is not None and wish.type not in TRIGGERED:
+        return "stopPrice"
+    if wish.post_only and fleeting:
+        return "postOnly"
+    if wish.display_quantity is not None and (fleeting or wish.display_quantity > (wish.quantity or 0)):
+        return "displayQuantity"
+    if wish.max_slippage_ppm is not None and wish.type is not OrderType.MARKET:
+        return "maxSlippage"
+    if (wish.good_till_ms is None) == (wish.time_in_force is TimeInForce.GTD):
+        return "goodTillTime"
+    if wish.type is OrderType.MARKET and wish.time_in_force is TimeInForce.GTD:
+        return "timeInForce"
+    return ""
+
+
+def admission(
+    market: Market, account: Account, terms: Terms, wish: OrderWish, *, taker_ppm: int, maker_ppm: int
+) -> Admitted | Refusal:
+    """Whether the account can pay and the book can fill it as its terms demand, and what to hold for it."""
+    open_here = account.open_in.get(market.symbol, 0)
+    if open_here >= market.max_open_orders:
+        return Refusal(Code.TOO_MANY_OPEN_ORDERS, "symbol", limit=market.max_open_orders, actual=open_here)
+    if terms.type is OrderType.MARKET:
+        return _market_order(market, account, terms, wish, taker_ppm=taker_ppm)
+    buys = terms.side is OrderSide.BUY
+    worst = terms.price or shifted(terms.stop, market.band_ppm, terms.side)
+    hold = cost(market, worst * terms.lots, max(taker_ppm, maker_ppm)) if buys else terms.lots * market.lot_units
+    refused = _funds(market, account, terms.side, hold)
+    if refused is not None:
+        return refused
+    if terms.type is OrderType.LIMIT:
+        best = (market.asks if buys else market.bids).best
+        meets = best is not None and crosses(terms.side, best.price, terms.price)
+        if terms.post_only and meets:
+            return Refusal(Code.POST_ONLY_WOULD_TAKE, "price")
+        if terms.time_in_force is TimeInForce.FOK:
+            found = walk(market, account, terms.side, terms.self_trade, lots=terms.lots, limit=terms.price)
+            if found.lots < terms.lots:
+                return Refusal(
+                    Code.FOK_NOT_FILLABLE, "quantity", limit=found.lots * market.lot, actual=terms.lots * market.lot
+                )
+    return Admitted(terms, hold)
+
+
+def _market_order(
+    market: Market, account: Account, terms: Terms, wish: OrderWish, *, taker_ppm: int
+) -> Admitted | Refusal:
+    buys = terms.side is OrderSide.BUY
+    best = (market.asks if buys else market.bids).best
+    if best is None:
+        return Refusal(Code.NO_LIQUIDITY, "symbol")
+    allowed = market.band_ppm if wish.max_slippage_ppm is None else wish.max_slippage_ppm
+    limit = shifted(best.price, allowed, terms.side) if allowed or wish.max_slippage_ppm is not None else 0
+    found = walk(
+        market, account, terms.side, terms.self_trade,
+        lots=terms.lots, limit=limit, budget=terms.budget, taker_ppm=taker_ppm,
+    )  # fmt: skip
+    if found.lots and found.value < market.min_value and (terms.budget or found.lots == terms.lots):
+        return _too_little(market, found.value, "quoteQuantity" if terms.budget else "quantity")
+    hold = cost(market, found.value, taker_ppm) if buys else found.lots * market.lot_units
+    refused = _funds(market, account, terms.side, hold)
+    if refused is not None:
+        return refused
+    if found.lots == 0:
+        code = Code.SELF_TRADE if found.own_order else Code.NOTIONAL_TOO_SMALL
+        return Refusal(code, "quoteQuantity" if terms.budget else "quantity")
+    if terms.time_in_force is TimeInForce.FOK and terms.lots > found.lots:
+        return Refusal(Code.FOK_NOT_FILLABLE, "quantity", limit=found.lots * market.lot, actual=terms.lots * market.lot)
+    return Admitted(terms._replace(lots=terms.lots or found.lots, price=found.worst), hold)
+
+
+def _funds(market: Market, account: Account, side: OrderSide, hold: int) -> Refusal | None:
+    balance = account.balances.get(market.quote if side is OrderSide.BUY else market.base)
+    available = balance.available if balance is not None else 0
+    if hold > available:
+        return Refusal(Code.INSUFFICIENT_FUNDS, "quantity", limit=available, actual=hold)
+    return None

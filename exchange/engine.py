@@ -1,0 +1,324 @@
+"""Decides what commands do. Everything it decides is an event that `State.evolve` lets happen at once; `take_events` hands them to the
+journal. A refused command makes no event, changes nothing and uses up no key.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from core.order_vocabulary import OrderErrorCode, OrderStatus, SelfTradePrevention, TriggerSource
+from core.vocabulary import MarketStatus, OrderSide
+from events import commands, journal
+from exchange.accounts import Account, House
+from exchange.amendments import amendment
+from exchange.checks import admission, market_refusal, terms_of
+from exchange.market import Market
+from exchange.order import Order
+from exchange.references import Known, References
+from exchange.refusal import Refusal
+from exchange.state import State
+from exchange.walk import crosses, shifted
+
+Code = OrderErrorCode
+
+
+@dataclass(slots=True)
+class Reply:
+    """What a command did. `order` is as it stood when the command ended; `made` is the sequence a used key led to."""
+
+    refusal: Refusal | None = None
+    order: Order | None = None
+    made: int = 0
+    replayed: bool = False
+    ended: Sequence[Order] = ()
+
+
+class Exchange:
+    """The core: durable state, what is known of the references, and the events not taken yet."""
+
+    def __init__(self, state: State | None = None) -> None:
+        self.state = state or State()
+        self.references: dict[str, References] = {}
+        self._events: list[journal.Event] = []
+
+    def execute(self, command: commands.Command, now_ms: int) -> Reply:
+        """Do what is asked, or refuse it."""
+        return _EXECUTE[type(command)](self, command, now_ms)
+
+    def take_events(self) -> list[journal.Event]:
+        """What happened since the last call, in order."""
+        events, self._events = self._events, []
+        return events
+
+    def start_writer(self, epoch: int) -> None:
+        """Let a new writer begin."""
+        self._emit(journal.WriterStarted(epoch))
+
+    def _emit(self, event: journal.Event) -> None:
+        self.state.evolve(event)
+        self._events.append(event)
+
+    def _place(self, command: commands.PlaceOrder, now_ms: int) -> Reply:
+        account = self.state.accounts.get(command.account) or Account(command.account)
+        used = account.keys.get(command.client_id)
+        if used is not None and used[0] == command.digest:
+            return Reply(made=used[1], order=self.state.orders.get(used[1]), replayed=True)
+        if account.frozen:
+            return Reply(Refusal(Code.ACCOUNT_FROZEN))
+        if not command.verified:
+            return Reply(Refusal(Code.EMAIL_NOT_VERIFIED))
+        if used is not None:
+            return Reply(Refusal(Code.IDEMPOTENCY_MISMATCH, "clientOrderId"))
+        wish = command.wish
+        market = self.state.markets.get(wish.symbol)
+        if market is None:
+            return Reply(Refusal(Code.UNKNOWN_MARKET, "symbol"))
+        refused = market_refusal(market, wish)
+        if refused is not None:
+            return Reply(refused)
+        terms = terms_of(market, wish, self._references(market.symbol), now_ms)
+        if isinstance(terms, Refusal):
+            return Reply(terms)
+        maker_ppm = market.maker_ppm if account.maker_ppm is None else account.maker_ppm
+        taker_ppm = market.taker_ppm if account.taker_ppm is None else account.taker_ppm
+        admitted = admission(market, account, terms, wish, maker_ppm=maker_ppm, taker_ppm=taker_ppm)
+        if isinstance(admitted, Refusal):
+            return Reply(admitted)
+        self._emit(
+            journal.OrderAccepted(
+                command.account,
+                market.symbol,
+                command.client_id,
+                command.digest,
+                admitted.terms,
+                admitted.hold,
+                maker_ppm,
+                taker_ppm,
+            )
+        )
+        order = self.state.orders[self.state.sequence]
+        if order.status is OrderStatus.OPEN:
+            self._match(order)
+        return Reply(order=order, made=order.id)
+
+    def _match(self, taker: Order) -> None:
+        """Let an order that has just become active trade, and end what is left of one that does not rest."""
+        market = taker.market
+        opposite = market.asks if taker.terms.side is OrderSide.BUY else market.bids
+        reason = Code.NO_LIQUIDITY
+        while taker.remaining:
+            level = opposite.best
+            if level is None:
+                break
+            if not crosses(taker.terms.side, level.price, taker.price):
+                reason = Code.SLIPPAGE_EXCEEDED if taker.at_any_price else Code.NO_LIQUIDITY
+                break
+            maker = level.first
+            if maker is None:
+                break
+            if maker.account is taker.account:
+                if taker.terms.self_trade is not SelfTradePrevention.CANCEL_NEWEST:
+                    self._end(maker, OrderStatus.CANCELED, Code.SELF_TRADE)
+                if taker.terms.self_trade is SelfTradePrevention.CANCEL_OLDEST:
+                    continue
+                self._end(taker, OrderStatus.CANCELED, Code.SELF_TRADE)
+                return
+            lots = min(taker.remaining, maker.visible)
+            self._emit(self._trade(market, maker, taker, level.price, lots))
+        if taker.remaining and not taker.rests:
+            self._end(taker, OrderStatus.CANCELED, reason)
+
+    def _trade(self, market: Market, maker: Order, taker: Order, price: int, lots: int) -> journal.Traded:
+        """What changes hands, each order's sums rounded once in the exchange's favour."""
+        value = price * lots
+        buyer, seller = (taker, maker) if taker.terms.side is OrderSide.BUY else (maker, taker)
+        paid = market.quote_up(buyer.value + value) - buyer.quote
+        earned = market.quote_down(seller.value + value) - seller.quote
+        fees = {}
+        for order, ppm in ((maker, maker.maker_ppm), (taker, taker.taker_ppm)):
+            due = market.fee(order.fee_value + value * ppm)
+            if order is seller:
+                due = min(due, seller.quote + earned)
+            fees[order.id] = due - order.fees
+        return journal.Traded(
+            market.symbol,
+            maker.id,
+            taker.id,
+            taker.terms.side,
+            price,
+            lots,
+            paid,
+            earned,
+            fees[maker.id],
+            fees[taker.id],
+        )
+
+    def _end(self, order: Order, status: OrderStatus, code: OrderErrorCode) -> None:
+        self._emit(journal.OrderEnded(order.id, status, code))
+
+    def _cancel(self, command: commands.CancelOrder, now_ms: int) -> Reply:  # noqa: ARG002
+        order = self._open_order(command)
+        if isinstance(order, Refusal):
+            return Reply(order)
+        if order.market.status is MarketStatus.HALTED:
+            return Reply(Refusal(Code.MARKET_HALTED, "by"))
+        self._end(order, OrderStatus.CANCELED, Code.CANCELED_BY_USER)
+        return Reply(order=order, made=order.id)
+
+    def _open_order(self, command: commands.CancelOrder | commands.AmendOrder) -> Order | Refusal:
+        account = self.state.accounts.get(command.account)
+        if account is None:
+            return Refusal(Code.UNKNOWN_ORDER, "by")
+        order_id = command.order or account.keys.get(command.client_id, ("", 0))[1]
+        order = account.open.get(order_id)
+        if order is not None:
+            return order
+        known = bool(order_id) and any(made == order_id for _, made in account.keys.values())
+        return Refusal(Code.ORDER_NOT_OPEN if known else Code.UNKNOWN_ORDER, "by")
+
+    def _amend(self, command: commands.AmendOrder, now_ms: int) -> Reply:
+        account = self.state.accounts.get(command.account)
+        if account is not None and account.frozen:
+            return Reply(Refusal(Code.ACCOUNT_FROZEN))
+        order = self._open_order(command)
+        if isinstance(order, Refusal):
+            return Reply(order)
+        if command.expected_sequence not in {None, order.sequence}:
+            return Reply(
+                Refusal(Code.ORDER_CHANGED, "expectedSequence", limit=order.sequence, actual=command.expected_sequence)
+            )
+        event = amendment(order, command, self._references(order.market.symbol), now_ms)
+        if isinstance(event, Refusal):
+            return Reply(event)
+        self._emit(event)
+        if not event.keeps_place and order.status is not OrderStatus.TRIGGER_PENDING:
+            self._match(order)
+        return Reply(order=order, made=order.id)
+
+    def _cancel_all(self, command: commands.CancelAll, now_ms: int) -> Reply:  # noqa: ARG002
+        account = self.state.accounts.get(command.account)
+        chosen = [
+            order
+            for order in (account.open.values() if account is not None else ())
+            if (not command.symbols or order.market.symbol in command.symbols)
+            and (not command.sides or order.terms.side in command.sides)
+            and order.market.status is not MarketStatus.HALTED
+        ]
+        for order in chosen:
+            self._end(order, OrderStatus.CANCELED, Code.CANCELED_BY_USER)
+        return Reply(ended=chosen)
+
+    def _move_funds(self, command: commands.MoveFunds, now_ms: int) -> Reply:  # noqa: ARG002
+        account = self.state.accounts.get(command.account) or Account(command.account)
+        used = account.keys.get(command.key)
+        if used is not None and used[0] == command.digest:
+            return Reply(made=used[1], replayed=True)
+        if account.frozen:
+            return Reply(Refusal(Code.ACCOUNT_FROZEN))
+        if used is not None:
+            return Reply(Refusal(Code.IDEMPOTENCY_MISMATCH, "key"))
+        balance = account.balances.get(command.asset)
+        available = balance.available if balance is not None else 0
+        if available + command.units < 0:
+            return Reply(Refusal(Code.INSUFFICIENT_FUNDS, "amount", limit=available, actual=-command.units))
+        House(command.house)
+        self._emit(journal.FundsMoved(*command))
+        return Reply(made=self.state.sequence)
+
+    def _freeze(self, command: commands.FreezeAccount, now_ms: int) -> Reply:  # noqa: ARG002
+        account = self.state.accounts.get(command.account)
+        if (account is not None and account.frozen) is not command.frozen:
+            self._emit(journal.AccountFrozen(*command))
+        return Reply()
+
+    def _set_fee_tier(self, command: commands.SetFeeTier, now_ms: int) -> Reply:  # noqa: ARG002
+        self._emit(journal.FeeTierChanged(*command))
+        return Reply()
+
+    def _configure_market(self, command: commands.ConfigureMarket, now_ms: int) -> Reply:  # noqa: ARG002
+        rules = command.rules
+        market = self.state.markets.get(rules.symbol)
+        if market is not None and (market.tick, market.lot) != (rules.tick, rules.lot):
+            in_use = len(market.bids) + len(market.asks) + len(self.state.triggers[rules.symbol])
+            if in_use:
+                return Reply(Refusal(Code.TERMS_CONFLICT, "tickSize"))
+        self._emit(rules)
+        return Reply()
+
+    def _set_market_status(self, command: commands.SetMarketStatus, now_ms: int) -> Reply:  # noqa: ARG002
+        if command.symbol not in self.state.markets:
+            return Reply(Refusal(Code.UNKNOWN_MARKET, "symbol"))
+        self._emit(journal.MarketStatusChanged(*command))
+        return Reply()
+
+    def _reference_price(self, command: commands.ReferencePrice, now_ms: int) -> Reply:  # noqa: ARG002
+        market = self.state.markets[command.symbol]
+        source = TriggerSource.MARK if command.is_mark else TriggerSource.LAST
+        known = Known(command.price // market.tick, command.source, command.time_ms)
+        before = self._references(market.symbol).take(source, known)
+        if market.status is MarketStatus.TRADING:
+            for order in self.state.triggers[market.symbol].fired(source, known.price):
+                self._trigger(order, known, before)
+        return Reply()
+
+    def _trigger(self, order: Order, known: Known, before: Known | None) -> None:
+        """Let a stop become an order, unless another one's trades have ended it, or its account is frozen."""
+        if order.id not in self.state.orders:
+            return
+        if order.account.frozen:
+            return
+        market, terms = order.market, order.terms
+        price = terms.price or shifted(terms.stop, market.band_ppm, terms.side)
+        self._emit(
+            journal.OrderTriggered(
+                order.id, price, known.price, before.price if before else 0, 0, known.source, known.time_ms
+            )
+        )
+        self._match(order)
+
+    def _reference_lost(self, command: commands.ReferenceLost, now_ms: int) -> Reply:  # noqa: ARG002
+        self._references(command.symbol).lose()
+        return Reply()
+
+    def _advance(self, command: commands.Advance, now_ms: int) -> Reply:  # noqa: ARG002
+        expiring, ended = self.state.expiring, []
+        while expiring and expiring[0][0] <= now_ms:
+            _, order_id = heapq.heappop(expiring)
+            order = self.state.orders.get(order_id)
+            if order is not None and 0 < order.terms.expires_ms <= now_ms:
+                self._end(order, OrderStatus.EXPIRED, Code.EXPIRED)
+                ended.append(order)
+        return Reply(ended=ended)
+
+    def _references(self, symbol: str) -> References:
+        references = self.references.get(symbol)
+        if references is None:
+            references = self.references[symbol] = References()
+        return references
+
+
+def fold(events: Iterable[journal.Event], state: State | None = None) -> State:
+    """The state that these events lead to."""
+    state = state or State()
+    for event in events:
+        state.evolve(event)
+    return state
+
+
+_EXECUTE: dict[type, Callable[[Exchange, Any, int], Reply]] = {
+    commands.PlaceOrder: Exchange._place,
+    commands.CancelOrder: Exchange._cancel,
+    commands.AmendOrder: Exchange._amend,
+    commands.CancelAll: Exchange._cancel_all,
+    commands.MoveFunds: Exchange._move_funds,
+    commands.FreezeAccount: Exchange._freeze,
+    commands.SetFeeTier: Exchange._set_fee_tier,
+    commands.ConfigureMarket: Exchange._configure_market,
+    commands.SetMarketStatus: Exchange._set_market_status,
+    commands.ReferencePrice: Exchange._reference_price,
+    commands.ReferenceLost: Exchange._reference_lost,
+    commands.Advance: Exchange._advance,
+}

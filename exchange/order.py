@@ -1,0 +1,67 @@
+"""An order of an account, as the exchange holds it while it is open."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from core.order_vocabulary import OrderStatus, OrderType, TimeInForce
+from events.journal import Terms
+
+AT_ANY_PRICE = frozenset({OrderType.MARKET, OrderType.STOP_LOSS, OrderType.TAKE_PROFIT})
+TRIGGERED = frozenset(
+    {OrderType.STOP_LOSS, OrderType.STOP_LOSS_LIMIT, OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT}
+)
+WAITING = frozenset({TimeInForce.GTC, TimeInForce.GTD})
+
+if TYPE_CHECKING:
+    from exchange.accounts import Account
+    from exchange.book import Level
+    from exchange.market import Market
+
+
+class Order:
+    """`id` is the sequence of its acceptance.
+
+    `lots` is the whole quantity, `remaining` what is not filled, `visible` what the book shows of it; all in lots. `price` is the limit in
+    ticks, or the worst price of an order that takes any price (`at_any_price`). `rests`: whether what is not filled at once waits in the book. `hold` is what is set aside for it, in units of the asset it pays with.
+    `value` sums price times lots of its fills in ticks and lots, `fee_value` the same times the fee in millionths; what was paid is each of
+    them rounded once, in the exchange's favour, so that an order of many fills pays no more than one of a single fill.
+    `previous` and `following` are its neighbours in its level's queue.
+    """
+
+    __slots__ = (
+        "account", "at_any_price", "client_id", "fee_value", "fees", "following", "hold", "id", "level", "lots", "maker_ppm", "market",
+        "previous", "price", "quote", "remaining", "rests", "sequence", "status", "taker_ppm", "terms", "value", "visible",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        sequence: int,
+        account: Account,
+        market: Market,
+        client_id: str,
+        terms: Terms,
+        *,
+        hold: int,
+        maker_ppm: int,
+        taker_ppm: int,
+    ) -> None:
+        self.id = self.sequence = sequence
+        self.account = account
+        self.market = market
+        self.client_id = client_id
+        self.terms = terms
+        self.status = OrderStatus.OPEN
+        self.lots = self.remaining = terms.lots
+        self.at_any_price = terms.type in AT_ANY_PRICE
+        self.rests = not self.at_any_price and terms.time_in_force in WAITING
+        self.price = terms.price
+        self.visible = terms.display or terms.lots
+        self.hold = hold
+        self.maker_ppm = maker_ppm
+        self.taker_ppm = taker_ppm
+        self.value = self.fee_value = 0
+        self.quote = self.fees = 0
+        self.level: Level | None = None
+        self.previous: Order | None = None
+        self.following: Order | None = None

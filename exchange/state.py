@@ -1,0 +1,259 @@
+"""Durable state, and the one way it changes: `evolve`. Folding a journal through it gives what the writer had, bit for bit.
+
+`evolve` never refuses: what an event says has been decided. What cannot be is a broken invariant and stops the exchange.
+"""
+
+import heapq
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+from core.errors import InvariantBroken
+from core.order_vocabulary import OrderStatus
+from core.vocabulary import OrderSide
+from events import journal
+from exchange.accounts import Account, House, HouseBalances
+from exchange.market import Market
+from exchange.order import TRIGGERED, Order
+from exchange.triggers import Triggers
+
+
+class State:
+    """`sequence` is that of the last event, `epoch` that of the writer who appends."""
+
+    def __init__(self) -> None:
+        self.sequence = 0
+        self.epoch = 0
+        self.accounts: dict[str, Account] = {}
+        self.markets: dict[str, Market] = {}
+        self.triggers: dict[str, Triggers] = {}
+        self.orders: dict[int, Order] = {}
+        self.house: dict[House, HouseBalances] = {house: defaultdict(int) for house in House}
+        self.expiring: list[tuple[int, int]] = []
+        """A heap of times and orders; those that ended before are passed over."""
+
+    def evolve(self, event: journal.Event) -> None:
+        """Let an event have happened."""
+        self.sequence += 1
+        _EVOLVE[type(event)](self, event)
+
+    def account(self, account_id: str) -> Account:
+        """This account, which exists from its first event on."""
+        account = self.accounts.get(account_id)
+        if account is None:
+            account = self.accounts[account_id] = Account(account_id)
+        return account
+
+    def _writer_started(self, event: journal.WriterStarted) -> None:
+        self.epoch = event.epoch
+
+    def _market_configured(self, event: journal.MarketConfigured) -> None:
+        market = self.markets.get(event.symbol)
+        if market is None:
+            self.markets[event.symbol] = Market(event)
+            self.triggers[event.symbol] = Triggers()
+        else:
+            market.configure(event)
+
+    def _market_status_changed(self, event: journal.MarketStatusChanged) -> None:
+        self.markets[event.symbol].status = event.status
+
+    def _funds_moved(self, event: journal.FundsMoved) -> None:
+        account = self.account(event.account)
+        balance = account.balance(event.asset)
+        balance.available += event.units
+        self.house[House(event.house)][event.asset] -= event.units
+        if balance.available < 0:
+            raise InvariantBroken(f"{account.id} would have less than nothing of {event.asset}")
+        account.keys[event.key] = (event.digest, self.sequence)
+        account.sequence = self.sequence
+
+    def _account_frozen(self, event: journal.AccountFrozen) -> None:
+        account = self.account(event.account)
+        account.frozen = event.frozen
+        account.sequence = self.sequence
+
+    def _fee_tier_changed(self, event: journal.FeeTierChanged) -> None:
+        account = self.account(event.account)
+        account.maker_ppm, account.taker_ppm = event.maker_ppm, event.taker_ppm
+        account.sequence = self.sequence
+
+    def _order_accepted(self, event: journal.OrderAccepted) -> None:
+        account, market, terms = self.account(event.account), self.markets[event.symbol], event.terms
+        order = Order(
+            self.sequence, account, market, event.client_id, terms,
+            hold=event.hold, maker_ppm=event.maker_ppm, taker_ppm=event.taker_ppm,
+        )  # fmt: skip
+        balance = account.balance(market.quote if terms.side is OrderSide.BUY else market.base)
+        balance.available -= event.hold
+        balance.held += event.hold
+        if balance.available < 0:
+            raise InvariantBroken(f"order {order.id} holds more than {account.id} has")
+        self.orders[order.id] = account.open[order.id] = order
+        account.open_in[market.symbol] = account.open_in.get(market.symbol, 0) + 1
+        account.keys[event.client_id] = (event.digest, order.id)
+        account.sequence = self.sequence
+        if terms.expires_ms:
+            heapq.heappush(self.expiring, (terms.expires_ms, order.id))
+        if terms.type in TRIGGERED:
+            order.status = OrderStatus.TRIGGER_PENDING
+            self.triggers[market.symbol].add(order)
+        elif order.rests:
+            market.side(terms.side).add(order)
+
+    def _order_triggered(self, event: journal.OrderTriggered) -> None:
+        order = self.orders[event.order]
+        self.triggers[order.market.symbol].remove(order)
+        order.status = OrderStatus.OPEN
+        order.price = event.price
+        order.sequence = order.account.sequence = self.sequence
+        if order.rests:
+            order.market.side(order.terms.side).add(order)
+
+    def _order_amended(self, event: journal.OrderAmended) -> None:
+        order, terms = self.orders[event.order], event.terms
+        waits, level, side = (
+            order.status is OrderStatus.TRIGGER_PENDING,
+            order.level,
+            order.market.side(event.terms.side),
+        )
+        if waits:
+            self.triggers[order.market.symbol].remove(order)
+        elif not event.keeps_place:
+            side.remove(order)
+        order.remaining += terms.lots - order.lots
+        order.lots, order.price, order.terms = terms.lots, terms.price, terms
+        shown = min(terms.display or order.remaining, order.remaining)
+        if level is not None and event.keeps_place:
+            shown = min(order.visible, shown)
+            level.visible += shown - order.visible
+        order.visible = shown
+        balance = order.account.balance(order.market.quote if terms.side is OrderSide.BUY else order.market.base)
+        balance.available -= event.hold - order.hold
+        balance.held += event.hold - order.hold
+        order.hold = event.hold
+        if balance.available < 0:
+            raise InvariantBroken(f"order {order.id} holds more than {order.account.id} has")
+        order.sequence = order.account.sequence = self.sequence
+        if terms.expires_ms:
+            heapq.heappush(self.expiring, (terms.expires_ms, order.id))
+        if waits:
+            self.triggers[order.market.symbol].add(order)
+        elif not event.keeps_place:
+            side.add(order)
+
+    def _order_ended(self, event: journal.OrderEnded) -> None:
+        order = self.orders[event.order]
+        if order.status is OrderStatus.TRIGGER_PENDING:
+            self.triggers[order.market.symbol].remove(order)
+        order.status = event.status
+        order.sequence = order.account.sequence = self.sequence
+        self._finish(order)
+
+    def _traded(self, event: journal.Traded) -> None:
+        market = self.markets[event.symbol]
+        market.last = event.price
+        buys = event.taker_side is OrderSide.BUY
+        buyer, seller = (event.taker, event.maker) if buys else (event.maker, event.taker)
+        buyer_fee, seller_fee = (event.taker_fee, event.maker_fee) if buys else (event.maker_fee, event.taker_fee)
+        value = event.price * event.lots
+        if buyer:
+            order = self.orders[buyer]
+            self._count_fill(order, value, event.lots, buyer_fee, taker=buys)
+            self._pay(order, event.paid, buyer_fee)
+            order.account.balance(market.base).available += event.lots * market.lot_units
+            self._settle(order)
+        else:
+            self._move_inventory(market, event.lots * market.lot_units, -event.paid)
+        if seller:
+            order = self.orders[seller]
+            self._count_fill(order, value, event.lots, seller_fee, taker=not buys)
+            order.quote += event.earned
+            units = event.lots * market.lot_units
+            order.hold -= units
+            order.account.balance(market.base).held -= units
+            order.account.balance(market.quote).available += event.earned - seller_fee
+            self._settle(order)
+        else:
+            self._move_inventory(market, -event.lots * market.lot_units, event.earned)
+        self.house[House.FEES][market.quote] += buyer_fee + seller_fee
+        self.house[House.ROUNDING][market.quote] += event.paid - event.earned
+
+    def _move_inventory(self, market: Market, base_units: int, quote_units: int) -> None:
+        inventory = self.house[House.INVENTORY]
+        inventory[market.base] += base_units
+        inventory[market.quote] += quote_units
+
+    def _count_fill(self, order: Order, value: int, lots: int, fee: int, *, taker: bool) -> None:
+        order.value += value
+        order.fee_value += value * (order.taker_ppm if taker else order.maker_ppm)
+        order.fees += fee
+        order.remaining -= lots
+        order.status = OrderStatus.PARTIALLY_FILLED
+        order.sequence = order.account.sequence = self.sequence
+        level = order.level
+        if level is not None:
+            shown = min(order.visible, order.remaining) if taker else order.visible - lots
+            level.visible += shown - order.visible
+            order.visible = shown
+
+    def _pay(self, order: Order, paid: int, fee: int) -> None:
+        """Take what a fill costs from the hold, and release what the rest no longer needs."""
+        order.quote += paid
+        before, left = order.hold, order.hold - paid - fee
+        order.hold = left if order.at_any_price else hold_needed(order, order.price, order.remaining)
+        balance = order.account.balance(order.market.quote)
+        balance.held += order.hold - before
+        balance.available += left - order.hold
+        if left < order.hold:
+            raise InvariantBroken(f"order {order.id} paid more than it held")
+
+    def _settle(self, order: Order) -> None:
+        """Let a filled order end, and an iceberg show its next part at the end of the queue."""
+        if order.remaining == 0:
+            order.status = OrderStatus.FILLED
+            self._finish(order)
+        elif order.level is not None and order.visible == 0:
+            side = order.market.side(order.terms.side)
+            side.remove(order)
+            order.visible = min(order.terms.display, order.remaining)
+            side.add(order)
+
+    def _finish(self, order: Order) -> None:
+        market, account = order.market, order.account
+        market.side(order.terms.side).remove(order)
+        balance = account.balance(market.quote if order.terms.side is OrderSide.BUY else market.base)
+        balance.held -= order.hold
+        balance.available += order.hold
+        order.hold = 0
+        account.open_in[market.symbol] -= 1
+        del self.orders[order.id], account.open[order.id]
+
+
+def hold_needed(order: Order, price: int, remaining: int) -> int:
+    """Units to set aside so that so many lots more can be paid at this limit, whether the order takes or makes."""
+    market = order.market
+    if order.terms.side is OrderSide.SELL:
+        return remaining * market.lot_units
+    if remaining == 0:
+        return 0
+    rest = price * remaining
+    most = market.quote_up(order.value + rest) + market.fee(
+        order.fee_value + rest * max(order.maker_ppm, order.taker_ppm)
+    )
+    return most - order.quote - order.fees
+
+
+_EVOLVE: dict[type, Callable[[State, Any], None]] = {
+    journal.WriterStarted: State._writer_started,
+    journal.MarketConfigured: State._market_configured,
+    journal.MarketStatusChanged: State._market_status_changed,
+    journal.FundsMoved: State._funds_moved,
+    journal.AccountFrozen: State._account_frozen,
+    journal.FeeTierChanged: State._fee_tier_changed,
+    journal.OrderAccepted: State._order_accepted,
+    journal.OrderTriggered: State._order_triggered,
+    journal.OrderAmended: State._order_amended,
+    journal.OrderEnded: State._order_ended,
+    journal.Traded: State._traded,
+}

@@ -1,0 +1,250 @@
+"""Whatever is asked of the exchange: money is kept, the book is in order, and its journal says everything."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.order_vocabulary import OrderStatus, OrderType, SelfTradePrevention, TimeInForce
+from core.vocabulary import MarketStatus, OrderSide, PriceSource
+from events.commands import (
+    Advance,
+    AmendOrder,
+    CancelAll,
+    CancelOrder,
+    Command,
+    FreezeAccount,
+    MoveFunds,
+    OrderWish,
+    PlaceOrder,
+    ReferenceLost,
+    ReferencePrice,
+    SetFeeTier,
+    SetMarketStatus,
+)
+from events.journal import Traded
+from events.journal_codec import FORMAT, decode, encode
+from exchange.accounts import House
+from exchange.engine import Exchange, fold
+from exchange.snapshot import digest
+from exchange.state import State
+from tests.exchange.floor import BUY, EXACT, FUNDS, ROUNDING, SYMBOLS, Floor, wish
+from tests.exchange.obvious import ObviousBook
+
+PEOPLE = ("ann", "bob", "cat")
+sides = st.sampled_from(OrderSide)
+people = st.sampled_from(PEOPLE)
+
+
+@st.composite
+def wishes(draw: st.DrawFn) -> OrderWish:
+    rules = draw(st.sampled_from((EXACT, ROUNDING)))
+    kind = draw(st.sampled_from(OrderType))
+    prices = st.one_of(st.integers(95, 105), st.integers(0, 10**12))
+    lots = st.one_of(st.integers(1, 40), st.integers(0, 10**12))
+    drawn = wish(
+        draw(sides), kind, rules=rules,
+        lots=draw(st.one_of(st.none(), lots)) if kind is OrderType.MARKET else draw(lots),
+        price=draw(prices) if "LIMIT" in kind else None,
+        stop=draw(prices) if "STOP" in kind or "PROFIT" in kind else None,
+        display=draw(st.one_of(st.none(), st.integers(1, 10))) if kind is OrderType.LIMIT else None,
+        time_in_force=draw(st.sampled_from(TimeInForce)),
+        post_only=draw(st.booleans()) if kind is OrderType.LIMIT else False,
+        self_trade=draw(st.sampled_from(SelfTradePrevention)),
+    )  # fmt: skip
+    if drawn.quantity is None:
+        drawn = drawn._replace(quote_quantity=draw(st.integers(0, 10**22)))
+    if drawn.time_in_force is TimeInForce.GTD:
+        drawn = drawn._replace(good_till_ms=draw(st.integers(1, 200)) + 1_700_000_000_000)
+    return drawn
+
+
+small = st.one_of(st.none(), st.integers(1, 110))
+keys = st.one_of(st.none(), st.integers(0, 3))
+actions = st.one_of(
+    st.tuples(st.just("place"), people, keys, wishes()),
+    st.tuples(st.just("cancel"), people, st.integers(0, 60), st.none()),
+    st.tuples(st.just("amend"), people, st.integers(0, 60), st.tuples(small, small, small, small)),
+    st.tuples(st.just("cancel all"), people, st.none(), sides),
+    st.tuples(st.just("price"), st.sampled_from((EXACT, ROUNDING)), st.integers(90, 110), st.booleans()),
+    st.tuples(st.just("lost"), st.sampled_from(SYMBOLS), st.none(), st.none()),
+    st.tuples(st.just("status"), st.sampled_from(SYMBOLS), st.sampled_from(MarketStatus), st.none()),
+    st.tuples(st.just("freeze"), people, st.booleans(), st.none()),
+    st.tuples(st.just("tier"), people, st.integers(0, 2000), st.integers(0, 2000)),
+    st.tuples(st.just("withdraw"), people, st.sampled_from(sorted(FUNDS)), st.integers(1, 10**22)),
+    st.tuples(st.just("later"), st.integers(1, 100), st.none(), st.none()),
+)
+
+
+@dataclass
+class Script:
+    """Turns actions into commands."""
+
+    floor: Floor
+
+    def command(self, action: tuple[Any, ...]) -> Command:
+        kind, a, b, c = action
+        match kind:
+            case "place":
+                key = self.floor.key() if b is None else f"again-{b}"
+                return PlaceOrder(a, key, f"digest of {c}", c)
+            case "cancel":
+                return CancelOrder(a, order=b)
+            case "cancel all":
+                return CancelAll(a, sides=(c,))
+            case "amend":
+                order = self.floor.exchange.state.orders.get(b)
+                rules = ROUNDING if order is not None and order.market.symbol == ROUNDING.symbol else EXACT
+                scales = (rules.lot, rules.tick, rules.tick, rules.lot)
+                return AmendOrder(
+                    a, b, "", *[None if n is None else n * scale for n, scale in zip(c, scales, strict=True)]
+                )
+            case "withdraw":
+                key = self.floor.key()
+                return MoveFunds(a, House.TEST_FUNDS, b, -c, key, key)
+        return self.other(kind, a, b, c)
+
+    def other(self, kind: str, a: Any, b: Any, c: Any) -> Command:
+        match kind:
+            case "price":
+                return ReferencePrice(a.symbol, b * a.tick, PriceSource.KRAKEN, self.floor.now_ms, is_mark=c)
+            case "lost":
+                return ReferenceLost(a)
+            case "status":
+                return SetMarketStatus(a, b, "a test")
+            case "freeze":
+                return FreezeAccount(a, b)
+            case "tier":
+                return SetFeeTier(a, b, c)
+        self.floor.now_ms += a
+        return Advance()
+
+
+def check_money(state: State) -> None:
+    """Each asset sums to zero, nobody has less than nothing, and what is held is what open orders hold."""
+    sums: dict[str, int] = defaultdict(int)
+    for balances in state.house.values():
+        for asset, units in balances.items():
+            sums[asset] += units
+    for account in state.accounts.values():
+        held: dict[str, int] = defaultdict(int)
+        for order in account.open.values():
+            assert order.hold >= 0
+            held[order.market.quote if order.terms.side is BUY else order.market.base] += order.hold
+        for asset, balance in account.balances.items():
+            assert balance.available >= 0
+            assert balance.held == held[asset]
+            sums[asset] += balance.available + balance.held
+    assert not any(sums.values()), sums
+    assert state.house[House.ROUNDING]["USDT"] == 0
+    assert state.house[House.ROUNDING]["USD"] >= 0
+
+
+def check_books(state: State) -> None:
+    """No side reaches the other, levels are sorted and add up, and every open order is where it belongs."""
+    for market in state.markets.values():
+        bids, asks = list(market.bids.levels()), list(market.asks.levels())
+        assert [level.price for level in bids] == sorted({level.price for level in bids}, reverse=True)
+        assert [level.price for level in asks] == sorted({level.price for level in asks})
+        assert (market.bids.best, market.asks.best) == (bids[0] if bids else None, asks[0] if asks else None)
+        assert not bids or not asks or bids[0].price < asks[0].price
+        resting = [order for level in (*bids, *asks) for order in level.orders()]
+        assert all(level.visible == sum(order.visible for order in level.orders()) for level in (*bids, *asks))
+        assert all(0 < order.visible <= order.remaining <= order.lots for order in resting)
+        waiting = set(state.triggers[market.symbol].waiting())
+        mine = {order.id for order in state.orders.values() if order.market is market}
+        assert {order.id for order in resting} | waiting == mine
+        assert not {order.id for order in resting} & waiting
+
+
+@given(st.lists(actions, max_size=60))
+@settings(max_examples=150, deadline=None)
+def test_whatever_happens_money_is_kept_and_the_journal_tells_it_all(script: list[tuple[Any, ...]]) -> None:
+    floor = Floor(*PEOPLE)
+    exchange, translate = floor.exchange, Script(floor)
+    for action in script:
+        command = translate.command(action)
+        before = digest(exchange.state)
+        reply = exchange.execute(command, floor.now_ms)
+        new = floor.collect()
+        if reply.refusal is not None or reply.replayed:
+            assert new == []
+        if not new:
+            assert digest(exchange.state) == before
+        check_money(exchange.state)
+        check_books(exchange.state)
+    stored = decode(encode(floor.events), written_in=FORMAT)
+    assert stored == floor.events
+    assert digest(fold(stored)) == digest(exchange.state)
+
+
+@given(st.lists(st.tuples(people, sides, st.integers(95, 105), st.integers(1, 30), st.sampled_from(["GTC", "IOC"]),
+                          st.integers(0, 8), st.sampled_from(SelfTradePrevention), st.integers(-4, 40)), max_size=80))  # fmt: skip
+@settings(max_examples=150, deadline=None)
+def test_the_obvious_matcher_agrees(script: list[tuple[Any, ...]]) -> None:
+    floor, book = Floor(*PEOPLE), ObviousBook()
+    names: dict[int, str] = {}
+    traded: list[tuple[str, str, int, int]] = []
+    for number, (owner, side, price, lots, force, display, prevention, cancels) in enumerate(script):
+        if cancels in range(number):
+            reply = floor.exchange.execute(CancelOrder(owner, client_id=f"order-{cancels}"), floor.now_ms)
+            floor.collect()
+            book.cancel(f"order-{cancels}", owner)
+            assert reply.refusal is None or reply.refusal.code in {"UNKNOWN_ORDER", "ORDER_NOT_OPEN"}
+            continue
+        name = f"order-{number}"
+        shown = display if force == "GTC" and 0 < display <= lots else None
+        before = len(floor.events)
+        reply = floor.place(
+            owner,
+            wish(side, OrderType.LIMIT, lots=lots, price=price, display=shown, time_in_force=TimeInForce(force),
+                 self_trade=prevention),
+            name,
+        )  # fmt: skip
+        if reply.refusal is not None:
+            assert reply.refusal.code == "NOTIONAL_TOO_SMALL"
+            continue
+        names[reply.made] = name
+        book.limit(name, owner, side, price, lots, rests=force == "GTC", display=shown or 0, prevention=prevention)
+        traded += [
+            (names[event.maker], names[event.taker], event.price, event.lots)
+            for event in floor.events[before:]
+            if isinstance(event, Traded)
+        ]
+        assert traded == book.trades
+    state = floor.exchange.state
+    market = state.markets[EXACT.symbol]
+    for side, levels in ((OrderSide.BUY, market.bids), (OrderSide.SELL, market.asks)):
+        ours = [
+            (names[order.id], order.price, order.remaining, order.visible)
+            for level in levels.levels()
+            for order in level.orders()
+        ]
+        sign = -1 if side is OrderSide.BUY else 1
+        theirs = sorted(
+            (order for order in book.resting if order.side is side), key=lambda order: (sign * order.price, order.place)
+        )
+        assert ours == [(order.name, order.price, order.left, order.shown) for order in theirs]
+    check_money(state)
+
+
+def test_an_order_of_many_fills_pays_what_one_of_a_single_fill_pays() -> None:
+    def total(parts: list[int]) -> tuple[int, int]:
+        floor = Floor("ann", "bob")
+        for lots in parts:
+            floor.place("ann", wish(OrderSide.SELL, OrderType.LIMIT, lots=lots, price=123_457, rules=ROUNDING))
+        reply = floor.place("bob", wish(BUY, OrderType.LIMIT, lots=sum(parts), price=123_457, rules=ROUNDING))
+        assert reply.order is not None
+        assert reply.order.status is OrderStatus.FILLED
+        return reply.order.quote, reply.order.fees
+
+    value = Decimal("1234.57") * Decimal("0.0007")
+    assert total([70]) == total([7] * 10) == total([2] * 35) == (87, 1)
+    assert value == Decimal("0.864199"), "so 87 cents, and a fee of a seventh of a cent, rounded up"
+
+
+def test_state_is_what_the_exchange_starts_with() -> None:
+    assert digest(State()) == digest(Exchange().state)
