@@ -45,42 +45,38 @@ def market_refusal(market: Market, wish: OrderWish) -> Refusal | None:
 
 def terms_of(market: Market, wish: OrderWish, references: References, now_ms: int) -> Terms | Refusal:
     """The wish in ticks and lots, or what is wrong with it."""
-    if wish.malformed is not None:
-        return Refusal(Code.MALFORMED_NUMBER, wish.malformed)
-    for number in (wish.quantity, wish.quote_quantity, wish.price, wish.stop_price, wish.display_quantity):
+    (
+        _, side, kind, quantity, quote_quantity, price, stop_price, source, force, good_till_ms, post_only, display, self_trade,
+        slippage_ppm, malformed,
+    ) = wish  # fmt: skip
+    if malformed is not None:
+        return Refusal(Code.MALFORMED_NUMBER, malformed)
+    for number in (quantity, quote_quantity, price, stop_price, display):
         if number is not None and number <= 0:
             return Refusal(Code.MALFORMED_NUMBER, _not_positive(wish))
-    if wish.max_slippage_ppm is not None and wish.max_slippage_ppm < 0:
+    if slippage_ppm is not None and slippage_ppm < 0:
         return Refusal(Code.MALFORMED_NUMBER, "maxSlippage")
-    if wish.type in WITH_LIMIT and wish.price is None:
+    limited = kind in WITH_LIMIT
+    if limited and price is None:
         return Refusal(Code.PRICE_REQUIRED, "price")
-    if wish.type in TRIGGERED and wish.stop_price is None:
+    if stop_price is None and kind in TRIGGERED:
         return Refusal(Code.PRICE_REQUIRED, "stopPrice")
-    if wish.price is not None and wish.price % market.tick:
-        return Refusal(Code.PRICE_OFF_TICK, "price", limit=market.tick, actual=wish.price)
-    if wish.stop_price is not None and wish.stop_price % market.tick:
-        return Refusal(Code.PRICE_OFF_TICK, "stopPrice", limit=market.tick, actual=wish.stop_price)
-    if wish.quantity is not None and wish.quantity % market.lot:
-        return Refusal(Code.QUANTITY_OFF_LOT, "quantity", limit=market.lot, actual=wish.quantity)
-    if wish.display_quantity is not None and wish.display_quantity % market.lot:
-        return Refusal(Code.QUANTITY_OFF_LOT, "displayQuantity", limit=market.lot, actual=wish.display_quantity)
+    tick, lot = market.tick, market.lot
+    ticks, off_price = divmod(price, tick) if price else (0, 0)
+    stop, off_stop = divmod(stop_price, tick) if stop_price else (0, 0)
+    lots, off_quantity = divmod(quantity, lot) if quantity else (0, 0)
+    shown, off_display = divmod(display, lot) if display else (0, 0)
+    if off_price or off_stop:
+        field, actual = ("price", price) if off_price else ("stopPrice", stop_price)
+        return Refusal(Code.PRICE_OFF_TICK, field, limit=tick, actual=actual)
+    if off_quantity or off_display:
+        field, actual = ("quantity", quantity) if off_quantity else ("displayQuantity", display)
+        return Refusal(Code.QUANTITY_OFF_LOT, field, limit=lot, actual=actual)
+    budget = quote_quantity // market.quote_unit if quote_quantity else 0
     terms = Terms(
-        wish.side,
-        wish.type,
-        wish.time_in_force,
-        wish.quantity // market.lot if wish.quantity else 0,
-        wish.price // market.tick if wish.price and wish.type in WITH_LIMIT else 0,
-        wish.quote_quantity // market.quote_unit if wish.quote_quantity else 0,
-        wish.stop_price // market.tick if wish.stop_price else 0,
-        wish.source,
-        0,
-        TrailingUnit.ABSOLUTE,
-        0,
-        wish.good_till_ms or 0,
-        wish.post_only,
-        wish.display_quantity // market.lot if wish.display_quantity else 0,
-        wish.self_trade,
-    )
+        side, kind, force, lots, ticks if limited else 0, budget, stop, source, 0, TrailingUnit.ABSOLUTE, 0,
+        good_till_ms or 0, post_only, shown, self_trade,
+    )  # fmt: skip
     return _sizes(market, wish, terms) or _prices(market, terms, references) or _conflict(wish, now_ms) or terms
 
 
@@ -193,8 +189,7 @@ def admission(
         return refused
     if terms.type is OrderType.LIMIT:
         best = (market.asks if buys else market.bids).best
-        meets = best is not None and crosses(terms.side, best.price, terms.price)
-        if terms.post_only and meets:
+        if terms.post_only and best is not None and crosses(terms.side, best.price, terms.price):
             return Refusal(Code.POST_ONLY_WOULD_TAKE, "price")
         if terms.time_in_force is TimeInForce.FOK:
             found = walk(market, account, terms.side, terms.self_trade, lots=terms.lots, limit=terms.price)

@@ -20,7 +20,7 @@ from exchange.order import Order
 from exchange.references import Known, References
 from exchange.refusal import Refusal
 from exchange.state import State
-from exchange.walk import crosses, shifted
+from exchange.walk import shifted
 
 Code = OrderErrorCode
 
@@ -106,14 +106,15 @@ class Exchange:
 
     def _match(self, taker: Order) -> None:
         """Let an order that has just become active trade, and end what is left of one that does not rest."""
-        market = taker.market
-        opposite = market.asks if taker.terms.side is OrderSide.BUY else market.bids
+        market, limit = taker.market, taker.price
+        buys = taker.terms.side is OrderSide.BUY
+        opposite = market.asks if buys else market.bids
         reason = Code.NO_LIQUIDITY
         while taker.remaining:
             level = opposite.best
             if level is None:
                 break
-            if not crosses(taker.terms.side, level.price, taker.price):
+            if level.price > limit if buys else level.price < limit:
                 reason = Code.SLIPPAGE_EXCEEDED if taker.at_any_price else Code.NO_LIQUIDITY
                 break
             maker = level.first
@@ -169,15 +170,15 @@ class Exchange:
         return Reply(order=order, made=order.id)
 
     def _open_order(self, command: commands.CancelOrder | commands.AmendOrder) -> Order | Refusal:
+        """The order that is meant. Of an id that is not open the core cannot say whose it was: UNKNOWN_ORDER; of a key it can."""
         account = self.state.accounts.get(command.account)
         if account is None:
             return Refusal(Code.UNKNOWN_ORDER, "by")
-        order_id = command.order or account.keys.get(command.client_id, ("", 0))[1]
-        order = account.open.get(order_id)
+        used = account.keys.get(command.client_id) if command.client_id else None
+        order = account.open.get(command.order if used is None else used[1])
         if order is not None:
             return order
-        known = bool(order_id) and any(made == order_id for _, made in account.keys.values())
-        return Refusal(Code.ORDER_NOT_OPEN if known else Code.UNKNOWN_ORDER, "by")
+        return Refusal(Code.UNKNOWN_ORDER if used is None else Code.ORDER_NOT_OPEN, "by")
 
     def _amend(self, command: commands.AmendOrder, now_ms: int) -> Reply:
         account = self.state.accounts.get(command.account)
