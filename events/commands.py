@@ -2,13 +2,13 @@
 
 from typing import NamedTuple
 
-from core.order_vocabulary import OrderType, SelfTradePrevention, TimeInForce, TriggerSource
+from core.order_vocabulary import OrderType, SelfTradePrevention, TimeInForce, TrailingUnit, TriggerSource
 from core.vocabulary import MarketStatus, OrderSide, PriceSource
 from events.journal import MarketConfigured
 
 
 class OrderWish(NamedTuple):
-    """An order as it was asked for; None: not given. `malformed` names the field of a number that no asset can have."""
+    """An order as it was asked for; None: not given. `trail` is a distance in price, or in millionths; `malformed` names the field of a number that no asset can have."""
 
     symbol: str
     side: OrderSide
@@ -24,6 +24,9 @@ class OrderWish(NamedTuple):
     display_quantity: int | None = None
     self_trade: SelfTradePrevention = SelfTradePrevention.CANCEL_NEWEST
     max_slippage_ppm: int | None = None
+    trail: int | None = None
+    trail_unit: TrailingUnit = TrailingUnit.ABSOLUTE
+    activation_price: int | None = None
     malformed: str | None = None
 
 
@@ -56,6 +59,7 @@ class AmendOrder(NamedTuple):
     stop_price: int | None = None
     display_quantity: int | None = None
     good_till_ms: int | None = None
+    trail: int | None = None
     expected_sequence: int | None = None
 
 

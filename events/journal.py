@@ -20,7 +20,7 @@ from core.vocabulary import MarketStatus, OrderSide, PriceSource
 
 
 class Terms(NamedTuple):
-    """What an order asks for. 0 where a number is not given; `budget` is in units of the quote asset, of a market order sized in it."""
+    """What an order asks for. 0 where a number is not given; `trail` is in ticks or millionths; `budget` is in units of the quote asset, of a market order sized in it."""
 
     side: OrderSide
     type: OrderType
@@ -146,6 +146,26 @@ class OrderTriggered(NamedTuple):
     time_ms: int
 
 
+class TrailStarted(NamedTuple):
+    """A stop that trails follows from this price on."""
+
+    order: int
+    price: int
+    source: PriceSource
+    time_ms: int
+
+
+class ReferenceExtreme(NamedTuple):
+    """A price that moved the stops which trail in a market: a new high for those that sell, a new low for those that buy."""
+
+    symbol: str
+    trigger_source: TriggerSource
+    side: OrderSide
+    price: int
+    source: PriceSource
+    time_ms: int
+
+
 class OrderAmended(NamedTuple):
     """An order's terms are now these. It keeps its place in the queue if only its quantity shrank."""
 
@@ -166,5 +186,7 @@ Event = (
     | Traded
     | OrderEnded
     | OrderTriggered
+    | TrailStarted
+    | ReferenceExtreme
     | OrderAmended
 )

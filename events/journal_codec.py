@@ -27,6 +27,8 @@ _NAMES: dict[type, str] = {
     journal.OrderEnded: "order-ended",
     journal.OrderTriggered: "order-triggered",
     journal.OrderAmended: "order-amended",
+    journal.TrailStarted: "trail-started",
+    journal.ReferenceExtreme: "reference-extreme",
 }
 
 

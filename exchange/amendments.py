@@ -1,20 +1,22 @@
 """How an open order may change: what is asked is judged as a new order's terms would be, what is filled stays filled."""
 
-from core.order_vocabulary import OrderErrorCode, OrderStatus, OrderType
+from core.order_vocabulary import OrderErrorCode, OrderStatus, OrderType, TrailingUnit
 from core.vocabulary import OrderSide
 from events.commands import AmendOrder, OrderWish
 from events.journal import OrderAmended
-from exchange.checks import market_refusal, terms_of
+from exchange.checks import market_refusal, terms_of, worst_price
 from exchange.market import Market
 from exchange.order import Order
 from exchange.references import References
 from exchange.refusal import Refusal
 from exchange.state import hold_needed
-from exchange.walk import crosses, shifted
+from exchange.walk import crosses
 
 
-def amendment(order: Order, command: AmendOrder, references: References, now_ms: int) -> OrderAmended | Refusal:
-    """The event that changes the order, or why it stays as it is."""
+def amendment(
+    order: Order, command: AmendOrder, references: References, now_ms: int, *, peak: int
+) -> OrderAmended | Refusal:
+    """The event that changes the order, or why it stays as it is. `peak` is that of one that trails."""
     market, before = order.market, order.terms
     waits = order.status is OrderStatus.TRIGGER_PENDING
     wish = _wish(market, order, command)
@@ -22,18 +24,20 @@ def amendment(order: Order, command: AmendOrder, references: References, now_ms:
         if command.stop_price is not None:
             return Refusal(OrderErrorCode.TERMS_CONFLICT, "stopPrice")
         wish = wish._replace(type=OrderType.LIMIT, stop_price=None)
+    if order.follows:
+        wish = wish._replace(activation_price=None)
     refused = market_refusal(market, wish)
     if refused is not None:
         return refused
     terms = terms_of(market, wish, references, now_ms)
     if isinstance(terms, Refusal):
         return terms
-    terms = terms._replace(type=before.type, stop=terms.stop or before.stop)
+    terms = terms._replace(type=before.type, stop=terms.stop or before.stop, activation=before.activation)
     remaining = terms.lots - (order.lots - order.remaining)
     if remaining <= 0:
         least = (order.lots - order.remaining + 1) * market.lot
         return Refusal(OrderErrorCode.QUANTITY_TOO_SMALL, "quantity", limit=least, actual=wish.quantity)
-    worst = terms.price or shifted(terms.stop, market.band_ppm, terms.side)
+    worst = terms.price or worst_price(market, terms, peak)
     hold = hold_needed(order, worst, remaining)
     buys = terms.side is OrderSide.BUY
     available = order.account.balance(market.quote if buys else market.base).available
@@ -66,4 +70,7 @@ def _wish(market: Market, order: Order, command: AmendOrder) -> OrderWish:
         post_only=terms.post_only,
         display_quantity=scaled(command.display_quantity, terms.display, market.lot),
         self_trade=terms.self_trade,
+        trail=scaled(command.trail, terms.trail, market.tick if terms.trail_unit is TrailingUnit.ABSOLUTE else 1),
+        trail_unit=terms.trail_unit,
+        activation_price=terms.activation * market.tick or None,
     )

@@ -11,10 +11,11 @@ from core.vocabulary import MarketStatus, OrderSide
 from events.commands import OrderWish
 from events.journal import Terms
 from exchange.accounts import Account
-from exchange.market import ATTO, Market
-from exchange.order import AT_ANY_PRICE, TRIGGERED, WAITING
+from exchange.market import ATTO, PPM, Market
+from exchange.order import AT_ANY_PRICE, WAITING, WITH_STOP
 from exchange.references import References
 from exchange.refusal import Refusal
+from exchange.trailing import stop_of
 from exchange.triggers import fires_rising
 from exchange.walk import cost, crosses, shifted, walk
 
@@ -47,11 +48,11 @@ def terms_of(market: Market, wish: OrderWish, references: References, now_ms: in
     """The wish in ticks and lots, or what is wrong with it."""
     (
         _, side, kind, quantity, quote_quantity, price, stop_price, source, force, good_till_ms, post_only, display, self_trade,
-        slippage_ppm, malformed,
+        slippage_ppm, trail, trail_unit, activation_price, malformed,
     ) = wish  # fmt: skip
     if malformed is not None:
         return Refusal(Code.MALFORMED_NUMBER, malformed)
-    for number in (quantity, quote_quantity, price, stop_price, display):
+    for number in (quantity, quote_quantity, price, stop_price, display, trail, activation_price):
         if number is not None and number <= 0:
             return Refusal(Code.MALFORMED_NUMBER, _not_positive(wish))
     if slippage_ppm is not None and slippage_ppm < 0:
@@ -59,8 +60,10 @@ def terms_of(market: Market, wish: OrderWish, references: References, now_ms: in
     limited = kind in WITH_LIMIT
     if limited and price is None:
         return Refusal(Code.PRICE_REQUIRED, "price")
-    if stop_price is None and kind in TRIGGERED:
+    if stop_price is None and kind in WITH_STOP:
         return Refusal(Code.PRICE_REQUIRED, "stopPrice")
+    if trail is None and kind is OrderType.TRAILING_STOP:
+        return Refusal(Code.PRICE_REQUIRED, "trailingDelta")
     tick, lot = market.tick, market.lot
     ticks, off_price = divmod(price, tick) if price else (0, 0)
     stop, off_stop = divmod(stop_price, tick) if stop_price else (0, 0)
@@ -69,15 +72,31 @@ def terms_of(market: Market, wish: OrderWish, references: References, now_ms: in
     if off_price or off_stop:
         field, actual = ("price", price) if off_price else ("stopPrice", stop_price)
         return Refusal(Code.PRICE_OFF_TICK, field, limit=tick, actual=actual)
+    activation = 0
+    if trail or activation_price:
+        activation = (activation_price or 0) // tick
+        refused = _off_tick(market, wish)
+        if refused is not None:
+            return refused
+        trail = (trail or 0) // tick if trail_unit is TrailingUnit.ABSOLUTE else trail
     if off_quantity or off_display:
         field, actual = ("quantity", quantity) if off_quantity else ("displayQuantity", display)
         return Refusal(Code.QUANTITY_OFF_LOT, field, limit=lot, actual=actual)
     budget = quote_quantity // market.quote_unit if quote_quantity else 0
     terms = Terms(
-        side, kind, force, lots, ticks if limited else 0, budget, stop, source, 0, TrailingUnit.ABSOLUTE, 0,
+        side, kind, force, lots, ticks if limited else 0, budget, stop, source, trail or 0, trail_unit, activation,
         good_till_ms or 0, post_only, shown, self_trade,
     )  # fmt: skip
     return _sizes(market, wish, terms) or _prices(market, terms, references) or _conflict(wish, now_ms) or terms
+
+
+def _off_tick(market: Market, wish: OrderWish) -> Refusal | None:
+    """Whether a trailing stop's own prices are no whole ticks."""
+    if wish.activation_price is not None and wish.activation_price % market.tick:
+        return Refusal(Code.PRICE_OFF_TICK, "activationPrice", limit=market.tick, actual=wish.activation_price)
+    if wish.trail is not None and wish.trail_unit is TrailingUnit.ABSOLUTE and wish.trail % market.tick:
+        return Refusal(Code.PRICE_OFF_TICK, "trailingDelta", limit=market.tick, actual=wish.trail)
+    return None
 
 
 def _not_positive(wish: OrderWish) -> str:
@@ -88,6 +107,8 @@ def _not_positive(wish: OrderWish) -> str:
         "price": wish.price,
         "stopPrice": wish.stop_price,
         "displayQuantity": wish.display_quantity,
+        "trailingDelta": wish.trail,
+        "activationPrice": wish.activation_price,
     }
     return next(field for field, number in numbers.items() if number is not None and number <= 0)
 
@@ -149,31 +170,45 @@ def _conflict(wish: OrderWish, now_ms: int) -> Refusal | None:
 
 def _conflicting(wish: OrderWish) -> str:
     """The field that does not go with the others, if any."""
-    takes_any_price = wish.type in AT_ANY_PRICE
-    fleeting = takes_any_price or wish.time_in_force not in WAITING
+    kind, is_market, trails = wish.type, wish.type is OrderType.MARKET, wish.type is OrderType.TRAILING_STOP
+    fleeting = kind in AT_ANY_PRICE or wish.time_in_force not in WAITING
+    ends_at_a_time = wish.time_in_force is TimeInForce.GTD
     if (wish.quantity is None) == (wish.quote_quantity is None):
         return "quantity"
-    if wish.quote_quantity is not None and wish.type is not OrderType.MARKET:
+    if wish.quote_quantity is not None and not is_market:
         return "quoteQuantity"
-    if takes_any_price and wish.price is not None:
+    if wish.price is not None and kind in AT_ANY_PRICE:
         return "price"
-    if wish.stop_price is not None and wish.type not in TRIGGERED:
+    if wish.stop_price is not None and kind not in WITH_STOP:
         return "stopPrice"
-    if wish.post_only and fleeting:
-        return "postOnly"
-    if wish.display_quantity is not None and (fleeting or wish.display_quantity > (wish.quantity or 0)):
+    if (wish.trail is not None) is not trails or (
+        trails and wish.trail_unit is TrailingUnit.PERCENT and (wish.trail or 0) >= PPM
+    ):
+        return "trailingDelta"
+    if wish.activation_price is not None and not trails:
+        return "activationPrice"
+    if fleeting and (wish.post_only or wish.display_quantity is not None):
+        return "postOnly" if wish.post_only else "displayQuantity"
+    if wish.display_quantity is not None and wish.display_quantity > (wish.quantity or 0):
         return "displayQuantity"
-    if wish.max_slippage_ppm is not None and wish.type is not OrderType.MARKET:
+    if wish.max_slippage_ppm is not None and not is_market:
         return "maxSlippage"
-    if (wish.good_till_ms is None) == (wish.time_in_force is TimeInForce.GTD):
-        return "goodTillTime"
-    if wish.type is OrderType.MARKET and wish.time_in_force is TimeInForce.GTD:
-        return "timeInForce"
-    return ""
+    return (
+        "goodTillTime"
+        if (wish.good_till_ms is not None) is not ends_at_a_time or (ends_at_a_time and is_market)
+        else ""
+    )
 
 
 def admission(
-    market: Market, account: Account, terms: Terms, wish: OrderWish, *, taker_ppm: int, maker_ppm: int
+    market: Market,
+    account: Account,
+    terms: Terms,
+    wish: OrderWish,
+    references: References,
+    *,
+    taker_ppm: int,
+    maker_ppm: int,
 ) -> Admitted | Refusal:
     """Whether the account can pay and the book can fill it as its terms demand, and what to hold for it."""
     open_here = account.open_in.get(market.symbol, 0)
@@ -182,7 +217,10 @@ def admission(
     if terms.type is OrderType.MARKET:
         return _market_order(market, account, terms, wish, taker_ppm=taker_ppm)
     buys = terms.side is OrderSide.BUY
-    worst = terms.price or shifted(terms.stop, market.band_ppm, terms.side)
+    newest = references.newest(terms.source)
+    if terms.trail and not terms.activation and newest is None:
+        return Refusal(Code.PRICE_STALE, "symbol")
+    worst = terms.price or worst_price(market, terms, newest.price if newest else 0)
     hold = cost(market, worst * terms.lots, max(taker_ppm, maker_ppm)) if buys else terms.lots * market.lot_units
     refused = _funds(market, account, terms.side, hold)
     if refused is not None:
@@ -198,6 +236,16 @@ def admission(
                     Code.FOK_NOT_FILLABLE, "quantity", limit=found.lots * market.lot, actual=terms.lots * market.lot
                 )
     return Admitted(terms, hold)
+
+
+def worst_price(market: Market, terms: Terms, price: int) -> int:
+    """The limit of an order that waits for a trigger and then takes any price: the band around its stop. `price` is where one that trails
+    begins, if it waits for no price to begin at."""
+    stop = terms.stop
+    if terms.trail:
+        sign = 1 if terms.side is OrderSide.SELL else -1
+        stop = sign * stop_of(sign * (terms.activation or price), terms.trail, terms.trail_unit)
+    return shifted(stop, market.band_ppm, terms.side)
 
 
 def _market_order(

@@ -20,6 +20,7 @@ from exchange.order import Order
 from exchange.references import Known, References
 from exchange.refusal import Refusal
 from exchange.state import State
+from exchange.trailing import stop_of
 from exchange.walk import shifted
 
 Code = OrderErrorCode
@@ -79,12 +80,13 @@ class Exchange:
         refused = market_refusal(market, wish)
         if refused is not None:
             return Reply(refused)
-        terms = terms_of(market, wish, self._references(market.symbol), now_ms)
+        references = self._references(market.symbol)
+        terms = terms_of(market, wish, references, now_ms)
         if isinstance(terms, Refusal):
             return Reply(terms)
         maker_ppm = market.maker_ppm if account.maker_ppm is None else account.maker_ppm
         taker_ppm = market.taker_ppm if account.taker_ppm is None else account.taker_ppm
-        admitted = admission(market, account, terms, wish, maker_ppm=maker_ppm, taker_ppm=taker_ppm)
+        admitted = admission(market, account, terms, wish, references, maker_ppm=maker_ppm, taker_ppm=taker_ppm)
         if isinstance(admitted, Refusal):
             return Reply(admitted)
         self._emit(
@@ -102,6 +104,8 @@ class Exchange:
         order = self.state.orders[self.state.sequence]
         if order.status is OrderStatus.OPEN:
             self._match(order)
+        elif terms.trail and not terms.activation:
+            self._follow(order, references.newest(terms.source))
         return Reply(order=order, made=order.id)
 
     def _match(self, taker: Order) -> None:
@@ -191,7 +195,9 @@ class Exchange:
             return Reply(
                 Refusal(Code.ORDER_CHANGED, "expectedSequence", limit=order.sequence, actual=command.expected_sequence)
             )
-        event = amendment(order, command, self._references(order.market.symbol), now_ms)
+        symbol = order.market.symbol
+        peak = self.state.trailing[symbol].beside(order).peak(order) if order.follows else 0
+        event = amendment(order, command, self._references(symbol), now_ms, peak=peak)
         if isinstance(event, Refusal):
             return Reply(event)
         self._emit(event)
@@ -243,8 +249,8 @@ class Exchange:
         rules = command.rules
         market = self.state.markets.get(rules.symbol)
         if market is not None and (market.tick, market.lot) != (rules.tick, rules.lot):
-            in_use = len(market.bids) + len(market.asks) + len(self.state.triggers[rules.symbol])
-            if in_use:
+            waiting = len(self.state.triggers[rules.symbol]) + len(self.state.trailing[rules.symbol])
+            if market.bids or market.asks or waiting:
                 return Reply(Refusal(Code.TERMS_CONFLICT, "tickSize"))
         self._emit(rules)
         return Reply()
@@ -262,20 +268,41 @@ class Exchange:
         before = self._references(market.symbol).take(source, known)
         if market.status is MarketStatus.TRADING:
             for order in self.state.triggers[market.symbol].fired(source, known.price):
-                self._trigger(order, known, before)
+                if order.terms.trail:
+                    self._follow(order, known)
+                else:
+                    self._trigger(order, known, before, order.terms.stop, 0)
+            for side in OrderSide:
+                self._trail(market, source, side, known, before)
         return Reply()
 
-    def _trigger(self, order: Order, known: Known, before: Known | None) -> None:
+    def _follow(self, order: Order, known: Known | None) -> None:
+        """Let a stop trail from this price on, unless it is over or its account frozen."""
+        if known is not None and order.id in self.state.orders and not order.account.frozen:
+            self._emit(journal.TrailStarted(order.id, known.price, known.source, known.time_ms))
+
+    def _trail(
+        self, market: Market, source: TriggerSource, side: OrderSide, known: Known, before: Known | None
+    ) -> None:
+        """Move the stops that trail, then fire those that the price has come back to."""
+        followers = self.state.trailing[market.symbol].of(source, side)
+        if followers.is_high(known.price):
+            self._emit(journal.ReferenceExtreme(market.symbol, source, side, known.price, known.source, known.time_ms))
+        sign = 1 if side is OrderSide.SELL else -1
+        for order, peak in followers.fired(known.price):
+            stop = sign * stop_of(sign * peak, order.terms.trail, order.terms.trail_unit)
+            self._trigger(order, known, before, stop, peak)
+
+    def _trigger(self, order: Order, known: Known, before: Known | None, stop: int, peak: int) -> None:
         """Let a stop become an order, unless another one's trades have ended it, or its account is frozen."""
         if order.id not in self.state.orders:
             return
         if order.account.frozen:
             return
-        market, terms = order.market, order.terms
-        price = terms.price or shifted(terms.stop, market.band_ppm, terms.side)
+        price = order.terms.price or shifted(stop, order.market.band_ppm, order.terms.side)
         self._emit(
             journal.OrderTriggered(
-                order.id, price, known.price, before.price if before else 0, 0, known.source, known.time_ms
+                order.id, price, known.price, before.price if before else 0, peak, known.source, known.time_ms
             )
         )
         self._match(order)

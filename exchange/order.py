@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from core.order_vocabulary import OrderStatus, OrderType, TimeInForce
 from events.journal import Terms
 
-AT_ANY_PRICE = frozenset({OrderType.MARKET, OrderType.STOP_LOSS, OrderType.TAKE_PROFIT})
-TRIGGERED = frozenset(
+AT_ANY_PRICE = frozenset({OrderType.MARKET, OrderType.STOP_LOSS, OrderType.TAKE_PROFIT, OrderType.TRAILING_STOP})
+WITH_STOP = frozenset(
     {OrderType.STOP_LOSS, OrderType.STOP_LOSS_LIMIT, OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT}
 )
+TRIGGERED = WITH_STOP | {OrderType.TRAILING_STOP}
 WAITING = frozenset({TimeInForce.GTC, TimeInForce.GTD})
 
 if TYPE_CHECKING:
@@ -26,11 +27,11 @@ class Order:
     ticks, or the worst price of an order that takes any price (`at_any_price`). `rests`: whether what is not filled at once waits in the book. `hold` is what is set aside for it, in units of the asset it pays with.
     `value` sums price times lots of its fills in ticks and lots, `fee_value` the same times the fee in millionths; what was paid is each of
     them rounded once, in the exchange's favour, so that an order of many fills pays no more than one of a single fill.
-    `previous` and `following` are its neighbours in its level's queue.
+    `follows`: it is a stop that trails a price already. `previous` and `following` are its neighbours in its level's queue.
     """
 
     __slots__ = (
-        "account", "at_any_price", "client_id", "fee_value", "fees", "following", "hold", "id", "level", "lots", "maker_ppm", "market",
+        "account", "at_any_price", "client_id", "fee_value", "fees", "following", "follows", "hold", "id", "level", "lots", "maker_ppm", "market",
         "previous", "price", "quote", "remaining", "rests", "sequence", "status", "taker_ppm", "terms", "value", "visible",
     )  # fmt: skip
 
@@ -52,6 +53,7 @@ class Order:
         self.client_id = client_id
         self.terms = terms
         self.status = OrderStatus.OPEN
+        self.follows = False
         self.lots = self.remaining = terms.lots
         self.at_any_price = terms.type in AT_ANY_PRICE
         self.rests = not self.at_any_price and terms.time_in_force in WAITING

@@ -56,6 +56,7 @@ def _market(state: State, market: Market) -> dict[str, object]:
         ],
         "bids": [[str(order.id) for order in level.orders()] for level in market.bids.levels()],
         "asks": [[str(order.id) for order in level.orders()] for level in market.asks.levels()],
+        "trailing": {str(order_id): peak for order_id, peak in state.trailing[market.symbol].peaks().items()},
         "waiting": [str(order_id) for order_id in state.triggers[market.symbol].waiting()],
     }  # fmt: skip
 

@@ -15,7 +15,8 @@ from events import journal
 from exchange.accounts import Account, House, HouseBalances
 from exchange.market import Market
 from exchange.order import TRIGGERED, Order
-from exchange.triggers import Triggers
+from exchange.trailing import Trailing
+from exchange.triggers import Triggers, awaited
 
 
 class State:
@@ -27,6 +28,7 @@ class State:
         self.accounts: dict[str, Account] = {}
         self.markets: dict[str, Market] = {}
         self.triggers: dict[str, Triggers] = {}
+        self.trailing: dict[str, Trailing] = {}
         self.orders: dict[int, Order] = {}
         self.house: dict[House, HouseBalances] = {house: defaultdict(int) for house in House}
         self.expiring: list[tuple[int, int]] = []
@@ -52,6 +54,7 @@ class State:
         if market is None:
             self.markets[event.symbol] = Market(event)
             self.triggers[event.symbol] = Triggers()
+            self.trailing[event.symbol] = Trailing()
         else:
             market.configure(event)
 
@@ -97,13 +100,33 @@ class State:
             heapq.heappush(self.expiring, (terms.expires_ms, order.id))
         if terms.type in TRIGGERED:
             order.status = OrderStatus.TRIGGER_PENDING
-            self.triggers[market.symbol].add(order)
+            if awaited(terms):
+                self.triggers[market.symbol].add(order)
         elif order.rests:
             market.side(terms.side).add(order)
 
+    def _trail_started(self, event: journal.TrailStarted) -> None:
+        order = self.orders[event.order]
+        self._wait_no_longer(order)
+        order.follows = True
+        self.trailing[order.market.symbol].beside(order).add(order, event.price)
+        order.sequence = order.account.sequence = self.sequence
+
+    def _reference_extreme(self, event: journal.ReferenceExtreme) -> None:
+        self.trailing[event.symbol].of(event.trigger_source, event.side).rise(event.price)
+
+    def _wait_no_longer(self, order: Order) -> None:
+        """Take an order out of where it waits for a price."""
+        symbol = order.market.symbol
+        if order.follows:
+            self.trailing[symbol].beside(order).remove(order)
+            order.follows = False
+        elif awaited(order.terms):
+            self.triggers[symbol].remove(order)
+
     def _order_triggered(self, event: journal.OrderTriggered) -> None:
         order = self.orders[event.order]
-        self.triggers[order.market.symbol].remove(order)
+        self._wait_no_longer(order)
         order.status = OrderStatus.OPEN
         order.price = event.price
         order.sequence = order.account.sequence = self.sequence
@@ -112,13 +135,12 @@ class State:
 
     def _order_amended(self, event: journal.OrderAmended) -> None:
         order, terms = self.orders[event.order], event.terms
-        waits, level, side = (
-            order.status is OrderStatus.TRIGGER_PENDING,
-            order.level,
-            order.market.side(event.terms.side),
-        )
+        level, side = order.level, order.market.side(terms.side)
+        waits = order.status is OrderStatus.TRIGGER_PENDING
+        followers = self.trailing[order.market.symbol].beside(order)
+        peak = followers.peak(order) if order.follows else 0
         if waits:
-            self.triggers[order.market.symbol].remove(order)
+            self._wait_no_longer(order)
         elif not event.keeps_place:
             side.remove(order)
         order.remaining += terms.lots - order.lots
@@ -137,7 +159,10 @@ class State:
         order.sequence = order.account.sequence = self.sequence
         if terms.expires_ms:
             heapq.heappush(self.expiring, (terms.expires_ms, order.id))
-        if waits:
+        if peak:
+            order.follows = True
+            followers.add(order, peak)
+        elif waits:
             self.triggers[order.market.symbol].add(order)
         elif not event.keeps_place:
             side.add(order)
@@ -145,7 +170,7 @@ class State:
     def _order_ended(self, event: journal.OrderEnded) -> None:
         order = self.orders[event.order]
         if order.status is OrderStatus.TRIGGER_PENDING:
-            self.triggers[order.market.symbol].remove(order)
+            self._wait_no_longer(order)
         order.status = event.status
         order.sequence = order.account.sequence = self.sequence
         self._finish(order)
@@ -253,6 +278,8 @@ _EVOLVE: dict[type, Callable[[State, Any], None]] = {
     journal.FeeTierChanged: State._fee_tier_changed,
     journal.OrderAccepted: State._order_accepted,
     journal.OrderTriggered: State._order_triggered,
+    journal.TrailStarted: State._trail_started,
+    journal.ReferenceExtreme: State._reference_extreme,
     journal.OrderAmended: State._order_amended,
     journal.OrderEnded: State._order_ended,
     journal.Traded: State._traded,

@@ -31,15 +31,16 @@ class Triggers:
 
     def add(self, order: Order) -> None:
         """Let an order wait for its stop."""
-        self._stops(order.terms).setdefault(order.terms.stop, {})[order.id] = order
+        self._stops(order.terms).setdefault(awaited(order.terms), {})[order.id] = order
 
     def remove(self, order: Order) -> None:
         """Let it wait no longer."""
         stops = self._stops(order.terms)
-        waiting = stops[order.terms.stop]
+        price = awaited(order.terms)
+        waiting = stops[price]
         del waiting[order.id]
         if not waiting:
-            del stops[order.terms.stop]
+            del stops[price]
 
     def fired(self, source: TriggerSource, price: int) -> list[Order]:
         """Those that fire at this price: the nearest stops first, at one stop the oldest."""
@@ -68,6 +69,11 @@ class Triggers:
         return (self._rising if fires_rising(terms) else self._falling)[terms.source]
 
 
+def awaited(terms: Terms) -> int:
+    """The price an order waits for: its stop, or that from which it follows."""
+    return terms.stop or terms.activation
+
+
 def fires_rising(terms: Terms) -> bool:
-    """Whether a stop fires when the price comes up to it: a loss of who buys, a profit of who sells."""
+    """Whether a stop fires when the price comes up to it: a loss of who buys, a profit of who sells. A sale that is to trail waits for a rise."""
     return (terms.type in _LOSS) == (terms.side is OrderSide.BUY)

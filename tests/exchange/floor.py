@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from core.order_vocabulary import OrderType
+from core.order_vocabulary import OrderType, TrailingUnit
 from core.vocabulary import OrderSide
 from events.commands import ConfigureMarket, MoveFunds, OrderWish, PlaceOrder
 from events.journal import Event, MarketConfigured
@@ -78,10 +78,13 @@ def wish(
     price: int | None = None,
     stop: int | None = None,
     display: int | None = None,
+    trail: int | None = None,
+    activation: int | None = None,
+    unit: TrailingUnit = TrailingUnit.ABSOLUTE,
     rules: MarketConfigured = EXACT,
     **more: object,
 ) -> OrderWish:
-    """An order, with prices in ticks and quantities in lots."""
+    """An order, with prices in ticks, quantities in lots and shares in millionths."""
 
     def scaled(number: int | None, by: int) -> int | None:
         return None if number is None else number * by
@@ -89,5 +92,6 @@ def wish(
     return OrderWish(
         rules.symbol, side, kind,
         quantity=scaled(lots, rules.lot), price=scaled(price, rules.tick), stop_price=scaled(stop, rules.tick),
-        display_quantity=scaled(display, rules.lot), **more,  # type: ignore[arg-type]
+        display_quantity=scaled(display, rules.lot), trail=scaled(trail, rules.tick if unit is TrailingUnit.ABSOLUTE else 1),
+        trail_unit=unit, activation_price=scaled(activation, rules.tick), **more,  # type: ignore[arg-type]
     )  # fmt: skip

@@ -1,11 +1,16 @@
 """What each kind of order does."""
 
+from fractions import Fraction
+from math import ceil
+from math import floor as floor_of
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from core.order_vocabulary import OrderErrorCode as Code
-from core.order_vocabulary import OrderStatus, OrderType, SelfTradePrevention, TimeInForce, TriggerSource
+from core.order_vocabulary import OrderStatus, OrderType, SelfTradePrevention, TimeInForce, TrailingUnit, TriggerSource
 from core.vocabulary import MarketStatus, OrderSide, PriceSource
 from events.commands import (
     Advance,
@@ -17,7 +22,7 @@ from events.commands import (
     SetFeeTier,
     SetMarketStatus,
 )
-from events.journal import OrderEnded, OrderTriggered, Traded
+from events.journal import OrderEnded, OrderTriggered, ReferenceExtreme, Traded
 from exchange.accounts import House
 from exchange.engine import Reply
 from exchange.order import Order
@@ -317,6 +322,95 @@ class TestStops:
         order = order_of(floor.place("ann", wish(SELL, OrderType.STOP_LOSS, lots=100, stop=90)))
         price(floor, 80)
         assert order.status is OrderStatus.CANCELED, "judged by the first fresh price"
+
+
+class TestTrailing:
+    def trailing(self, floor: Floor, side: OrderSide, **more: Any) -> Order:
+        return order_of(floor.place("ann", wish(side, OrderType.TRAILING_STOP, lots=100, **more)))
+
+    @pytest.mark.parametrize(
+        ("side", "more", "prices"),
+        [
+            (SELL, {"trail": 10}, (100, 105, 120, 111, 110)),
+            (SELL, {"trail": 100_000, "unit": TrailingUnit.PERCENT}, (100, 150, 136, 135)),
+            (SELL, {"trail": 10, "activation": 110}, (100, 89, 109, 110, 101, 100)),
+            (BUY, {"trail": 10}, (100, 90, 99, 100)),
+            (BUY, {"trail": 100_000, "unit": TrailingUnit.PERCENT}, (100, 50, 54, 55)),
+            (BUY, {"trail": 10, "activation": 90}, (100, 111, 91, 90, 99, 100)),
+        ],
+    )
+    def test_it_follows_the_best_price_and_fires_that_far_from_it(
+        self, floor: Floor, side: OrderSide, more: dict[str, Any], prices: tuple[int, ...]
+    ) -> None:
+        price(floor, prices[0])
+        order = self.trailing(floor, side, **more)
+        for ticks in prices[1:-1]:
+            price(floor, ticks)
+            assert waits(order)
+        fired = [event for event in price(floor, prices[-1]) if isinstance(event, OrderTriggered)]
+        assert [event.order for event in fired] == [order.id]
+        best = max(prices[1:]) if side is SELL else min(prices[1:])
+        assert fired[0].peak == best
+        assert not floor.exchange.state.trailing[EXACT.symbol].peaks()
+
+    def test_the_journal_tells_of_a_new_high_once_and_only_while_somebody_follows(self, floor: Floor) -> None:
+        price(floor, 100)
+        assert price(floor, 101) == []
+        orders = [self.trailing(floor, SELL, trail=trail) for trail in (5, 6, 7)]
+        floor.collect()
+        (extreme,) = price(floor, 103)
+        assert isinstance(extreme, ReferenceExtreme)
+        assert (extreme.price, extreme.side) == (103, SELL)
+        assert price(floor, 102) == []
+        assert floor.exchange.state.trailing[EXACT.symbol].peaks() == {order.id: 103 for order in orders}
+
+    def test_a_purchase_holds_what_its_first_stop_could_cost(self, floor: Floor) -> None:
+        price(floor, 1000)
+        self.trailing(floor, BUY, trail=100)
+        assert balance(floor, "ann", "USDT") == (-110_165, 110_165)
+
+    def test_its_distance_may_change_and_its_peak_stays(self, floor: Floor) -> None:
+        price(floor, 100)
+        order = self.trailing(floor, SELL, trail=10)
+        price(floor, 120)
+        assert floor.exchange.execute(AmendOrder("ann", order.id, trail=30 * EXACT.tick), floor.now_ms).refusal is None
+        price(floor, 91)
+        assert waits(order)
+        price(floor, 90)
+        assert not waits(order)
+
+    @given(st.data())
+    @settings(max_examples=100, deadline=None)
+    def test_whatever_the_price_does_those_fire_that_a_plain_reading_says(self, data: st.DataObject) -> None:
+        floor = Floor("ann")
+        price(floor, 100)
+        plain: dict[int, tuple[OrderSide, int, TrailingUnit, int]] = {}
+        for ticks in data.draw(st.lists(st.integers(60, 140), max_size=40)):
+            for side, trail, unit in data.draw(
+                st.lists(
+                    st.tuples(st.sampled_from(OrderSide), st.integers(1, 25), st.sampled_from(TrailingUnit)), max_size=2
+                )
+            ):
+                trail = trail * 10_000 if unit is TrailingUnit.PERCENT else trail
+                reply = floor.place("ann", wish(side, OrderType.TRAILING_STOP, lots=100, trail=trail, unit=unit))
+                if reply.refusal is None:
+                    newest = floor.exchange.references[EXACT.symbol].newest(TriggerSource.LAST)
+                    assert newest is not None
+                    plain[reply.made] = (side, trail, unit, newest.price)
+            expected = set()
+            for order_id, (side, trail, unit, peak) in list(plain.items()):
+                peak = max(peak, ticks) if side is SELL else min(peak, ticks)
+                plain[order_id] = (side, trail, unit, peak)
+                away = Fraction(peak * trail, 10**6) if unit is TrailingUnit.PERCENT else Fraction(trail)
+                stop = ceil(peak - away) if side is SELL else floor_of(peak + away)
+                if ticks <= stop if side is SELL else ticks >= stop:
+                    expected.add(order_id)
+                    del plain[order_id]
+            fired = {event.order for event in price(floor, ticks) if isinstance(event, OrderTriggered)}
+            assert fired == expected
+            assert floor.exchange.state.trailing[EXACT.symbol].peaks() == {
+                key: entry[3] for key, entry in plain.items()
+            }
 
 
 class TestAccounts:

@@ -29,6 +29,7 @@ from events.journal import Traded
 from events.journal_codec import FORMAT, decode, encode
 from exchange.accounts import House
 from exchange.engine import Exchange, fold
+from exchange.order import WITH_STOP
 from exchange.snapshot import digest
 from exchange.state import State
 from tests.exchange.floor import BUY, EXACT, FUNDS, ROUNDING, SYMBOLS, Floor, wish
@@ -49,8 +50,10 @@ def wishes(draw: st.DrawFn) -> OrderWish:
         draw(sides), kind, rules=rules,
         lots=draw(st.one_of(st.none(), lots)) if kind is OrderType.MARKET else draw(lots),
         price=draw(prices) if "LIMIT" in kind else None,
-        stop=draw(prices) if "STOP" in kind or "PROFIT" in kind else None,
+        stop=draw(prices) if kind in WITH_STOP else None,
         display=draw(st.one_of(st.none(), st.integers(1, 10))) if kind is OrderType.LIMIT else None,
+        trail=draw(st.integers(1, 10)) if kind is OrderType.TRAILING_STOP else None,
+        activation=draw(st.one_of(st.none(), st.integers(90, 110))) if kind is OrderType.TRAILING_STOP else None,
         time_in_force=draw(st.sampled_from(TimeInForce)),
         post_only=draw(st.booleans()) if kind is OrderType.LIMIT else False,
         self_trade=draw(st.sampled_from(SelfTradePrevention)),
@@ -154,7 +157,7 @@ def check_books(state: State) -> None:
         resting = [order for level in (*bids, *asks) for order in level.orders()]
         assert all(level.visible == sum(order.visible for order in level.orders()) for level in (*bids, *asks))
         assert all(0 < order.visible <= order.remaining <= order.lots for order in resting)
-        waiting = set(state.triggers[market.symbol].waiting())
+        waiting = set(state.triggers[market.symbol].waiting()) | set(state.trailing[market.symbol].peaks())
         mine = {order.id for order in state.orders.values() if order.market is market}
         assert {order.id for order in resting} | waiting == mine
         assert not {order.id for order in resting} & waiting

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from core.order_vocabulary import OrderErrorCode as Code
-from core.order_vocabulary import OrderType, SelfTradePrevention, TimeInForce
+from core.order_vocabulary import OrderType, SelfTradePrevention, TimeInForce, TrailingUnit
 from core.vocabulary import MarketStatus, PriceSource
 from events.commands import CancelOrder, FreezeAccount, OrderWish, PlaceOrder, ReferencePrice, SetMarketStatus
 from exchange.refusal import Refusal
@@ -72,6 +72,9 @@ TABLE = [
     Row(Code.MALFORMED_NUMBER, "price", LIMIT._replace(price=0)),
     Row(Code.PRICE_REQUIRED, "price", LIMIT._replace(price=None)),
     Row(Code.PRICE_REQUIRED, "stopPrice", stop()),
+    Row(Code.PRICE_REQUIRED, "trailingDelta", stop(kind=OrderType.TRAILING_STOP)),
+    Row(Code.PRICE_OFF_TICK, "trailingDelta", stop(kind=OrderType.TRAILING_STOP, trail=1)._replace(trail=1)),
+    Row(Code.PRICE_OFF_TICK, "activationPrice", stop(kind=OrderType.TRAILING_STOP, trail=1)._replace(activation_price=1)),
     Row(Code.PRICE_OFF_TICK, "price", LIMIT._replace(price=100 * EXACT.tick + 1)),
     Row(Code.PRICE_OFF_TICK, "stopPrice", stop(stop=100)._replace(stop_price=EXACT.tick // 2)),
     Row(Code.QUANTITY_OFF_LOT, "quantity", LIMIT._replace(quantity=10 * EXACT.lot + 1)),
@@ -89,6 +92,9 @@ TABLE = [
     Row(Code.TERMS_CONFLICT, "quoteQuantity", LIMIT._replace(quantity=None, quote_quantity=10**18)),
     Row(Code.TERMS_CONFLICT, "price", market(lots=1, price=1)),
     Row(Code.TERMS_CONFLICT, "stopPrice", LIMIT._replace(stop_price=EXACT.tick)),
+    Row(Code.TERMS_CONFLICT, "trailingDelta", LIMIT._replace(trail=EXACT.tick)),
+    Row(Code.TERMS_CONFLICT, "trailingDelta", stop(kind=OrderType.TRAILING_STOP, trail=10**6, unit=TrailingUnit.PERCENT)),
+    Row(Code.TERMS_CONFLICT, "activationPrice", LIMIT._replace(activation_price=EXACT.tick)),
     Row(Code.TERMS_CONFLICT, "postOnly", LIMIT._replace(post_only=True, time_in_force=TimeInForce.IOC)),
     Row(Code.TERMS_CONFLICT, "displayQuantity", LIMIT._replace(display_quantity=11 * EXACT.lot)),
     Row(Code.TERMS_CONFLICT, "maxSlippage", LIMIT._replace(max_slippage_ppm=1)),
@@ -96,6 +102,7 @@ TABLE = [
     Row(Code.TERMS_CONFLICT, "goodTillTime", LIMIT._replace(good_till_ms=SOON)),
     Row(Code.EXPIRY_IN_PAST, "goodTillTime", LIMIT._replace(time_in_force=TimeInForce.GTD, good_till_ms=1_700_000_000_000)),
     Row(Code.TOO_MANY_OPEN_ORDERS, "symbol", LIMIT, full),
+    Row(Code.PRICE_STALE, "symbol", stop(kind=OrderType.TRAILING_STOP, trail=5)),
     Row(Code.INSUFFICIENT_FUNDS, "quantity", wish(BUY, OrderType.LIMIT, lots=10**8, price=10**6)),
     Row(Code.POST_ONLY_WOULD_TAKE, "price", LIMIT._replace(post_only=True), asks(("bob", 100, 5))),
     Row(Code.FOK_NOT_FILLABLE, "quantity", LIMIT._replace(time_in_force=TimeInForce.FOK), asks(("bob", 100, 5), ("bob", 101, 5))),
