@@ -71,6 +71,15 @@ class CancelAll(NamedTuple):
     sides: tuple[OrderSide, ...] = ()
 
 
+class SetCancelTimer(NamedTuple):
+    """End all orders of this account (in these markets, where given) in so many milliseconds, unless it is set again; 0 disarms it."""
+
+    account: str
+    owner: str
+    timeout_ms: int
+    symbols: tuple[str, ...] = ()
+
+
 class MoveFunds(NamedTuple):
     """Move units (not 10^-18) of an asset from a house account to a person's; negative: back."""
 
@@ -128,7 +137,7 @@ class ReferenceLost(NamedTuple):
 
 
 class Advance(NamedTuple):
-    """Time passed: what expired ends."""
+    """Time passed: what expired ends, and what cancel timers name."""
 
 
 Command = (
@@ -136,6 +145,7 @@ Command = (
     | CancelOrder
     | AmendOrder
     | CancelAll
+    | SetCancelTimer
     | MoveFunds
     | FreezeAccount
     | SetFeeTier

@@ -98,6 +98,18 @@ class FeeTierChanged(NamedTuple):
     taker_ppm: int
 
 
+class CancelTimerSet(NamedTuple):
+    """Unless it is set again, all orders of the account (in these markets, where given) end at this time; 0: they do not.
+
+    `owner` is the session or API key whose timer it is.
+    """
+
+    account: str
+    owner: str
+    expires_ms: int
+    symbols: tuple[str, ...]
+
+
 class OrderAccepted(NamedTuple):
     """An order is there, with `hold` units set aside for it. It rests at its price unless its terms say that it does not wait."""
 
@@ -182,6 +194,7 @@ Event = (
     | FundsMoved
     | AccountFrozen
     | FeeTierChanged
+    | CancelTimerSet
     | OrderAccepted
     | Traded
     | OrderEnded

@@ -22,6 +22,7 @@ _NAMES: dict[type, str] = {
     journal.FundsMoved: "funds-moved",
     journal.AccountFrozen: "account-frozen",
     journal.FeeTierChanged: "fee-tier-changed",
+    journal.CancelTimerSet: "cancel-timer-set",
     journal.OrderAccepted: "order-accepted",
     journal.Traded: "traded",
     journal.OrderEnded: "order-ended",
@@ -78,6 +79,8 @@ def _field(hint: Any) -> Callable[[Any], Any]:
     if hint is Terms:
         read = _reader(Terms)
         return lambda value: read(["", *value])
+    if hint == tuple[str, ...]:
+        return tuple
     if isinstance(hint, type) and issubclass(hint, Enum):
         members = {member.value: member for member in hint}
         return members.__getitem__

@@ -7,6 +7,7 @@ side of every movement and may owe: over all accounts each asset sums to zero.
 from collections import defaultdict
 from enum import StrEnum
 
+from events import journal
 from exchange.order import Order
 
 
@@ -32,10 +33,11 @@ class Balance:
 class Account:
     """A person's account. `keys` are the client's keys that have been used: whose digest, and the order or entry they made.
 
-    `open` are its open orders, `open_in` their number by market; `sequence` is that of the last event about it.
+    `open` are its open orders, `open_in` their number by market; `timers` are its cancel timers by
+    owner; `sequence` is that of the last event about it.
     """
 
-    __slots__ = ("balances", "frozen", "id", "keys", "maker_ppm", "open", "open_in", "sequence", "taker_ppm")
+    __slots__ = ("balances", "frozen", "id", "keys", "maker_ppm", "open", "open_in", "sequence", "taker_ppm", "timers")
 
     def __init__(self, account_id: str) -> None:
         self.id = account_id
@@ -47,6 +49,7 @@ class Account:
         self.maker_ppm: int | None = None
         self.taker_ppm: int | None = None
         self.sequence = 0
+        self.timers: dict[str, journal.CancelTimerSet] = {}
 
     def balance(self, asset: str) -> Balance:
         """Of this asset; nothing at first."""

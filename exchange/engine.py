@@ -5,7 +5,7 @@ journal. A refused command makes no event, changes nothing and uses up no key.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -206,17 +206,23 @@ class Exchange:
         return Reply(order=order, made=order.id)
 
     def _cancel_all(self, command: commands.CancelAll, now_ms: int) -> Reply:  # noqa: ARG002
-        account = self.state.accounts.get(command.account)
+        return Reply(ended=self._end_all(command.account, command.symbols, command.sides, Code.CANCELED_BY_USER))
+
+    def _end_all(
+        self, account_id: str, symbols: Collection[str], sides: Collection[OrderSide], code: OrderErrorCode
+    ) -> list[Order]:
+        """End the account's orders in these markets and of these sides (none named: all), except where the market is halted."""
+        account = self.state.accounts.get(account_id)
         chosen = [
             order
             for order in (account.open.values() if account is not None else ())
-            if (not command.symbols or order.market.symbol in command.symbols)
-            and (not command.sides or order.terms.side in command.sides)
+            if (not symbols or order.market.symbol in symbols)
+            and (not sides or order.terms.side in sides)
             and order.market.status is not MarketStatus.HALTED
         ]
         for order in chosen:
-            self._end(order, OrderStatus.CANCELED, Code.CANCELED_BY_USER)
-        return Reply(ended=chosen)
+            self._end(order, OrderStatus.CANCELED, code)
+        return chosen
 
     def _move_funds(self, command: commands.MoveFunds, now_ms: int) -> Reply:  # noqa: ARG002
         account = self.state.accounts.get(command.account) or Account(command.account)
@@ -319,7 +325,24 @@ class Exchange:
             if order is not None and 0 < order.terms.expires_ms <= now_ms:
                 self._end(order, OrderStatus.EXPIRED, Code.EXPIRED)
                 ended.append(order)
+        timers = self.state.timers
+        while timers and timers[0][0] <= now_ms:
+            expires_ms, account_id, owner = heapq.heappop(timers)
+            timer = self.state.accounts[account_id].timers.get(owner)
+            if timer is not None and timer.expires_ms == expires_ms:
+                ended += self._end_all(account_id, timer.symbols, (), Code.CANCELED_BY_TIMER)
+                self._emit(timer._replace(expires_ms=0))
         return Reply(ended=ended)
+
+    def _set_cancel_timer(self, command: commands.SetCancelTimer, now_ms: int) -> Reply:
+        unknown = [symbol for symbol in command.symbols if symbol not in self.state.markets]
+        if unknown:
+            return Reply(Refusal(Code.UNKNOWN_MARKET, "symbols"))
+        expires_ms = now_ms + command.timeout_ms if command.timeout_ms else 0
+        account = self.state.accounts.get(command.account)
+        if expires_ms or (account is not None and command.owner in account.timers):
+            self._emit(journal.CancelTimerSet(command.account, command.owner, expires_ms, command.symbols))
+        return Reply()
 
     def _references(self, symbol: str) -> References:
         references = self.references.get(symbol)
@@ -341,6 +364,7 @@ _EXECUTE: dict[type, Callable[[Exchange, Any, int], Reply]] = {
     commands.CancelOrder: Exchange._cancel,
     commands.AmendOrder: Exchange._amend,
     commands.CancelAll: Exchange._cancel_all,
+    commands.SetCancelTimer: Exchange._set_cancel_timer,
     commands.MoveFunds: Exchange._move_funds,
     commands.FreezeAccount: Exchange._freeze,
     commands.SetFeeTier: Exchange._set_fee_tier,

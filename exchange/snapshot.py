@@ -40,6 +40,7 @@ def _account(state: State, account_id: str) -> dict[str, object]:
             for asset, balance in sorted(account.balances.items())
             if balance.available or balance.held
         },
+        "timers": {owner: [timer.expires_ms, list(timer.symbols)] for owner, timer in sorted(account.timers.items())},
         "open": [str(order_id) for order_id in account.open],
         "keys": {key: [used[0], str(used[1])] for key, used in sorted(account.keys.items())},
     }

@@ -33,6 +33,8 @@ class State:
         self.house: dict[House, HouseBalances] = {house: defaultdict(int) for house in House}
         self.expiring: list[tuple[int, int]] = []
         """A heap of times and orders; those that ended before are passed over."""
+        self.timers: list[tuple[int, str, str]] = []
+        """A heap of times, accounts and owners; those that were set again are passed over."""
 
     def evolve(self, event: journal.Event) -> None:
         """Let an event have happened."""
@@ -79,6 +81,15 @@ class State:
     def _fee_tier_changed(self, event: journal.FeeTierChanged) -> None:
         account = self.account(event.account)
         account.maker_ppm, account.taker_ppm = event.maker_ppm, event.taker_ppm
+        account.sequence = self.sequence
+
+    def _cancel_timer_set(self, event: journal.CancelTimerSet) -> None:
+        account = self.account(event.account)
+        if event.expires_ms:
+            account.timers[event.owner] = event
+            heapq.heappush(self.timers, (event.expires_ms, event.account, event.owner))
+        else:
+            account.timers.pop(event.owner, None)
         account.sequence = self.sequence
 
     def _order_accepted(self, event: journal.OrderAccepted) -> None:
@@ -276,6 +287,7 @@ _EVOLVE: dict[type, Callable[[State, Any], None]] = {
     journal.FundsMoved: State._funds_moved,
     journal.AccountFrozen: State._account_frozen,
     journal.FeeTierChanged: State._fee_tier_changed,
+    journal.CancelTimerSet: State._cancel_timer_set,
     journal.OrderAccepted: State._order_accepted,
     journal.OrderTriggered: State._order_triggered,
     journal.TrailStarted: State._trail_started,

@@ -7,7 +7,15 @@ import pytest
 
 from core.order_vocabulary import OrderType
 from core.vocabulary import MarketStatus, PriceSource
-from events.commands import AmendOrder, CancelOrder, FreezeAccount, ReferencePrice, SetFeeTier, SetMarketStatus
+from events.commands import (
+    AmendOrder,
+    CancelOrder,
+    FreezeAccount,
+    ReferencePrice,
+    SetCancelTimer,
+    SetFeeTier,
+    SetMarketStatus,
+)
 from events.journal import Event, FundsMoved, WriterStarted
 from events.journal_codec import FORMAT, UnknownFormat, decode, encode
 from exchange.engine import fold
@@ -81,6 +89,7 @@ def make_golden() -> None:
     )
     floor.exchange.execute(AmendOrder("ann", other, price=1200 * EXACT.tick), floor.now_ms)
     floor.exchange.execute(CancelOrder("ann", other), floor.now_ms)
+    floor.exchange.execute(SetCancelTimer("ann", "session", 5000, (EXACT.symbol,)), floor.now_ms)
     floor.exchange.execute(FreezeAccount("bob", True), floor.now_ms)
     floor.exchange.execute(SetMarketStatus(ROUNDING.symbol, MarketStatus.HALTED, f"after {last}"), floor.now_ms)
     floor.collect()

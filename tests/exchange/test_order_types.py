@@ -19,6 +19,7 @@ from events.commands import (
     FreezeAccount,
     ReferenceLost,
     ReferencePrice,
+    SetCancelTimer,
     SetFeeTier,
     SetMarketStatus,
 )
@@ -421,6 +422,30 @@ class TestAccounts:
         order = order_of(floor.limit("ann", BUY, 1000, 10))
         assert order.fees == 5
         assert floor.exchange.state.house[House.FEES]["USDT"] == 5 + 10
+
+    def test_a_dead_mans_switch_ends_all_unless_it_is_set_again(self, floor: Floor) -> None:
+        order, other = order_of(floor.limit("ann", BUY, 90, 10)), order_of(floor.limit("bob", BUY, 90, 10))
+        elsewhere = order_of(floor.place("ann", wish(BUY, OrderType.LIMIT, lots=10, price=90, rules=ROUNDING)))
+        start = floor.now_ms
+
+        def timer(timeout_ms: int, at: int, owner: str = "key 1") -> None:
+            floor.exchange.execute(SetCancelTimer("ann", owner, timeout_ms, (EXACT.symbol,)), at)
+
+        def ended(at: int) -> list[Order]:
+            return list(floor.exchange.execute(Advance(), at).ended)
+
+        timer(1000, start)
+        timer(1000, start + 900)
+        assert ended(start + 1899) == []
+        timer(0, start + 1899)
+        assert ended(start + 5000) == []
+        timer(1000, start + 5000)
+        timer(5000, start + 5000, "key 2")
+        assert list(floor.exchange.state.accounts["ann"].timers) == ["key 1", "key 2"]
+        assert ended(start + 6000) == [order]
+        assert floor.collect()[-2] == OrderEnded(order.id, OrderStatus.CANCELED, Code.CANCELED_BY_TIMER)
+        assert list(floor.exchange.state.accounts["ann"].timers) == ["key 2"]
+        assert set(floor.exchange.state.orders) == {other.id, elsewhere.id}
 
     def test_all_are_canceled_that_were_meant(self, floor: Floor) -> None:
         buy, sell = order_of(floor.limit("ann", BUY, 90, 10)), order_of(floor.limit("ann", SELL, 110, 10))

@@ -22,6 +22,7 @@ from events.commands import (
     PlaceOrder,
     ReferenceLost,
     ReferencePrice,
+    SetCancelTimer,
     SetFeeTier,
     SetMarketStatus,
 )
@@ -78,6 +79,7 @@ actions = st.one_of(
     st.tuples(st.just("freeze"), people, st.booleans(), st.none()),
     st.tuples(st.just("tier"), people, st.integers(0, 2000), st.integers(0, 2000)),
     st.tuples(st.just("withdraw"), people, st.sampled_from(sorted(FUNDS)), st.integers(1, 10**22)),
+    st.tuples(st.just("timer"), people, st.integers(0, 60), st.sampled_from(((), (EXACT.symbol,)))),
     st.tuples(st.just("later"), st.integers(1, 100), st.none(), st.none()),
 )
 
@@ -120,6 +122,8 @@ class Script:
                 return SetMarketStatus(a, b, "a test")
             case "freeze":
                 return FreezeAccount(a, b)
+            case "timer":
+                return SetCancelTimer(a, "session", b, c)
             case "tier":
                 return SetFeeTier(a, b, c)
         self.floor.now_ms += a
