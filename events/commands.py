@@ -130,6 +130,19 @@ class ReferencePrice(NamedTuple):
     is_mark: bool = False
 
 
+class ReferenceBook(NamedTuple):
+    """Levels of the reference's book that the house mirrors: price and quantity, 0 where a level ended. A snapshot replaces what was there.
+
+    `inventory_limit` is how many units of the base asset (not 10^-18) the house may own or owe.
+    """
+
+    symbol: str
+    bids: tuple[tuple[int, int], ...]
+    asks: tuple[tuple[int, int], ...]
+    is_snapshot: bool
+    inventory_limit: int
+
+
 class ReferenceLost(NamedTuple):
     """The market's reference is stale: nothing is judged by it until it speaks again."""
 
@@ -152,6 +165,7 @@ Command = (
     | ConfigureMarket
     | SetMarketStatus
     | ReferencePrice
+    | ReferenceBook
     | ReferenceLost
     | Advance
 )

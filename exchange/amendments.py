@@ -10,11 +10,11 @@ from exchange.order import Order
 from exchange.references import References
 from exchange.refusal import Refusal
 from exchange.state import hold_needed
-from exchange.walk import crosses
+from exchange.walk import Offered, best_price, crosses
 
 
 def amendment(
-    order: Order, command: AmendOrder, references: References, now_ms: int, *, peak: int
+    order: Order, command: AmendOrder, references: References, now_ms: int, *, house: Offered | None, peak: int
 ) -> OrderAmended | Refusal:
     """The event that changes the order, or why it stays as it is. `peak` is that of one that trails."""
     market, before = order.market, order.terms
@@ -43,8 +43,8 @@ def amendment(
     available = order.account.balance(market.quote if buys else market.base).available
     if hold - order.hold > available:
         return Refusal(OrderErrorCode.INSUFFICIENT_FUNDS, "quantity", limit=available, actual=hold - order.hold)
-    best = (market.asks if buys else market.bids).best
-    if terms.post_only and not waits and best is not None and crosses(terms.side, best.price, terms.price):
+    best = best_price(market, terms.side, house) if terms.post_only and not waits else 0
+    if best and crosses(terms.side, best, terms.price):
         return Refusal(OrderErrorCode.POST_ONLY_WOULD_TAKE, "price")
     shrank = terms.lots <= order.lots and (terms.price, terms.display) == (before.price, before.display)
     return OrderAmended(order.id, terms, hold, keeps_place=shrank and not waits)

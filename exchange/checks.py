@@ -17,7 +17,7 @@ from exchange.references import References
 from exchange.refusal import Refusal
 from exchange.trailing import stop_of
 from exchange.triggers import fires_rising
-from exchange.walk import cost, crosses, shifted, walk
+from exchange.walk import Offered, best_price, cost, crosses, shifted, walk
 
 WITH_LIMIT = frozenset({OrderType.LIMIT, OrderType.STOP_LOSS_LIMIT, OrderType.TAKE_PROFIT_LIMIT})
 Code = OrderErrorCode
@@ -205,8 +205,9 @@ def admission(
     account: Account,
     terms: Terms,
     wish: OrderWish,
-    references: References,
     *,
+    references: References,
+    house: Offered | None,
     taker_ppm: int,
     maker_ppm: int,
 ) -> Admitted | Refusal:
@@ -215,7 +216,7 @@ def admission(
     if open_here >= market.max_open_orders:
         return Refusal(Code.TOO_MANY_OPEN_ORDERS, "symbol", limit=market.max_open_orders, actual=open_here)
     if terms.type is OrderType.MARKET:
-        return _market_order(market, account, terms, wish, taker_ppm=taker_ppm)
+        return _market_order(market, account, terms, wish, house, taker_ppm=taker_ppm)
     buys = terms.side is OrderSide.BUY
     newest = references.newest(terms.source)
     if terms.trail and not terms.activation and newest is None:
@@ -226,11 +227,11 @@ def admission(
     if refused is not None:
         return refused
     if terms.type is OrderType.LIMIT:
-        best = (market.asks if buys else market.bids).best
-        if terms.post_only and best is not None and crosses(terms.side, best.price, terms.price):
+        best = best_price(market, terms.side, house) if terms.post_only else 0
+        if best and crosses(terms.side, best, terms.price):
             return Refusal(Code.POST_ONLY_WOULD_TAKE, "price")
         if terms.time_in_force is TimeInForce.FOK:
-            found = walk(market, account, terms.side, terms.self_trade, lots=terms.lots, limit=terms.price)
+            found = walk(market, account, terms.side, terms.self_trade, house=house, lots=terms.lots, limit=terms.price)
             if found.lots < terms.lots:
                 return Refusal(
                     Code.FOK_NOT_FILLABLE, "quantity", limit=found.lots * market.lot, actual=terms.lots * market.lot
@@ -249,16 +250,16 @@ def worst_price(market: Market, terms: Terms, price: int) -> int:
 
 
 def _market_order(
-    market: Market, account: Account, terms: Terms, wish: OrderWish, *, taker_ppm: int
+    market: Market, account: Account, terms: Terms, wish: OrderWish, house: Offered | None, *, taker_ppm: int
 ) -> Admitted | Refusal:
     buys = terms.side is OrderSide.BUY
-    best = (market.asks if buys else market.bids).best
-    if best is None:
+    best = best_price(market, terms.side, house)
+    if not best:
         return Refusal(Code.NO_LIQUIDITY, "symbol")
     allowed = market.band_ppm if wish.max_slippage_ppm is None else wish.max_slippage_ppm
-    limit = shifted(best.price, allowed, terms.side) if allowed or wish.max_slippage_ppm is not None else 0
+    limit = shifted(best, allowed, terms.side) if allowed or wish.max_slippage_ppm is not None else 0
     found = walk(
-        market, account, terms.side, terms.self_trade,
+        market, account, terms.side, terms.self_trade, house=house,
         lots=terms.lots, limit=limit, budget=terms.budget, taker_ppm=taker_ppm,
     )  # fmt: skip
     if found.lots and found.value < market.min_value and (terms.budget or found.lots == terms.lots):

@@ -9,13 +9,15 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from core.order_vocabulary import OrderErrorCode, OrderStatus, SelfTradePrevention, TriggerSource
+from core.order_vocabulary import OrderErrorCode, OrderStatus, TriggerSource
 from core.vocabulary import MarketStatus, OrderSide
 from events import commands, journal
 from exchange.accounts import Account, House
 from exchange.amendments import amendment
 from exchange.checks import admission, market_refusal, terms_of
+from exchange.house import Quotes
 from exchange.market import Market
+from exchange.matching import Matcher
 from exchange.order import Order
 from exchange.references import Known, References
 from exchange.refusal import Refusal
@@ -43,6 +45,7 @@ class Exchange:
     def __init__(self, state: State | None = None) -> None:
         self.state = state or State()
         self.references: dict[str, References] = {}
+        self._matcher = Matcher(self.state, self._emit)
         self._events: list[journal.Event] = []
 
     def execute(self, command: commands.Command, now_ms: int) -> Reply:
@@ -53,6 +56,10 @@ class Exchange:
         """What happened since the last call, in order."""
         events, self._events = self._events, []
         return events
+
+    def quotes(self, symbol: str) -> Quotes | None:
+        """What the house quotes in a market, if it ever did."""
+        return self._matcher.quotes.get(symbol)
 
     def start_writer(self, epoch: int) -> None:
         """Let a new writer begin."""
@@ -86,7 +93,16 @@ class Exchange:
             return Reply(terms)
         maker_ppm = market.maker_ppm if account.maker_ppm is None else account.maker_ppm
         taker_ppm = market.taker_ppm if account.taker_ppm is None else account.taker_ppm
-        admitted = admission(market, account, terms, wish, references, maker_ppm=maker_ppm, taker_ppm=taker_ppm)
+        admitted = admission(
+            market,
+            account,
+            terms,
+            wish,
+            references=references,
+            house=self._matcher.offered(market, terms.side),
+            maker_ppm=maker_ppm,
+            taker_ppm=taker_ppm,
+        )
         if isinstance(admitted, Refusal):
             return Reply(admitted)
         self._emit(
@@ -103,66 +119,10 @@ class Exchange:
         )
         order = self.state.orders[self.state.sequence]
         if order.status is OrderStatus.OPEN:
-            self._match(order)
+            self._matcher.match(order)
         elif terms.trail and not terms.activation:
             self._follow(order, references.newest(terms.source))
         return Reply(order=order, made=order.id)
-
-    def _match(self, taker: Order) -> None:
-        """Let an order that has just become active trade, and end what is left of one that does not rest."""
-        market, limit = taker.market, taker.price
-        buys = taker.terms.side is OrderSide.BUY
-        opposite = market.asks if buys else market.bids
-        reason = Code.NO_LIQUIDITY
-        while taker.remaining:
-            level = opposite.best
-            if level is None:
-                break
-            if level.price > limit if buys else level.price < limit:
-                reason = Code.SLIPPAGE_EXCEEDED if taker.at_any_price else Code.NO_LIQUIDITY
-                break
-            maker = level.first
-            if maker is None:
-                break
-            if maker.account is taker.account:
-                if taker.terms.self_trade is not SelfTradePrevention.CANCEL_NEWEST:
-                    self._end(maker, OrderStatus.CANCELED, Code.SELF_TRADE)
-                if taker.terms.self_trade is SelfTradePrevention.CANCEL_OLDEST:
-                    continue
-                self._end(taker, OrderStatus.CANCELED, Code.SELF_TRADE)
-                return
-            lots = min(taker.remaining, maker.visible)
-            self._emit(self._trade(market, maker, taker, level.price, lots))
-        if taker.remaining and not taker.rests:
-            self._end(taker, OrderStatus.CANCELED, reason)
-
-    def _trade(self, market: Market, maker: Order, taker: Order, price: int, lots: int) -> journal.Traded:
-        """What changes hands, each order's sums rounded once in the exchange's favour."""
-        value = price * lots
-        buyer, seller = (taker, maker) if taker.terms.side is OrderSide.BUY else (maker, taker)
-        paid = market.quote_up(buyer.value + value) - buyer.quote
-        earned = market.quote_down(seller.value + value) - seller.quote
-        fees = {}
-        for order, ppm in ((maker, maker.maker_ppm), (taker, taker.taker_ppm)):
-            due = market.fee(order.fee_value + value * ppm)
-            if order is seller:
-                due = min(due, seller.quote + earned)
-            fees[order.id] = due - order.fees
-        return journal.Traded(
-            market.symbol,
-            maker.id,
-            taker.id,
-            taker.terms.side,
-            price,
-            lots,
-            paid,
-            earned,
-            fees[maker.id],
-            fees[taker.id],
-        )
-
-    def _end(self, order: Order, status: OrderStatus, code: OrderErrorCode) -> None:
-        self._emit(journal.OrderEnded(order.id, status, code))
 
     def _cancel(self, command: commands.CancelOrder, now_ms: int) -> Reply:  # noqa: ARG002
         order = self._open_order(command)
@@ -170,7 +130,7 @@ class Exchange:
             return Reply(order)
         if order.market.status is MarketStatus.HALTED:
             return Reply(Refusal(Code.MARKET_HALTED, "by"))
-        self._end(order, OrderStatus.CANCELED, Code.CANCELED_BY_USER)
+        self._matcher.end(order, OrderStatus.CANCELED, Code.CANCELED_BY_USER)
         return Reply(order=order, made=order.id)
 
     def _open_order(self, command: commands.CancelOrder | commands.AmendOrder) -> Order | Refusal:
@@ -197,12 +157,19 @@ class Exchange:
             )
         symbol = order.market.symbol
         peak = self.state.trailing[symbol].beside(order).peak(order) if order.follows else 0
-        event = amendment(order, command, self._references(symbol), now_ms, peak=peak)
+        event = amendment(
+            order,
+            command,
+            self._references(symbol),
+            now_ms,
+            house=self._matcher.offered(order.market, order.terms.side),
+            peak=peak,
+        )
         if isinstance(event, Refusal):
             return Reply(event)
         self._emit(event)
         if not event.keeps_place and order.status is not OrderStatus.TRIGGER_PENDING:
-            self._match(order)
+            self._matcher.match(order)
         return Reply(order=order, made=order.id)
 
     def _cancel_all(self, command: commands.CancelAll, now_ms: int) -> Reply:  # noqa: ARG002
@@ -221,7 +188,7 @@ class Exchange:
             and order.market.status is not MarketStatus.HALTED
         ]
         for order in chosen:
-            self._end(order, OrderStatus.CANCELED, code)
+            self._matcher.end(order, OrderStatus.CANCELED, code)
         return chosen
 
     def _move_funds(self, command: commands.MoveFunds, now_ms: int) -> Reply:  # noqa: ARG002
@@ -311,10 +278,23 @@ class Exchange:
                 order.id, price, known.price, before.price if before else 0, peak, known.source, known.time_ms
             )
         )
-        self._match(order)
+        self._matcher.match(order)
+
+    def _reference_book(self, command: commands.ReferenceBook, now_ms: int) -> Reply:  # noqa: ARG002
+        market = self.state.markets[command.symbol]
+        quotes = self._matcher.quotes.get(market.symbol)
+        if quotes is None:
+            quotes = self._matcher.quotes[market.symbol] = Quotes()
+        quotes.take(market, command)
+        if market.status is MarketStatus.TRADING:
+            for side in OrderSide:
+                self._matcher.move_through(market, quotes, side)
+        return Reply()
 
     def _reference_lost(self, command: commands.ReferenceLost, now_ms: int) -> Reply:  # noqa: ARG002
         self._references(command.symbol).lose()
+        if command.symbol in self._matcher.quotes:
+            self._matcher.quotes[command.symbol].clear()
         return Reply()
 
     def _advance(self, command: commands.Advance, now_ms: int) -> Reply:  # noqa: ARG002
@@ -323,7 +303,7 @@ class Exchange:
             _, order_id = heapq.heappop(expiring)
             order = self.state.orders.get(order_id)
             if order is not None and 0 < order.terms.expires_ms <= now_ms:
-                self._end(order, OrderStatus.EXPIRED, Code.EXPIRED)
+                self._matcher.end(order, OrderStatus.EXPIRED, Code.EXPIRED)
                 ended.append(order)
         timers = self.state.timers
         while timers and timers[0][0] <= now_ms:
@@ -371,6 +351,7 @@ _EXECUTE: dict[type, Callable[[Exchange, Any, int], Reply]] = {
     commands.ConfigureMarket: Exchange._configure_market,
     commands.SetMarketStatus: Exchange._set_market_status,
     commands.ReferencePrice: Exchange._reference_price,
+    commands.ReferenceBook: Exchange._reference_book,
     commands.ReferenceLost: Exchange._reference_lost,
     commands.Advance: Exchange._advance,
 }

@@ -1,11 +1,15 @@
 """What an order would find in the book, before it is let in."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from core.order_vocabulary import SelfTradePrevention
 from core.vocabulary import OrderSide
 from exchange.accounts import Account
+from exchange.house import Quotes
 from exchange.market import PPM, Market
+from exchange.order import Order
 
 
 @dataclass(slots=True)
@@ -16,6 +20,24 @@ class Found:
     value: int = 0
     worst: int = 0
     own_order: bool = False
+
+
+class Offered(NamedTuple):
+    """What the house quotes, and how many lots of it the house may still trade."""
+
+    quotes: Quotes
+    room: int
+
+
+def opposite(side: OrderSide) -> OrderSide:
+    """The side an order of this side trades with."""
+    return OrderSide.SELL if side is OrderSide.BUY else OrderSide.BUY
+
+
+def best_price(market: Market, side: OrderSide, house: Offered | None) -> int:
+    """The best price that faces an order of this side; 0: nobody offers any."""
+    price, _, _ = next(offers(market, side, house), (0, 0, None))
+    return price
 
 
 def crosses(side: OrderSide, price: int, limit: int) -> bool:
@@ -35,12 +57,35 @@ def affordable(market: Market, price: int, budget: int, value: int, taker_ppm: i
     return low
 
 
+def offers(market: Market, side: OrderSide, house: Offered | None) -> Iterator[tuple[int, int, Order | None]]:
+    """What faces an order of this side, best first: price, lots, and whose order it is; None: the house's, after people's at an equal price."""
+    buys = side is OrderSide.BUY
+    people = (market.asks if buys else market.bids).levels()
+    room = house.room if house is not None else 0
+    quotes = house.quotes.levels(opposite(side)) if house is not None else iter(())
+    level, quote = next(people, None), next(quotes, None)
+    while level is not None or (quote is not None and room):
+        if quote is None or (level is not None and (level.price <= quote[0] if buys else level.price >= quote[0])):
+            if level is None:
+                return
+            for order in level.orders():
+                yield level.price, order.remaining, order
+            level = next(people, None)
+        else:
+            lots = min(quote[1], room)
+            room -= lots
+            if lots:
+                yield quote[0], lots, None
+            quote = next(quotes, None)
+
+
 def walk(
     market: Market,
     account: Account,
     side: OrderSide,
     prevention: SelfTradePrevention,
     *,
+    house: Offered | None,
     lots: int,
     limit: int,
     budget: int = 0,
@@ -51,32 +96,27 @@ def walk(
     O(orders found). Of a buyer the budget includes the fee; a seller sells until the budget is earned.
     """
     found = Found()
-    opposite = market.asks if side is OrderSide.BUY else market.bids
-    skips_own = prevention is SelfTradePrevention.CANCEL_OLDEST
-    for level in opposite.levels():
-        price = level.price
+    for price, offered, order in offers(market, side, house):
         if limit and not crosses(side, price, limit):
             return found
-        for order in level.orders():
-            if order.account is account:
-                if skips_own:
-                    continue
-                found.own_order = True
-                return found
-            take = order.remaining
-            if lots:
-                take = min(take, lots - found.lots)
-            elif side is OrderSide.BUY:
-                take = min(take, affordable(market, price, budget, found.value, taker_ppm))
-            else:
-                take = min(take, (budget * market.denominator // market.numerator - found.value) // price)
-            if take == 0:
-                return found
-            found.lots += take
-            found.value += take * price
-            found.worst = price
-            if lots and found.lots == lots:
-                return found
+        if order is not None and order.account is account:
+            if prevention is SelfTradePrevention.CANCEL_OLDEST:
+                continue
+            found.own_order = True
+            return found
+        if lots:
+            take = min(offered, lots - found.lots)
+        elif side is OrderSide.BUY:
+            take = min(offered, affordable(market, price, budget, found.value, taker_ppm))
+        else:
+            take = min(offered, (budget * market.denominator // market.numerator - found.value) // price)
+        if take == 0:
+            return found
+        found.lots += take
+        found.value += take * price
+        found.worst = price
+        if lots and found.lots == lots:
+            return found
     return found
 
 

@@ -20,6 +20,7 @@ from events.commands import (
     MoveFunds,
     OrderWish,
     PlaceOrder,
+    ReferenceBook,
     ReferenceLost,
     ReferencePrice,
     SetCancelTimer,
@@ -30,6 +31,7 @@ from events.journal import Traded
 from events.journal_codec import FORMAT, decode, encode
 from exchange.accounts import House
 from exchange.engine import Exchange, fold
+from exchange.market import ATTO
 from exchange.order import WITH_STOP
 from exchange.snapshot import digest
 from exchange.state import State
@@ -67,6 +69,7 @@ def wishes(draw: st.DrawFn) -> OrderWish:
 
 
 small = st.one_of(st.none(), st.integers(1, 110))
+mirrored = st.lists(st.tuples(st.integers(90, 110), st.integers(0, 30)), max_size=4)
 keys = st.one_of(st.none(), st.integers(0, 3))
 actions = st.one_of(
     st.tuples(st.just("place"), people, keys, wishes()),
@@ -74,6 +77,7 @@ actions = st.one_of(
     st.tuples(st.just("amend"), people, st.integers(0, 60), st.tuples(small, small, small, small)),
     st.tuples(st.just("cancel all"), people, st.none(), sides),
     st.tuples(st.just("price"), st.sampled_from((EXACT, ROUNDING)), st.integers(90, 110), st.booleans()),
+    st.tuples(st.just("book"), st.sampled_from((EXACT, ROUNDING)), st.tuples(mirrored, mirrored), st.booleans()),
     st.tuples(st.just("lost"), st.sampled_from(SYMBOLS), st.none(), st.none()),
     st.tuples(st.just("status"), st.sampled_from(SYMBOLS), st.sampled_from(MarketStatus), st.none()),
     st.tuples(st.just("freeze"), people, st.booleans(), st.none()),
@@ -116,6 +120,9 @@ class Script:
         match kind:
             case "price":
                 return ReferencePrice(a.symbol, b * a.tick, PriceSource.KRAKEN, self.floor.now_ms, is_mark=c)
+            case "book":
+                bids, asks = (tuple((price * a.tick, lots * a.lot) for price, lots in levels) for levels in b)
+                return ReferenceBook(a.symbol, bids, asks, c, inventory_limit=50 * a.lot * 10**a.base_scale // ATTO)
             case "lost":
                 return ReferenceLost(a)
             case "status":

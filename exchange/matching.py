@@ -1,0 +1,136 @@
+"""How orders meet: the best price first, people before the house at an equal price, the oldest first within it."""
+
+from collections.abc import Callable
+
+from core.order_vocabulary import OrderErrorCode, OrderStatus, SelfTradePrevention
+from core.vocabulary import OrderSide
+from events import journal
+from exchange.accounts import House
+from exchange.book import Level
+from exchange.house import Quotes
+from exchange.market import Market
+from exchange.order import Order
+from exchange.state import State
+from exchange.walk import Offered, opposite
+
+Code = OrderErrorCode
+Emit = Callable[[journal.Event], None]
+"""Lets an event happen at once."""
+
+
+class Matcher:
+    """Makes trades of orders, and of orders and the house's `quotes` (by market)."""
+
+    def __init__(self, state: State, emit: Emit) -> None:
+        self.quotes: dict[str, Quotes] = {}
+        self._state = state
+        self._emit = emit
+
+    def match(self, taker: Order) -> None:
+        """Let an order that has just become active trade, and end what is left of one that does not rest."""
+        market, limit = taker.market, taker.price
+        buys = taker.terms.side is OrderSide.BUY
+        opposite = market.asks if buys else market.bids
+        reason = Code.NO_LIQUIDITY
+        quotes = self.quotes.get(market.symbol)
+        while taker.remaining:
+            level = opposite.best
+            if quotes is not None and self._meets_house(quotes, taker, level):
+                continue
+            if level is None:
+                break
+            if level.price > limit if buys else level.price < limit:
+                reason = Code.SLIPPAGE_EXCEEDED if taker.at_any_price else Code.NO_LIQUIDITY
+                break
+            maker = level.first
+            if maker is None:
+                break
+            if maker.account is taker.account:
+                if taker.terms.self_trade is not SelfTradePrevention.CANCEL_NEWEST:
+                    self.end(maker, OrderStatus.CANCELED, Code.SELF_TRADE)
+                if taker.terms.self_trade is SelfTradePrevention.CANCEL_OLDEST:
+                    continue
+                self.end(taker, OrderStatus.CANCELED, Code.SELF_TRADE)
+                return
+            lots = min(taker.remaining, maker.visible)
+            self._emit(self._trade(market, maker, taker, side=taker.terms.side, price=level.price, lots=lots))
+        if taker.remaining and not taker.rests:
+            self.end(taker, OrderStatus.CANCELED, reason)
+
+    def _meets_house(self, quotes: Quotes, taker: Order, level: Level | None) -> bool:
+        """Let an order trade with the house, if that is better than the people's best price; at an equal price they come first."""
+        buys = taker.terms.side is OrderSide.BUY
+        house_side = opposite(taker.terms.side)
+        best = quotes.best(house_side)
+        if best is None:
+            return False
+        price, offered = best
+        if price > taker.price if buys else price < taker.price:
+            return False
+        if level is not None and (level.price <= price if buys else level.price >= price):
+            return False
+        market = taker.market
+        lots = min(taker.remaining, offered, quotes.room(house_side, market, self._inventory(market)))
+        if lots == 0:
+            return False
+        quotes.use(house_side, price, lots)
+        self._emit(self._trade(market, None, taker, side=taker.terms.side, price=price, lots=lots))
+        return True
+
+    def offered(self, market: Market, side: OrderSide) -> Offered | None:
+        """What the house offers to an order of this side."""
+        quotes = self.quotes.get(market.symbol)
+        return None if quotes is None else Offered(quotes, quotes.room(opposite(side), market, self._inventory(market)))
+
+    def _inventory(self, market: Market) -> int:
+        return self._state.house[House.INVENTORY][market.base]
+
+    def _trade(
+        self, market: Market, maker: Order | None, taker: Order | None, *, side: OrderSide, price: int, lots: int
+    ) -> journal.Traded:
+        """What changes hands when the taker is on this side, each order's sums rounded once in the exchange's favour. None is the house, which pays no fee."""
+        value = price * lots
+        buyer, seller = (taker, maker) if side is OrderSide.BUY else (maker, taker)
+        paid = market.quote_up(buyer.value + value) - buyer.quote if buyer is not None else 0
+        earned = market.quote_down(seller.value + value) - seller.quote if seller is not None else paid
+        if buyer is None:
+            paid = earned
+        maker_fee = 0 if maker is None else _fee(maker, value, maker.maker_ppm, earned if maker is seller else None)
+        taker_fee = 0 if taker is None else _fee(taker, value, taker.taker_ppm, earned if taker is seller else None)
+        return journal.Traded(
+            market.symbol,
+            0 if maker is None else maker.id,
+            0 if taker is None else taker.id,
+            side,
+            price,
+            lots,
+            paid,
+            earned,
+            maker_fee,
+            taker_fee,
+        )
+
+    def end(self, order: Order, status: OrderStatus, code: OrderErrorCode) -> None:
+        self._emit(journal.OrderEnded(order.id, status, code))
+
+    def move_through(self, market: Market, quotes: Quotes, side: OrderSide) -> None:
+        """Where the reference's bids (asks) have come up (down) to people's orders, the house takes these at their price."""
+        resting = market.asks if side is OrderSide.BUY else market.bids
+        while resting.best is not None and (best := quotes.best(side)) is not None:
+            price, offered = best
+            order = resting.best.first
+            if order is None or (order.price > price if side is OrderSide.BUY else order.price < price):
+                return
+            lots = min(order.visible, offered, quotes.room(side, market, self._inventory(market)))
+            if lots == 0:
+                return
+            quotes.use(side, price, lots)
+            self._emit(self._trade(market, order, None, side=side, price=order.price, lots=lots))
+
+
+def _fee(order: Order, value: int, ppm: int, earned: int | None) -> int:
+    """What a fill adds to an order's fee; a seller (`earned` by the fill) never pays more than was earned."""
+    due = order.market.fee(order.fee_value + value * ppm)
+    if earned is not None:
+        due = min(due, order.quote + earned)
+    return due - order.fees
