@@ -92,7 +92,7 @@ class MoveFunds(NamedTuple):
 
 
 class FreezeAccount(NamedTuple):
-    """Stop everything of an account, or let it go on."""
+    """Stop everything of an account: its orders end, nothing of it is placed or moved. Or let it go on."""
 
     account: str
     frozen: bool

@@ -212,7 +212,10 @@ class Exchange:
         account = self.state.accounts.get(command.account)
         if (account is not None and account.frozen) is not command.frozen:
             self._emit(journal.AccountFrozen(*command))
-        return Reply()
+        ended = list(account.open.values()) if account is not None and command.frozen else []
+        for order in ended:
+            self._matcher.end(order, OrderStatus.CANCELED, Code.ACCOUNT_FROZEN)
+        return Reply(ended=ended)
 
     def _set_fee_tier(self, command: commands.SetFeeTier, now_ms: int) -> Reply:  # noqa: ARG002
         self._emit(journal.FeeTierChanged(*command))
@@ -250,8 +253,8 @@ class Exchange:
         return Reply()
 
     def _follow(self, order: Order, known: Known | None) -> None:
-        """Let a stop trail from this price on, unless it is over or its account frozen."""
-        if known is not None and order.id in self.state.orders and not order.account.frozen:
+        """Let a stop trail from this price on, unless it is over."""
+        if known is not None and order.id in self.state.orders:
             self._emit(journal.TrailStarted(order.id, known.price, known.source, known.time_ms))
 
     def _trail(
@@ -267,10 +270,8 @@ class Exchange:
             self._trigger(order, known, before, stop, peak)
 
     def _trigger(self, order: Order, known: Known, before: Known | None, stop: int, peak: int) -> None:
-        """Let a stop become an order, unless another one's trades have ended it, or its account is frozen."""
+        """Let a stop become an order, unless another one's trades have ended it."""
         if order.id not in self.state.orders:
-            return
-        if order.account.frozen:
             return
         price = order.terms.price or shifted(stop, order.market.band_ppm, order.terms.side)
         self._emit(

@@ -309,11 +309,19 @@ class TestStops:
         price(floor, 79)
         assert order.status is OrderStatus.CANCELED
 
-    def test_a_frozen_accounts_stop_does_not_fire(self, floor: Floor) -> None:
-        order = order_of(floor.place("ann", wish(SELL, OrderType.STOP_LOSS, lots=100, stop=90)))
-        floor.exchange.execute(FreezeAccount("ann", True), floor.now_ms)
-        price(floor, 80)
-        assert waits(order)
+    def test_a_freeze_ends_all_and_lets_nothing_in(self, floor: Floor) -> None:
+        stop = order_of(floor.place("ann", wish(SELL, OrderType.STOP_LOSS, lots=100, stop=90)))
+        resting = order_of(floor.limit("ann", BUY, 100, 20))
+        floor.exchange.execute(SetMarketStatus(EXACT.symbol, MarketStatus.HALTED, "a test"), floor.now_ms)
+        assert floor.exchange.execute(FreezeAccount("ann", True), floor.now_ms).ended == [stop, resting]
+        assert {stop.status, resting.status} == {OrderStatus.CANCELED}
+        assert [balance(floor, "ann", asset) for asset in ("USDT", "ETH")] == [(0, 0), (0, 0)]
+        again = floor.limit("ann", BUY, 100, 20).refusal
+        assert again is not None
+        assert again.code is Code.ACCOUNT_FROZEN
+        floor.exchange.execute(FreezeAccount("ann", False), floor.now_ms)
+        floor.exchange.execute(SetMarketStatus(EXACT.symbol, MarketStatus.TRADING, "a test"), floor.now_ms)
+        assert floor.limit("ann", BUY, 100, 20).refusal is None
 
     def test_a_stale_reference_refuses_no_stop(self, floor: Floor) -> None:
         price(floor, 80)

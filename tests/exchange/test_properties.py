@@ -144,6 +144,7 @@ def check_money(state: State) -> None:
         for asset, units in balances.items():
             sums[asset] += units
     for account in state.accounts.values():
+        assert not (account.frozen and account.open)
         held: dict[str, int] = defaultdict(int)
         for order in account.open.values():
             assert order.hold >= 0
