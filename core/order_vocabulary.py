@@ -59,6 +59,13 @@ class TrailingUnit(StrEnum):
     PERCENT = "PERCENT"
 
 
+class OrderGroupKind(StrEnum):
+    """How orders belong together: two of which one ends the other, or an entry that two such protect."""
+
+    OCO = "OCO"
+    BRACKET = "BRACKET"
+
+
 class OrderErrorCode(StrEnum):
     """Why an order was refused or ended, in order of precedence: the first that applies is the one reported."""
 

@@ -40,6 +40,37 @@ class PlaceOrder(NamedTuple):
     verified: bool = True
 
 
+class PlaceOco(NamedTuple):
+    """Place two orders of one quantity, of which one ends the other: a limit order at `profit` and a stop."""
+
+    account: str
+    client_id: str
+    digest: str
+    profit: OrderWish
+    stop: OrderWish
+    verified: bool = True
+
+
+class PlaceBracket(NamedTuple):
+    """Place an entry and, for what it fills, its exits: one or two orders of the other side, of which one ends the other. Their own quantity
+    does not count."""
+
+    account: str
+    client_id: str
+    digest: str
+    entry: OrderWish
+    exits: tuple[OrderWish, ...]
+    verified: bool = True
+
+
+class CancelGroup(NamedTuple):
+    """End all orders of a group of this account, by its id or the client's."""
+
+    account: str
+    group: int = 0
+    client_id: str = ""
+
+
 class CancelOrder(NamedTuple):
     """End an order of this account, by its id or the client's."""
 
@@ -155,6 +186,9 @@ class Advance(NamedTuple):
 
 Command = (
     PlaceOrder
+    | PlaceOco
+    | PlaceBracket
+    | CancelGroup
     | CancelOrder
     | AmendOrder
     | CancelAll

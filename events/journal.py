@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from core.order_vocabulary import (
     OrderErrorCode,
+    OrderGroupKind,
     OrderStatus,
     OrderType,
     SelfTradePrevention,
@@ -110,8 +111,33 @@ class CancelTimerSet(NamedTuple):
     symbols: tuple[str, ...]
 
 
+class GroupAccepted(NamedTuple):
+    """Orders that belong together follow. Those of `exits` share one hold, of which this event sets `hold` units aside; none of them trades at a
+    worse price than `worst`. Of a bracket they are accepted when the entry fills, for what it filled."""
+
+    account: str
+    symbol: str
+    client_id: str
+    digest: str
+    kind: OrderGroupKind
+    side: OrderSide
+    worst: int
+    hold: int
+    exits: tuple[Terms, ...]
+    maker_ppm: int
+    taker_ppm: int
+
+
+class GroupGrown(NamedTuple):
+    """A bracket's entry filled so many lots: so much more is held, and its exits are of so many lots more."""
+
+    group: int
+    lots: int
+    hold: int
+
+
 class OrderAccepted(NamedTuple):
-    """An order is there, with `hold` units set aside for it. It rests at its price unless its terms say that it does not wait."""
+    """An order is there, with `hold` units set aside for it, or for its `group`. It rests at its price unless its terms say that it does not wait."""
 
     account: str
     symbol: str
@@ -121,6 +147,7 @@ class OrderAccepted(NamedTuple):
     hold: int
     maker_ppm: int
     taker_ppm: int
+    group: int = 0
 
 
 class Traded(NamedTuple):
@@ -195,6 +222,8 @@ Event = (
     | AccountFrozen
     | FeeTierChanged
     | CancelTimerSet
+    | GroupAccepted
+    | GroupGrown
     | OrderAccepted
     | Traded
     | OrderEnded

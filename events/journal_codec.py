@@ -23,6 +23,8 @@ _NAMES: dict[type, str] = {
     journal.AccountFrozen: "account-frozen",
     journal.FeeTierChanged: "fee-tier-changed",
     journal.CancelTimerSet: "cancel-timer-set",
+    journal.GroupAccepted: "group-accepted",
+    journal.GroupGrown: "group-grown",
     journal.OrderAccepted: "order-accepted",
     journal.Traded: "traded",
     journal.OrderEnded: "order-ended",
@@ -58,7 +60,7 @@ def decode(payload: bytes, *, written_in: int) -> list[Event]:
 
 
 def _plain(field: object) -> object:
-    if isinstance(field, Terms):
+    if isinstance(field, tuple):
         return [_plain(part) for part in field]
     if type(field) is int and not -_WIDEST <= field <= _WIDEST:
         return str(field)
@@ -81,6 +83,9 @@ def _field(hint: Any) -> Callable[[Any], Any]:
         return lambda value: read(["", *value])
     if hint == tuple[str, ...]:
         return tuple
+    if hint == tuple[Terms, ...]:
+        one = _field(Terms)
+        return lambda value: tuple(map(one, value))
     if isinstance(hint, type) and issubclass(hint, Enum):
         members = {member.value: member for member in hint}
         return members.__getitem__

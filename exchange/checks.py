@@ -4,6 +4,7 @@
 account and the book, and says what is to be held.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from core.order_vocabulary import OrderErrorCode, OrderType, TimeInForce, TrailingUnit
@@ -21,6 +22,11 @@ from exchange.walk import Offered, best_price, cost, crosses, shifted, walk
 
 WITH_LIMIT = frozenset({OrderType.LIMIT, OrderType.STOP_LOSS_LIMIT, OrderType.TAKE_PROFIT_LIMIT})
 Code = OrderErrorCode
+_EXIT_FIELDS = {
+    (OrderType.LIMIT, "price"): "takeProfitPrice",
+    (OrderType.STOP_LOSS_LIMIT, "price"): "stopLimitPrice",
+}
+"""Fields of exits, as clients name them."""
 
 
 class Admitted(NamedTuple):
@@ -247,6 +253,63 @@ def worst_price(market: Market, terms: Terms, price: int) -> int:
         sign = 1 if terms.side is OrderSide.SELL else -1
         stop = sign * stop_of(sign * (terms.activation or price), terms.trail, terms.trail_unit)
     return shifted(stop, market.band_ppm, terms.side)
+
+
+def fees_of(account: Account, market: Market) -> tuple[int, int]:
+    """What the account pays as maker and as taker, in millionths."""
+    return (
+        market.maker_ppm if account.maker_ppm is None else account.maker_ppm,
+        market.taker_ppm if account.taker_ppm is None else account.taker_ppm,
+    )
+
+
+def exits_of(
+    market: Market, wishes: Sequence[OrderWish], references: References, now_ms: int
+) -> tuple[Terms, ...] | Refusal:
+    """The terms of a group's exits, or what is wrong with them: a profit to be taken must lie beyond the stop."""
+    exits = []
+    for wish in wishes:
+        terms = terms_of(market, wish, references, now_ms)
+        if isinstance(terms, Refusal):
+            return Refusal(
+                terms.code, _EXIT_FIELDS.get((wish.type, terms.field), terms.field), terms.limit, terms.actual
+            )
+        exits.append(terms)
+    profits, stops = [terms.price for terms in exits if not terms.stop], [terms.stop for terms in exits if terms.stop]
+    if profits and stops and 0 not in profits:
+        apart = profits[0] > stops[0] if exits[0].side is OrderSide.SELL else profits[0] < stops[0]
+        if not apart:
+            return Refusal(
+                Code.TERMS_CONFLICT, "stopPrice", limit=profits[0] * market.tick, actual=stops[0] * market.tick
+            )
+    return tuple(exits)
+
+
+def dearest(market: Market, exits: Sequence[Terms]) -> int:
+    """The worst price in ticks that any of these trades at, where it is known before."""
+    prices = [terms.price or worst_price(market, terms, market.last) for terms in exits]
+    return max(prices) if exits[0].side is OrderSide.BUY else min(prices)
+
+
+def oco_hold(
+    market: Market, account: Account, exits: Sequence[Terms], *, house: Offered | None, most_ppm: int
+) -> int | Refusal:
+    """What two exits hold together, or why they are not let in."""
+    open_here = account.open_in.get(market.symbol, 0)
+    if open_here + len(exits) > market.max_open_orders:
+        return Refusal(Code.TOO_MANY_OPEN_ORDERS, "symbol", limit=market.max_open_orders, actual=open_here)
+    side, lots = exits[0].side, exits[0].lots
+    buys = side is OrderSide.BUY
+    hold = cost(market, dearest(market, exits) * lots, most_ppm) + 2 if buys else lots * market.lot_units
+    refused = _funds(market, account, side, hold)
+    if refused is not None:
+        return refused
+    best = best_price(market, side, house)
+    if best and crosses(side, best, exits[0].price):
+        return Refusal(
+            Code.POST_ONLY_WOULD_TAKE, "takeProfitPrice", limit=best * market.tick, actual=exits[0].price * market.tick
+        )
+    return hold
 
 
 def _market_order(

@@ -9,19 +9,20 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from core.order_vocabulary import OrderErrorCode, OrderStatus, TriggerSource
-from core.vocabulary import MarketStatus, OrderSide
+from core.order_vocabulary import OrderErrorCode, OrderGroupKind, OrderStatus, TriggerSource
+from core.vocabulary import MarketStatus, OrderSide, PriceSource
 from events import commands, journal
 from exchange.accounts import Account, House
 from exchange.amendments import amendment
-from exchange.checks import admission, market_refusal, terms_of
+from exchange.checks import Admitted, admission, dearest, exits_of, fees_of, market_refusal, oco_hold, terms_of
+from exchange.groups import Group
 from exchange.house import Quotes
 from exchange.market import Market
 from exchange.matching import Matcher
 from exchange.order import Order
 from exchange.references import Known, References
 from exchange.refusal import Refusal
-from exchange.state import State
+from exchange.state import State, group_hold
 from exchange.trailing import stop_of
 from exchange.walk import shifted
 
@@ -50,7 +51,10 @@ class Exchange:
 
     def execute(self, command: commands.Command, now_ms: int) -> Reply:
         """Do what is asked, or refuse it."""
-        return _EXECUTE[type(command)](self, command, now_ms)
+        reply = _EXECUTE[type(command)](self, command, now_ms)
+        if self._matcher.filled:
+            self._protect()
+        return reply
 
     def take_events(self) -> list[journal.Event]:
         """What happened since the last call, in order."""
@@ -70,6 +74,36 @@ class Exchange:
         self._events.append(event)
 
     def _place(self, command: commands.PlaceOrder, now_ms: int) -> Reply:
+        met = self._meet(command, command.wish)
+        if isinstance(met, Reply):
+            return met
+        account, market = met
+        references = self._references(market.symbol)
+        terms = terms_of(market, command.wish, references, now_ms)
+        if isinstance(terms, Refusal):
+            return Reply(terms)
+        maker_ppm, taker_ppm = fees_of(account, market)
+        admitted = admission(
+            market,
+            account,
+            terms,
+            command.wish,
+            references=references,
+            house=self._matcher.offered(market, terms.side),
+            maker_ppm=maker_ppm,
+            taker_ppm=taker_ppm,
+        )
+        if isinstance(admitted, Refusal):
+            return Reply(admitted)
+        order = self._accept(
+            command.account, market, command.client_id, command.digest, admitted, fees=(maker_ppm, taker_ppm)
+        )
+        return Reply(order=order, made=order.id)
+
+    def _meet(
+        self, command: commands.PlaceOrder | commands.PlaceOco | commands.PlaceBracket, wish: commands.OrderWish
+    ) -> Reply | tuple[Account, Market]:
+        """The account and market of a wish, or what comes before a look at its terms: its key was used, or it may not be placed at all."""
         account = self.state.accounts.get(command.account) or Account(command.account)
         used = account.keys.get(command.client_id)
         if used is not None and used[0] == command.digest:
@@ -79,50 +113,153 @@ class Exchange:
         if not command.verified:
             return Reply(Refusal(Code.EMAIL_NOT_VERIFIED))
         if used is not None:
-            return Reply(Refusal(Code.IDEMPOTENCY_MISMATCH, "clientOrderId"))
-        wish = command.wish
+            field = "clientOrderId" if isinstance(command, commands.PlaceOrder) else "clientGroupId"
+            return Reply(Refusal(Code.IDEMPOTENCY_MISMATCH, field))
         market = self.state.markets.get(wish.symbol)
         if market is None:
             return Reply(Refusal(Code.UNKNOWN_MARKET, "symbol"))
         refused = market_refusal(market, wish)
-        if refused is not None:
-            return Reply(refused)
-        references = self._references(market.symbol)
-        terms = terms_of(market, wish, references, now_ms)
-        if isinstance(terms, Refusal):
-            return Reply(terms)
-        maker_ppm = market.maker_ppm if account.maker_ppm is None else account.maker_ppm
-        taker_ppm = market.taker_ppm if account.taker_ppm is None else account.taker_ppm
-        admitted = admission(
-            market,
-            account,
-            terms,
-            wish,
-            references=references,
-            house=self._matcher.offered(market, terms.side),
-            maker_ppm=maker_ppm,
-            taker_ppm=taker_ppm,
-        )
-        if isinstance(admitted, Refusal):
-            return Reply(admitted)
+        return (account, market) if refused is None else Reply(refused)
+
+    def _accept(
+        self,
+        account_id: str,
+        market: Market,
+        client_id: str,
+        digest: str,
+        admitted: Admitted,
+        *,
+        fees: tuple[int, int],
+        group: int = 0,
+    ) -> Order:
+        """Let an order in, and let it trade or begin to follow a price."""
+        terms = admitted.terms
         self._emit(
-            journal.OrderAccepted(
-                command.account,
-                market.symbol,
-                command.client_id,
-                command.digest,
-                admitted.terms,
-                admitted.hold,
-                maker_ppm,
-                taker_ppm,
-            )
+            journal.OrderAccepted(account_id, market.symbol, client_id, digest, terms, admitted.hold, *fees, group)
         )
         order = self.state.orders[self.state.sequence]
         if order.status is OrderStatus.OPEN:
             self._matcher.match(order)
         elif terms.trail and not terms.activation:
-            self._follow(order, references.newest(terms.source))
-        return Reply(order=order, made=order.id)
+            newest = self._references(market.symbol).newest(terms.source)
+            self._follow(order, newest or Known(market.last, PriceSource.EXCHANGE, 0))
+        return order
+
+    def _place_oco(self, command: commands.PlaceOco, now_ms: int) -> Reply:
+        met = self._meet(command, command.profit)
+        if isinstance(met, Reply):
+            return met
+        account, market = met
+        exits = exits_of(market, (command.profit, command.stop), self._references(market.symbol), now_ms)
+        if isinstance(exits, Refusal):
+            return Reply(exits)
+        fees = fees_of(account, market)
+        house = self._matcher.offered(market, command.profit.side)
+        hold = oco_hold(market, account, exits, house=house, most_ppm=max(fees))
+        if isinstance(hold, Refusal):
+            return Reply(hold)
+        group = self._accept_group(command, market, OrderGroupKind.OCO, exits, hold=hold, fees=fees)
+        self._open_exits(group)
+        return Reply(made=group.id)
+
+    def _place_bracket(self, command: commands.PlaceBracket, now_ms: int) -> Reply:
+        met = self._meet(command, command.entry)
+        if isinstance(met, Reply):
+            return met
+        account, market = met
+        references = self._references(market.symbol)
+        terms = terms_of(market, command.entry, references, now_ms)
+        if isinstance(terms, Refusal):
+            return Reply(terms)
+        wishes = [exit_._replace(quantity=(market.max_lots or 10**12) * market.lot) for exit_ in command.exits]
+        exits = exits_of(market, wishes, References(), now_ms)
+        if isinstance(exits, Refusal):
+            return Reply(exits)
+        fees = fees_of(account, market)
+        admitted = admission(
+            market,
+            account,
+            terms,
+            command.entry,
+            references=references,
+            house=self._matcher.offered(market, terms.side),
+            maker_ppm=fees[0],
+            taker_ppm=fees[1],
+        )
+        if isinstance(admitted, Refusal):
+            return Reply(admitted)
+        exits = tuple(exit_._replace(lots=0) for exit_ in exits)
+        group = self._accept_group(command, market, OrderGroupKind.BRACKET, exits, hold=0, fees=fees)
+        order = self._accept(
+            command.account, market, f"{command.client_id}/entry", "", admitted, fees=fees, group=group.id
+        )
+        return Reply(order=order, made=group.id)
+
+    def _accept_group(
+        self,
+        command: commands.PlaceOco | commands.PlaceBracket,
+        market: Market,
+        kind: OrderGroupKind,
+        exits: tuple[journal.Terms, ...],
+        *,
+        hold: int,
+        fees: tuple[int, int],
+    ) -> Group:
+        self._emit(
+            journal.GroupAccepted(
+                command.account,
+                market.symbol,
+                command.client_id,
+                command.digest,
+                kind,
+                exits[0].side,
+                dearest(market, exits),
+                hold,
+                exits,
+                *fees,
+            )
+        )
+        return self.state.groups[self.state.sequence]
+
+    def _open_exits(self, group: Group) -> None:
+        """Let the exits of a group in, each for all of its lots."""
+        for number, terms in enumerate(group.exits, 1):
+            if group.lots:
+                self._accept(
+                    group.account.id, group.market, f"{group.client_id}/exit-{number}", "",
+                    Admitted(terms._replace(lots=group.lots), 0), fees=(group.maker_ppm, group.taker_ppm), group=group.id,
+                )  # fmt: skip
+
+    def _protect(self) -> None:
+        """Open or enlarge the exits of brackets whose entry has filled."""
+        filled = self._matcher.filled
+        while filled:
+            group = filled.pop(next(iter(filled)))
+            lots, market = group.unprotected, group.market
+            hold = group_hold(group, group.lots + lots) - group.hold
+            asset = market.quote if group.side is OrderSide.BUY else market.base
+            if group.account.balance(asset).available < hold:
+                self._emit(journal.GroupGrown(group.id, 0, 0))
+                continue
+            begins = not group.legs
+            self._emit(journal.GroupGrown(group.id, lots, hold))
+            if begins:
+                self._open_exits(group)
+            for leg in list(group.legs):
+                if leg.status is not OrderStatus.TRIGGER_PENDING and leg.id in self.state.orders:
+                    self._matcher.match(leg)
+
+    def _cancel_group(self, command: commands.CancelGroup, now_ms: int) -> Reply:  # noqa: ARG002
+        account = self.state.accounts.get(command.account)
+        used = account.keys.get(command.client_id) if account is not None and command.client_id else None
+        group = self.state.groups.get(command.group if used is None else used[1])
+        if group is None or group.account is not account:
+            return Reply(Refusal(Code.UNKNOWN_ORDER if used is None else Code.ORDER_NOT_OPEN, "by"))
+        if group.market.status is MarketStatus.HALTED:
+            return Reply(Refusal(Code.MARKET_HALTED, "by"))
+        ended = [*group.legs, *([group.entry] if group.entry is not None and group.entry_is_open else [])]
+        self._matcher.end_group(group, Code.CANCELED_BY_USER)
+        return Reply(made=group.id, ended=ended)
 
     def _cancel(self, command: commands.CancelOrder, now_ms: int) -> Reply:  # noqa: ARG002
         order = self._open_order(command)
@@ -151,6 +288,8 @@ class Exchange:
         order = self._open_order(command)
         if isinstance(order, Refusal):
             return Reply(order)
+        if order.group is not None:
+            return Reply(Refusal(Code.TERMS_CONFLICT, "by"))
         if command.expected_sequence not in {None, order.sequence}:
             return Reply(
                 Refusal(Code.ORDER_CHANGED, "expectedSequence", limit=order.sequence, actual=command.expected_sequence)
@@ -188,7 +327,8 @@ class Exchange:
             and order.market.status is not MarketStatus.HALTED
         ]
         for order in chosen:
-            self._matcher.end(order, OrderStatus.CANCELED, code)
+            if order.id in self.state.orders:
+                self._matcher.end(order, OrderStatus.CANCELED, code)
         return chosen
 
     def _move_funds(self, command: commands.MoveFunds, now_ms: int) -> Reply:  # noqa: ARG002
@@ -214,7 +354,8 @@ class Exchange:
             self._emit(journal.AccountFrozen(*command))
         ended = list(account.open.values()) if account is not None and command.frozen else []
         for order in ended:
-            self._matcher.end(order, OrderStatus.CANCELED, Code.ACCOUNT_FROZEN)
+            if order.id in self.state.orders:
+                self._matcher.end(order, OrderStatus.CANCELED, Code.ACCOUNT_FROZEN)
         return Reply(ended=ended)
 
     def _set_fee_tier(self, command: commands.SetFeeTier, now_ms: int) -> Reply:  # noqa: ARG002
@@ -273,6 +414,8 @@ class Exchange:
         """Let a stop become an order, unless another one's trades have ended it."""
         if order.id not in self.state.orders:
             return
+        if order.shares and order.group is not None:
+            self._matcher.end_group(order.group, Code.CANCELED_BY_GROUP, but=order)
         price = order.terms.price or shifted(stop, order.market.band_ppm, order.terms.side)
         self._emit(
             journal.OrderTriggered(
@@ -342,6 +485,9 @@ def fold(events: Iterable[journal.Event], state: State | None = None) -> State:
 
 _EXECUTE: dict[type, Callable[[Exchange, Any, int], Reply]] = {
     commands.PlaceOrder: Exchange._place,
+    commands.PlaceOco: Exchange._place_oco,
+    commands.PlaceBracket: Exchange._place_bracket,
+    commands.CancelGroup: Exchange._cancel_group,
     commands.CancelOrder: Exchange._cancel,
     commands.AmendOrder: Exchange._amend,
     commands.CancelAll: Exchange._cancel_all,

@@ -7,6 +7,7 @@ from core.vocabulary import OrderSide
 from events import journal
 from exchange.accounts import House
 from exchange.book import Level
+from exchange.groups import Group
 from exchange.house import Quotes
 from exchange.market import Market
 from exchange.order import Order
@@ -19,10 +20,12 @@ Emit = Callable[[journal.Event], None]
 
 
 class Matcher:
-    """Makes trades of orders, and of orders and the house's `quotes` (by market)."""
+    """Makes trades of orders, and of orders and the house's `quotes` (by market). `filled` are the groups whose entry has traded since
+    somebody looked."""
 
     def __init__(self, state: State, emit: Emit) -> None:
         self.quotes: dict[str, Quotes] = {}
+        self.filled: dict[int, Group] = {}
         self._state = state
         self._emit = emit
 
@@ -53,7 +56,9 @@ class Matcher:
                 self.end(taker, OrderStatus.CANCELED, Code.SELF_TRADE)
                 return
             lots = min(taker.remaining, maker.visible)
-            self._emit(self._trade(market, maker, taker, side=taker.terms.side, price=level.price, lots=lots))
+            self._happen(
+                self._trade(market, maker, taker, side=taker.terms.side, price=level.price, lots=lots), maker, taker
+            )
         if taker.remaining and not taker.rests:
             self.end(taker, OrderStatus.CANCELED, reason)
 
@@ -74,7 +79,7 @@ class Matcher:
         if lots == 0:
             return False
         quotes.use(house_side, price, lots)
-        self._emit(self._trade(market, None, taker, side=taker.terms.side, price=price, lots=lots))
+        self._happen(self._trade(market, None, taker, side=taker.terms.side, price=price, lots=lots), taker)
         return True
 
     def offered(self, market: Market, side: OrderSide) -> Offered | None:
@@ -110,8 +115,32 @@ class Matcher:
             taker_fee,
         )
 
+    def _happen(self, trade: journal.Traded, *orders: Order) -> None:
+        """Let a trade happen, and what follows from it for the groups of its orders."""
+        self._emit(trade)
+        for order in orders:
+            group = order.group
+            if group is None:
+                continue
+            if not order.shares:
+                self.filled[group.id] = group
+            elif group.lots == 0:
+                for leg in list(group.legs):
+                    self._emit(journal.OrderEnded(leg.id, OrderStatus.CANCELED, Code.CANCELED_BY_GROUP))
+
     def end(self, order: Order, status: OrderStatus, code: OrderErrorCode) -> None:
+        """End an open order, and with an exit the rest of its group."""
         self._emit(journal.OrderEnded(order.id, status, code))
+        if order.shares and order.group is not None:
+            self.end_group(order.group, Code.CANCELED_BY_GROUP)
+
+    def end_group(self, group: Group, code: OrderErrorCode, *, but: Order | None = None) -> None:
+        """End all orders of a group, but this one."""
+        for leg in list(group.legs):
+            if leg is not but:
+                self._emit(journal.OrderEnded(leg.id, OrderStatus.CANCELED, code))
+        if group.entry is not None and group.entry_is_open:
+            self._emit(journal.OrderEnded(group.entry.id, OrderStatus.CANCELED, code))
 
     def move_through(self, market: Market, quotes: Quotes, side: OrderSide) -> None:
         """Where the reference's bids (asks) have come up (down) to people's orders, the house takes these at their price."""
@@ -125,7 +154,7 @@ class Matcher:
             if lots == 0:
                 return
             quotes.use(side, price, lots)
-            self._emit(self._trade(market, order, None, side=side, price=order.price, lots=lots))
+            self._happen(self._trade(market, order, None, side=side, price=order.price, lots=lots), order)
 
 
 def _fee(order: Order, value: int, ppm: int, earned: int | None) -> int:

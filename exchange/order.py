@@ -17,6 +17,7 @@ WAITING = frozenset({TimeInForce.GTC, TimeInForce.GTD})
 if TYPE_CHECKING:
     from exchange.accounts import Account
     from exchange.book import Level
+    from exchange.groups import Group
     from exchange.market import Market
 
 
@@ -27,12 +28,12 @@ class Order:
     ticks, or the worst price of an order that takes any price (`at_any_price`). `rests`: whether what is not filled at once waits in the book. `hold` is what is set aside for it, in units of the asset it pays with.
     `value` sums price times lots of its fills in ticks and lots, `fee_value` the same times the fee in millionths; what was paid is each of
     them rounded once, in the exchange's favour, so that an order of many fills pays no more than one of a single fill.
-    `follows`: it is a stop that trails a price already. `previous` and `following` are its neighbours in its level's queue.
+    `group` is what it belongs to; `shares`: the group holds for it. `follows`: it is a stop that trails a price already. `previous` and `following` are its neighbours in its level's queue.
     """
 
     __slots__ = (
-        "account", "at_any_price", "client_id", "fee_value", "fees", "following", "follows", "hold", "id", "level", "lots", "maker_ppm", "market",
-        "previous", "price", "quote", "remaining", "rests", "sequence", "status", "taker_ppm", "terms", "value", "visible",
+        "account", "at_any_price", "client_id", "fee_value", "fees", "following", "follows", "group", "hold", "id", "level", "lots", "maker_ppm", "market",
+        "previous", "price", "quote", "remaining", "rests", "sequence", "shares", "side", "status", "taker_ppm", "terms", "value", "visible",
     )  # fmt: skip
 
     def __init__(
@@ -54,6 +55,9 @@ class Order:
         self.terms = terms
         self.status = OrderStatus.OPEN
         self.follows = False
+        self.side = terms.side
+        self.group: Group | None = None
+        self.shares = False
         self.lots = self.remaining = terms.lots
         self.at_any_price = terms.type in AT_ANY_PRICE
         self.rests = not self.at_any_price and terms.time_in_force in WAITING

@@ -4,6 +4,7 @@ from hashlib import sha256
 
 import orjson
 
+from exchange.groups import Group
 from exchange.market import Market
 from exchange.order import Order
 from exchange.state import State
@@ -20,6 +21,7 @@ def dump(state: State) -> dict[str, object]:
             for house, balances in sorted(state.house.items())
         },
         "markets": {symbol: _market(state, market) for symbol, market in sorted(state.markets.items())},
+        "groups": [_group(state.groups[group_id]) for group_id in sorted(state.groups)],
         "orders": [_order(state.orders[order_id]) for order_id in sorted(state.orders)],
     }
 
@@ -62,6 +64,17 @@ def _market(state: State, market: Market) -> dict[str, object]:
     }  # fmt: skip
 
 
+def _group(group: Group) -> list[object]:
+    return [
+        str(group.id), group.account.id, group.market.symbol, group.client_id, group.kind, group.side,
+        [[str(part) for part in terms] for terms in group.exits], [str(leg.id) for leg in group.legs], group.entry_is_open,
+        [str(number) for number in (
+            group.hold, group.lots, group.unprotected, group.worst, group.value, group.fee_value, group.quote, group.fees,
+            group.maker_ppm, group.taker_ppm,
+        )],
+    ]  # fmt: skip
+
+
 def _order(order: Order) -> list[object]:
     return [
         str(order.id), order.account.id, order.market.symbol, order.client_id, list(order.terms), order.status,
@@ -69,5 +82,5 @@ def _order(order: Order) -> list[object]:
             order.sequence, order.lots, order.remaining, order.visible, order.price, order.hold, order.value, order.fee_value,
             order.quote, order.fees,
         )],
-        order.maker_ppm, order.taker_ppm,
+        order.maker_ppm, order.taker_ppm, str(order.group.id) if order.group is not None else None, order.shares,
     ]  # fmt: skip

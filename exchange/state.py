@@ -9,10 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 from core.errors import InvariantBroken
-from core.order_vocabulary import OrderStatus
+from core.order_vocabulary import OrderGroupKind, OrderStatus
 from core.vocabulary import OrderSide
 from events import journal
 from exchange.accounts import Account, House, HouseBalances
+from exchange.groups import Group
 from exchange.market import Market
 from exchange.order import TRIGGERED, Order
 from exchange.trailing import Trailing
@@ -30,6 +31,7 @@ class State:
         self.triggers: dict[str, Triggers] = {}
         self.trailing: dict[str, Trailing] = {}
         self.orders: dict[int, Order] = {}
+        self.groups: dict[int, Group] = {}
         self.house: dict[House, HouseBalances] = {house: defaultdict(int) for house in House}
         self.expiring: list[tuple[int, int]] = []
         """A heap of times and orders; those that ended before are passed over."""
@@ -92,20 +94,55 @@ class State:
             account.timers.pop(event.owner, None)
         account.sequence = self.sequence
 
+    def _group_accepted(self, event: journal.GroupAccepted) -> None:
+        account, market = self.account(event.account), self.markets[event.symbol]
+        group = self.groups[self.sequence] = Group(self.sequence, account, market, event)
+        self._set_aside(group, event.hold)
+        account.keys[event.client_id] = (event.digest, group.id)
+        account.sequence = self.sequence
+
+    def _group_grown(self, event: journal.GroupGrown) -> None:
+        group = self.groups[event.group]
+        group.unprotected -= event.lots
+        group.lots += event.lots
+        group.hold += event.hold
+        self._set_aside(group, event.hold)
+        for leg in group.legs:
+            leg.lots += event.lots
+            leg.remaining += event.lots
+            if leg.level is not None:
+                side = leg.market.side(leg.side)
+                side.remove(leg)
+                leg.visible = leg.remaining
+                side.add(leg)
+            else:
+                leg.visible = leg.remaining
+            leg.sequence = self.sequence
+        group.account.sequence = self.sequence
+
+    def _set_aside(self, holder: Order | Group, units: int) -> None:
+        """Hold so many units more (negative: fewer) for an order or a group."""
+        market = holder.market
+        balance = holder.account.balance(market.quote if holder.side is OrderSide.BUY else market.base)
+        balance.available -= units
+        balance.held += units
+        if balance.available < 0:
+            raise InvariantBroken(f"{holder.account.id} would hold more than there is")
+
     def _order_accepted(self, event: journal.OrderAccepted) -> None:
         account, market, terms = self.account(event.account), self.markets[event.symbol], event.terms
         order = Order(
             self.sequence, account, market, event.client_id, terms,
             hold=event.hold, maker_ppm=event.maker_ppm, taker_ppm=event.taker_ppm,
         )  # fmt: skip
-        balance = account.balance(market.quote if terms.side is OrderSide.BUY else market.base)
-        balance.available -= event.hold
-        balance.held += event.hold
-        if balance.available < 0:
-            raise InvariantBroken(f"order {order.id} holds more than {account.id} has")
+        if event.hold:
+            self._set_aside(order, event.hold)
         self.orders[order.id] = account.open[order.id] = order
         account.open_in[market.symbol] = account.open_in.get(market.symbol, 0) + 1
-        account.keys[event.client_id] = (event.digest, order.id)
+        if event.group:
+            self._join(order, self.groups[event.group])
+        else:
+            account.keys[event.client_id] = (event.digest, order.id)
         account.sequence = self.sequence
         if terms.expires_ms:
             heapq.heappush(self.expiring, (terms.expires_ms, order.id))
@@ -115,6 +152,15 @@ class State:
                 self.triggers[market.symbol].add(order)
         elif order.rests:
             market.side(terms.side).add(order)
+
+    def _join(self, order: Order, group: Group) -> None:
+        """Let an order be a bracket's entry, which comes first and holds for itself, or an exit."""
+        order.group = group
+        if group.kind is OrderGroupKind.BRACKET and group.entry is None:
+            group.entry, group.entry_is_open = order, True
+        else:
+            group.legs.append(order)
+            order.shares = True
 
     def _trail_started(self, event: journal.TrailStarted) -> None:
         order = self.orders[event.order]
@@ -161,12 +207,8 @@ class State:
             shown = min(order.visible, shown)
             level.visible += shown - order.visible
         order.visible = shown
-        balance = order.account.balance(order.market.quote if terms.side is OrderSide.BUY else order.market.base)
-        balance.available -= event.hold - order.hold
-        balance.held += event.hold - order.hold
+        self._set_aside(order, event.hold - order.hold)
         order.hold = event.hold
-        if balance.available < 0:
-            raise InvariantBroken(f"order {order.id} holds more than {order.account.id} has")
         order.sequence = order.account.sequence = self.sequence
         if terms.expires_ms:
             heapq.heappush(self.expiring, (terms.expires_ms, order.id))
@@ -206,7 +248,7 @@ class State:
             self._count_fill(order, value, event.lots, seller_fee, taker=not buys)
             order.quote += event.earned
             units = event.lots * market.lot_units
-            order.hold -= units
+            (order if not order.shares or order.group is None else order.group).hold -= units
             order.account.balance(market.base).held -= units
             order.account.balance(market.quote).available += event.earned - seller_fee
             self._settle(order)
@@ -225,6 +267,10 @@ class State:
         order.fee_value += value * (order.taker_ppm if taker else order.maker_ppm)
         order.fees += fee
         order.remaining -= lots
+        if order.group is not None and not order.shares:
+            order.group.unprotected += lots
+        elif order.group is not None:
+            self._count_for_group(order, order.group, value, lots, fee, taker=taker)
         order.status = OrderStatus.PARTIALLY_FILLED
         order.sequence = order.account.sequence = self.sequence
         level = order.level
@@ -233,9 +279,25 @@ class State:
             level.visible += shown - order.visible
             order.visible = shown
 
+    def _count_for_group(self, order: Order, group: Group, value: int, lots: int, fee: int, *, taker: bool) -> None:
+        """What one exit fills the others lose; one that has nothing left is ended by the next event."""
+        group.value += value
+        group.fee_value += value * (order.taker_ppm if taker else order.maker_ppm)
+        group.fees += fee
+        group.lots -= lots
+        for leg in group.legs:
+            if leg is not order:
+                leg.lots -= lots
+                leg.remaining -= lots
+                leg.visible = leg.remaining
+                leg.sequence = self.sequence
+
     def _pay(self, order: Order, paid: int, fee: int) -> None:
         """Take what a fill costs from the hold, and release what the rest no longer needs."""
         order.quote += paid
+        if order.shares and order.group is not None:
+            self._pay_for_group(order.group, paid, fee)
+            return
         before, left = order.hold, order.hold - paid - fee
         order.hold = left if order.at_any_price else hold_needed(order, order.price, order.remaining)
         balance = order.account.balance(order.market.quote)
@@ -243,6 +305,16 @@ class State:
         balance.available += left - order.hold
         if left < order.hold:
             raise InvariantBroken(f"order {order.id} paid more than it held")
+
+    def _pay_for_group(self, group: Group, paid: int, fee: int) -> None:
+        group.quote += paid
+        before, left = group.hold, group.hold - paid - fee
+        group.hold = group_hold(group, group.lots)
+        balance = group.account.balance(group.market.quote)
+        balance.held += group.hold - before
+        balance.available += left - group.hold
+        if left < group.hold:
+            raise InvariantBroken(f"group {group.id} paid more than it held")
 
     def _settle(self, order: Order) -> None:
         """Let a filled order end, and an iceberg show its next part at the end of the queue."""
@@ -262,14 +334,36 @@ class State:
         balance.held -= order.hold
         balance.available += order.hold
         order.hold = 0
+        if order.group is not None:
+            self._leave(order, order.group)
         account.open_in[market.symbol] -= 1
         del self.orders[order.id], account.open[order.id]
 
+    def _leave(self, order: Order, group: Group) -> None:
+        """Let an ended order belong to its group no longer; what is held for exits is released with the last of them."""
+        if order.shares:
+            group.legs.remove(order)
+        else:
+            group.entry_is_open = False
+        if not group.legs and group.hold:
+            self._set_aside(group, -group.hold)
+            group.hold = 0
+        if not group.legs:
+            group.lots = 0
+            if not group.entry_is_open and not group.unprotected:
+                del self.groups[group.id]
 
-def hold_needed(order: Order, price: int, remaining: int) -> int:
+
+def group_hold(group: Group, lots: int) -> int:
+    """Units for a group's exits to trade so many lots more. The two round apart from each other: a unit more of price and of fee."""
+    needed = hold_needed(group, group.worst, lots)
+    return needed + 2 if lots and group.side is OrderSide.BUY else needed
+
+
+def hold_needed(order: Order | Group, price: int, remaining: int) -> int:
     """Units to set aside so that so many lots more can be paid at this limit, whether the order takes or makes."""
     market = order.market
-    if order.terms.side is OrderSide.SELL:
+    if order.side is OrderSide.SELL:
         return remaining * market.lot_units
     if remaining == 0:
         return 0
@@ -288,6 +382,8 @@ _EVOLVE: dict[type, Callable[[State, Any], None]] = {
     journal.AccountFrozen: State._account_frozen,
     journal.FeeTierChanged: State._fee_tier_changed,
     journal.CancelTimerSet: State._cancel_timer_set,
+    journal.GroupAccepted: State._group_accepted,
+    journal.GroupGrown: State._group_grown,
     journal.OrderAccepted: State._order_accepted,
     journal.OrderTriggered: State._order_triggered,
     journal.TrailStarted: State._trail_started,

@@ -11,6 +11,7 @@ from events.commands import (
     AmendOrder,
     CancelOrder,
     FreezeAccount,
+    PlaceBracket,
     ReferencePrice,
     SetCancelTimer,
     SetFeeTier,
@@ -89,6 +90,11 @@ def make_golden() -> None:
     )
     floor.exchange.execute(AmendOrder("ann", other, price=1200 * EXACT.tick), floor.now_ms)
     floor.exchange.execute(CancelOrder("ann", other), floor.now_ms)
+    protection = (wish(SELL, OrderType.LIMIT, price=1100), wish(SELL, OrderType.STOP_LOSS, stop=800))
+    floor.exchange.execute(
+        PlaceBracket("bob", "bracket", "digest", wish(BUY, OrderType.LIMIT, lots=5, price=1300), protection),
+        floor.now_ms,
+    )
     floor.exchange.execute(SetCancelTimer("ann", "session", 5000, (EXACT.symbol,)), floor.now_ms)
     floor.exchange.execute(FreezeAccount("bob", True), floor.now_ms)
     floor.exchange.execute(SetMarketStatus(ROUNDING.symbol, MarketStatus.HALTED, f"after {last}"), floor.now_ms)

@@ -14,11 +14,14 @@ from events.commands import (
     Advance,
     AmendOrder,
     CancelAll,
+    CancelGroup,
     CancelOrder,
     Command,
     FreezeAccount,
     MoveFunds,
     OrderWish,
+    PlaceBracket,
+    PlaceOco,
     PlaceOrder,
     ReferenceBook,
     ReferenceLost,
@@ -68,12 +71,16 @@ def wishes(draw: st.DrawFn) -> OrderWish:
     return drawn
 
 
+near = st.integers(90, 110)
 small = st.one_of(st.none(), st.integers(1, 110))
 mirrored = st.lists(st.tuples(st.integers(90, 110), st.integers(0, 30)), max_size=4)
 keys = st.one_of(st.none(), st.integers(0, 3))
 actions = st.one_of(
     st.tuples(st.just("place"), people, keys, wishes()),
     st.tuples(st.just("cancel"), people, st.integers(0, 60), st.none()),
+    st.tuples(st.just("oco"), people, sides, st.tuples(near, near, st.integers(1, 40))),
+    st.tuples(st.just("bracket"), people, wishes(), st.tuples(near, near, st.booleans())),
+    st.tuples(st.just("cancel group"), people, st.integers(0, 60), st.none()),
     st.tuples(st.just("amend"), people, st.integers(0, 60), st.tuples(small, small, small, small)),
     st.tuples(st.just("cancel all"), people, st.none(), sides),
     st.tuples(st.just("price"), st.sampled_from((EXACT, ROUNDING)), st.integers(90, 110), st.booleans()),
@@ -111,10 +118,32 @@ class Script:
                 return AmendOrder(
                     a, b, "", *[None if n is None else n * scale for n, scale in zip(c, scales, strict=True)]
                 )
+            case "oco":
+                profit, stop, lots = c
+                key = self.floor.key()
+                return PlaceOco(
+                    a,
+                    key,
+                    key,
+                    wish(b, OrderType.LIMIT, lots=lots, price=profit),
+                    wish(b, OrderType.STOP_LOSS, lots=lots, stop=stop),
+                )
+            case "bracket":
+                key = self.floor.key()
+                return PlaceBracket(a, key, key, b, self.exits(b, *c))
+            case "cancel group":
+                return CancelGroup(a, b)
             case "withdraw":
                 key = self.floor.key()
                 return MoveFunds(a, House.TEST_FUNDS, b, -c, key, key)
         return self.other(kind, a, b, c)
+
+    def exits(self, entry: OrderWish, profit: int, stop: int, both: bool) -> tuple[OrderWish, ...]:
+        side = OrderSide.SELL if entry.side is OrderSide.BUY else OrderSide.BUY
+        rules = EXACT if entry.symbol == EXACT.symbol else ROUNDING
+        taken = wish(side, OrderType.LIMIT, price=profit, rules=rules)
+        stopped = wish(side, OrderType.STOP_LOSS, stop=stop, rules=rules)
+        return (taken, stopped) if both else (stopped,)
 
     def other(self, kind: str, a: Any, b: Any, c: Any) -> Command:
         match kind:
@@ -148,7 +177,12 @@ def check_money(state: State) -> None:
         held: dict[str, int] = defaultdict(int)
         for order in account.open.values():
             assert order.hold >= 0
+            assert not order.shares or not order.hold
             held[order.market.quote if order.terms.side is BUY else order.market.base] += order.hold
+        for group in state.groups.values():
+            if group.account is account:
+                assert all(leg.remaining == group.lots for leg in group.legs)
+                held[group.market.quote if group.side is BUY else group.market.base] += group.hold
         for asset, balance in account.balances.items():
             assert balance.available >= 0
             assert balance.held == held[asset]
