@@ -7,8 +7,9 @@ from core.vocabulary import OrderSide
 from events.commands import ConfigureMarket, MoveFunds, OrderWish, PlaceOrder
 from events.journal import Event, MarketConfigured
 from exchange.accounts import House
-from exchange.engine import Exchange, Reply
+from exchange.engine import Exchange
 from exchange.market import ATTO
+from exchange.reply import Reply
 
 EXACT = MarketConfigured(
     "ETH-USDT", "ETH", "USDT", base_scale=18, quote_scale=6, tick=ATTO // 100, lot=ATTO // 10_000, min_lots=1, max_lots=10**9,

@@ -19,8 +19,9 @@ from events.commands import (
     PlaceOco,
     ReferencePrice,
 )
-from exchange.engine import Reply, fold
+from exchange.engine import fold
 from exchange.order import Order
+from exchange.reply import Reply
 from exchange.snapshot import digest
 from tests.exchange.floor import BUY, EXACT, FUNDS, SELL, Floor, wish
 

@@ -10,8 +10,8 @@ from core.vocabulary import MarketStatus
 from events.commands import ReferenceBook, ReferenceLost, SetMarketStatus
 from events.journal import Event, Traded
 from exchange.accounts import House
-from exchange.engine import Reply
 from exchange.order import Order
+from exchange.reply import Reply
 from tests.exchange.floor import BUY, EXACT, SELL, Floor, wish
 
 LOT_UNITS = 10**14

@@ -25,8 +25,8 @@ from events.commands import (
 )
 from events.journal import OrderEnded, OrderTriggered, ReferenceExtreme, Traded
 from exchange.accounts import House
-from exchange.engine import Reply
 from exchange.order import Order
+from exchange.reply import Reply
 from exchange.snapshot import digest
 from tests.exchange.floor import BUY, EXACT, FUNDS, ROUNDING, SELL, Floor, wish
 
@@ -403,7 +403,7 @@ class TestTrailing:
                 trail = trail * 10_000 if unit is TrailingUnit.PERCENT else trail
                 reply = floor.place("ann", wish(side, OrderType.TRAILING_STOP, lots=100, trail=trail, unit=unit))
                 if reply.refusal is None:
-                    newest = floor.exchange.references[EXACT.symbol].newest(TriggerSource.LAST)
+                    newest = floor.exchange.references(EXACT.symbol).newest(TriggerSource.LAST)
                     assert newest is not None
                     plain[reply.made] = (side, trail, unit, newest.price)
             expected = set()
