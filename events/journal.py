@@ -129,7 +129,8 @@ class GroupAccepted(NamedTuple):
 
 
 class GroupGrown(NamedTuple):
-    """A bracket's entry filled so many lots: so much more is held, and its exits are of so many lots more."""
+    """A bracket's entry filled so many lots: so much more is held, and its exits are of so many lots more. 0: what it filled
+    is not protected, since its exits cannot be paid."""
 
     group: int
     lots: int

@@ -103,6 +103,11 @@ class State:
 
     def _group_grown(self, event: journal.GroupGrown) -> None:
         group = self.groups[event.group]
+        group.account.sequence = self.sequence
+        if not event.lots:
+            group.unprotected = 0
+            self._forget_if_over(group)
+            return
         group.unprotected -= event.lots
         group.lots += event.lots
         group.hold += event.hold
@@ -118,7 +123,6 @@ class State:
             else:
                 leg.visible = leg.remaining
             leg.sequence = self.sequence
-        group.account.sequence = self.sequence
 
     def _set_aside(self, holder: Order | Group, units: int) -> None:
         """Hold so many units more (negative: fewer) for an order or a group."""
@@ -350,8 +354,11 @@ class State:
             group.hold = 0
         if not group.legs:
             group.lots = 0
-            if not group.entry_is_open and not group.unprotected:
-                del self.groups[group.id]
+        self._forget_if_over(group)
+
+    def _forget_if_over(self, group: Group) -> None:
+        if not group.legs and not group.entry_is_open and not group.unprotected:
+            del self.groups[group.id]
 
 
 def group_hold(group: Group, lots: int) -> int:

@@ -265,17 +265,16 @@ class TestBracket:
         assert held(floor, "USDT")[1] == 0
         check(floor)
 
-    def test_exits_that_cannot_be_paid_are_not_opened(self, floor: Floor) -> None:
-        spend = floor.exchange.state.accounts["ann"].balances["USDT"].available
-        for _ in range(40):
-            floor.limit("ann", BUY, 1000, spend // 40 // 1002)
-        floor.limit("bob", BUY, 105, 100)
-        bracket(
-            floor,
-            wish(SELL, OrderType.LIMIT, lots=100, price=105),
-            *exits(BUY, profit=90, stop=10_000, limit=10**9, lots=None),
-        )
-        assert not floor.exchange.state.groups
+    @pytest.mark.parametrize("fills", [(100,), (40, 60)])
+    def test_exits_that_cannot_be_paid_are_not_opened(self, floor: Floor, fills: tuple[int, ...]) -> None:
+        floor.give("ann", "USDT", -FUNDS["USDT"])
+        dear = exits(BUY, profit=90, stop=110, limit=10**9, lots=None)
+        reply = bracket(floor, wish(SELL, OrderType.LIMIT, lots=100, price=105), *dear)
+        assert reply.refusal is None
+        for lots in fills:
+            floor.limit("bob", BUY, 105, lots)
+        assert (mine(floor), floor.exchange.state.groups) == ([], {})
+        assert held(floor, "USDT")[1] == 0
         check(floor)
 
     def test_an_entry_that_fills_nothing_leaves_nothing(self, floor: Floor) -> None:

@@ -192,6 +192,14 @@ def check_money(state: State) -> None:
     assert state.house[House.ROUNDING]["USD"] >= 0
 
 
+def check_groups(state: State) -> None:
+    """Every group has open orders, and whatever an entry filled has been looked at."""
+    for group in state.groups.values():
+        assert group.legs or group.entry_is_open
+        assert not group.unprotected
+        assert {leg.group for leg in group.legs} <= {group}
+
+
 def check_books(state: State) -> None:
     """No side reaches the other, levels are sorted and add up, and every open order is where it belongs."""
     for market in state.markets.values():
@@ -225,6 +233,7 @@ def test_whatever_happens_money_is_kept_and_the_journal_tells_it_all(script: lis
             assert digest(exchange.state) == before
         check_money(exchange.state)
         check_books(exchange.state)
+        check_groups(exchange.state)
     stored = decode(encode(floor.events), written_in=FORMAT)
     assert stored == floor.events
     assert digest(fold(stored)) == digest(exchange.state)
