@@ -35,10 +35,29 @@ class Exchange:
         self._watch = Watch(self.state, self._matcher, self._emit)
         self._desk = Desk(self.state, self._matcher, self._watch, self._emit)
         self._events: list[journal.Event] = []
+        self._execute: dict[type, Callable[[Any, int], Reply]] = {
+            commands.PlaceOrder: self._desk.place,
+            commands.PlaceOco: self._desk.place_oco,
+            commands.PlaceBracket: self._desk.place_bracket,
+            commands.CancelGroup: self._cancel_group,
+            commands.CancelOrder: self._cancel,
+            commands.AmendOrder: self._amend,
+            commands.CancelAll: self._cancel_all,
+            commands.SetCancelTimer: self._set_cancel_timer,
+            commands.MoveFunds: self._move_funds,
+            commands.FreezeAccount: self._freeze,
+            commands.SetFeeTier: self._set_fee_tier,
+            commands.ConfigureMarket: self._configure_market,
+            commands.SetMarketStatus: self._set_market_status,
+            commands.ReferencePrice: self._reference_price,
+            commands.ReferenceBook: self._reference_book,
+            commands.ReferenceLost: self._reference_lost,
+            commands.Advance: self._advance,
+        }
 
     def execute(self, command: commands.Command, now_ms: int) -> Reply:
         """Do what is asked, or refuse it."""
-        reply = _EXECUTE[type(command)](self, command, now_ms)
+        reply = self._execute[type(command)](command, now_ms)
         if self._matcher.filled:
             self._desk.protect()
         return reply
@@ -193,15 +212,6 @@ class Exchange:
         self._emit(journal.MarketStatusChanged(*command))
         return Reply()
 
-    def _place(self, command: commands.PlaceOrder, now_ms: int) -> Reply:
-        return self._desk.place(command, now_ms)
-
-    def _place_oco(self, command: commands.PlaceOco, now_ms: int) -> Reply:
-        return self._desk.place_oco(command, now_ms)
-
-    def _place_bracket(self, command: commands.PlaceBracket, now_ms: int) -> Reply:
-        return self._desk.place_bracket(command, now_ms)
-
     def _reference_price(self, command: commands.ReferencePrice, now_ms: int) -> Reply:  # noqa: ARG002
         self._watch.price(command)
         return Reply()
@@ -248,24 +258,3 @@ def fold(events: Iterable[journal.Event], state: State | None = None) -> State:
     for event in events:
         state.evolve(event)
     return state
-
-
-_EXECUTE: dict[type, Callable[[Exchange, Any, int], Reply]] = {
-    commands.PlaceOrder: Exchange._place,
-    commands.PlaceOco: Exchange._place_oco,
-    commands.PlaceBracket: Exchange._place_bracket,
-    commands.CancelGroup: Exchange._cancel_group,
-    commands.CancelOrder: Exchange._cancel,
-    commands.AmendOrder: Exchange._amend,
-    commands.CancelAll: Exchange._cancel_all,
-    commands.SetCancelTimer: Exchange._set_cancel_timer,
-    commands.MoveFunds: Exchange._move_funds,
-    commands.FreezeAccount: Exchange._freeze,
-    commands.SetFeeTier: Exchange._set_fee_tier,
-    commands.ConfigureMarket: Exchange._configure_market,
-    commands.SetMarketStatus: Exchange._set_market_status,
-    commands.ReferencePrice: Exchange._reference_price,
-    commands.ReferenceBook: Exchange._reference_book,
-    commands.ReferenceLost: Exchange._reference_lost,
-    commands.Advance: Exchange._advance,
-}

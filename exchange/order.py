@@ -59,7 +59,7 @@ class Order:
         self.group: Group | None = None
         self.shares = False
         self.lots = self.remaining = terms.lots
-        self.at_any_price = terms.type in AT_ANY_PRICE
+        self.at_any_price = terms.type is not OrderType.LIMIT and terms.type in AT_ANY_PRICE
         self.rests = not self.at_any_price and terms.time_in_force in WAITING
         self.price = terms.price
         self.visible = terms.display or terms.lots

@@ -134,28 +134,28 @@ class State:
             raise InvariantBroken(f"{holder.account.id} would hold more than there is")
 
     def _order_accepted(self, event: journal.OrderAccepted) -> None:
-        account, market, terms = self.account(event.account), self.markets[event.symbol], event.terms
+        account_id, symbol, client_id, digest, terms, hold, maker_ppm, taker_ppm, group = event
+        account, market = self.account(account_id), self.markets[symbol]
         order = Order(
-            self.sequence, account, market, event.client_id, terms,
-            hold=event.hold, maker_ppm=event.maker_ppm, taker_ppm=event.taker_ppm,
-        )  # fmt: skip
-        if event.hold:
-            self._set_aside(order, event.hold)
+            self.sequence, account, market, client_id, terms, hold=hold, maker_ppm=maker_ppm, taker_ppm=taker_ppm
+        )
+        if hold:
+            self._set_aside(order, hold)
         self.orders[order.id] = account.open[order.id] = order
-        account.open_in[market.symbol] = account.open_in.get(market.symbol, 0) + 1
-        if event.group:
-            self._join(order, self.groups[event.group])
+        account.open_in[symbol] = account.open_in.get(symbol, 0) + 1
+        if group:
+            self._join(order, self.groups[group])
         else:
-            account.keys[event.client_id] = (event.digest, order.id)
+            account.keys[client_id] = (digest, order.id)
         account.sequence = self.sequence
         if terms.expires_ms:
             heapq.heappush(self.expiring, (terms.expires_ms, order.id))
         if terms.type in TRIGGERED:
             order.status = OrderStatus.TRIGGER_PENDING
             if awaited(terms):
-                self.triggers[market.symbol].add(order)
+                self.triggers[symbol].add(order)
         elif order.rests:
-            market.side(terms.side).add(order)
+            (market.bids if order.side is OrderSide.BUY else market.asks).add(order)
 
     def _join(self, order: Order, group: Group) -> None:
         """Let an order be a bracket's entry, which comes first and holds for itself, or an exit."""
