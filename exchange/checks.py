@@ -38,8 +38,6 @@ class Admitted(NamedTuple):
 
 def market_refusal(market: Market, wish: OrderWish) -> Refusal | None:
     """Whether the market's status lets such an order in."""
-    if market.status is MarketStatus.TRADING:
-        return None
     match market.status:
         case MarketStatus.HALTED:
             return Refusal(Code.MARKET_HALTED, "symbol")
@@ -144,6 +142,8 @@ def _atto(market: Market, value: int) -> int:
 
 
 def _prices(market: Market, terms: Terms, references: References) -> Refusal | None:
+    if not terms.stop and not market.band_ppm:
+        return None
     newest = references.newest(terms.source)
     around = terms.stop or (newest.price if newest else market.last)
     if terms.price and around and market.band_ppm:
@@ -224,7 +224,7 @@ def admission(
     if terms.type is OrderType.MARKET:
         return _market_order(market, account, terms, wish, house, taker_ppm=taker_ppm)
     buys = terms.side is OrderSide.BUY
-    newest = references.newest(terms.source)
+    newest = references.newest(terms.source) if terms.trail else None
     if terms.trail and not terms.activation and newest is None:
         return Refusal(Code.PRICE_STALE, "symbol")
     worst = terms.price or worst_price(market, terms, newest.price if newest else 0)

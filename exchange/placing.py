@@ -1,7 +1,7 @@
 """Lets orders in: one by one, and in groups."""
 
 from core.order_vocabulary import OrderErrorCode, OrderGroupKind, OrderStatus
-from core.vocabulary import OrderSide, PriceSource
+from core.vocabulary import MarketStatus, OrderSide, PriceSource
 from events import commands, journal
 from exchange.accounts import Account
 from exchange.checks import Admitted, admission, dearest, exits_of, fees_of, market_refusal, oco_hold, terms_of
@@ -73,7 +73,7 @@ class Desk:
         market = self._state.markets.get(wish.symbol)
         if market is None:
             return Reply(Refusal(Code.UNKNOWN_MARKET, "symbol"))
-        refused = market_refusal(market, wish)
+        refused = None if market.status is MarketStatus.TRADING else market_refusal(market, wish)
         return (account, market) if refused is None else Reply(refused)
 
     def _accept(
