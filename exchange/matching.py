@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from core.order_vocabulary import OrderErrorCode, OrderStatus, SelfTradePrevention
+from core.order_vocabulary import OrderErrorCode, OrderStatus, SelfTradePrevention, TimeInForce
 from core.vocabulary import OrderSide
 from events import journal
 from exchange.accounts import House
@@ -12,7 +12,7 @@ from exchange.house import Quotes
 from exchange.market import Market
 from exchange.order import Order
 from exchange.state import State
-from exchange.walk import Offered, opposite
+from exchange.walk import Offered, best_price, crosses, opposite, walk
 
 Code = OrderErrorCode
 Emit = Callable[[journal.Event], None]
@@ -28,6 +28,29 @@ class Matcher:
         self.filled: dict[int, Group] = {}
         self._state = state
         self._emit = emit
+
+    def activate(self, order: Order) -> None:
+        """Let a stop that has fired trade, unless its terms forbid what would come of it now."""
+        terms, market = order.terms, order.market
+        house = self.offered(market, terms.side)
+        best = best_price(market, terms.side, house) if terms.post_only else 0
+        if best and crosses(terms.side, best, order.price):
+            self.end(order, OrderStatus.REJECTED, Code.POST_ONLY_WOULD_TAKE)
+            return
+        if terms.time_in_force is TimeInForce.FOK:
+            found = walk(
+                market,
+                order.account,
+                terms.side,
+                terms.self_trade,
+                house=house,
+                lots=order.remaining,
+                limit=order.price,
+            )
+            if found.lots < order.remaining:
+                self.end(order, OrderStatus.REJECTED, Code.FOK_NOT_FILLABLE)
+                return
+        self.match(order)
 
     def match(self, taker: Order) -> None:
         """Let an order that has just become active trade, and end what is left of one that does not rest."""

@@ -33,27 +33,25 @@ class Desk:
         if isinstance(met, Reply):
             return met
         account, market = met
-        references = self._watch.references(market.symbol)
-        terms = terms_of(market, command.wish, references, now_ms)
-        if isinstance(terms, Refusal):
-            return Reply(terms)
-        maker_ppm, taker_ppm = fees_of(account, market)
-        admitted = admission(
-            market,
-            account,
-            terms,
-            command.wish,
-            references=references,
-            house=self._matcher.offered(market, terms.side),
-            maker_ppm=maker_ppm,
-            taker_ppm=taker_ppm,
-        )
+        fees = fees_of(account, market)
+        admitted = self._judge(account, market, command.wish, now_ms, fees=fees)
         if isinstance(admitted, Refusal):
             return Reply(admitted)
-        order = self._accept(
-            command.account, market, command.client_id, command.digest, admitted, fees=(maker_ppm, taker_ppm)
-        )
+        order = self._accept(command.account, market, command.client_id, command.digest, admitted, fees=fees)
         return Reply(order=order, made=order.id)
+
+    def _judge(
+        self, account: Account, market: Market, wish: commands.OrderWish, now_ms: int, *, fees: tuple[int, int]
+    ) -> Admitted | Refusal:
+        """The terms of a single order and what it holds, or the first thing that is wrong with it."""
+        references = self._watch.references(market.symbol)
+        terms = terms_of(market, wish, references, now_ms)
+        if isinstance(terms, Refusal):
+            return terms
+        house = self._matcher.offered(market, terms.side)
+        return admission(
+            market, account, terms, wish, references=references, house=house, maker_ppm=fees[0], taker_ppm=fees[1]
+        )
 
     def _meet(
         self, command: commands.PlaceOrder | commands.PlaceOco | commands.PlaceBracket, wish: commands.OrderWish
@@ -124,27 +122,14 @@ class Desk:
         if isinstance(met, Reply):
             return met
         account, market = met
-        references = self._watch.references(market.symbol)
-        terms = terms_of(market, command.entry, references, now_ms)
-        if isinstance(terms, Refusal):
-            return Reply(terms)
+        fees = fees_of(account, market)
+        admitted = self._judge(account, market, command.entry, now_ms, fees=fees)
+        if isinstance(admitted, Refusal):
+            return Reply(admitted)
         wishes = [exit_._replace(quantity=(market.max_lots or 10**12) * market.lot) for exit_ in command.exits]
         exits = exits_of(market, wishes, References(), now_ms)
         if isinstance(exits, Refusal):
             return Reply(exits)
-        fees = fees_of(account, market)
-        admitted = admission(
-            market,
-            account,
-            terms,
-            command.entry,
-            references=references,
-            house=self._matcher.offered(market, terms.side),
-            maker_ppm=fees[0],
-            taker_ppm=fees[1],
-        )
-        if isinstance(admitted, Refusal):
-            return Reply(admitted)
         exits = tuple(exit_._replace(lots=0) for exit_ in exits)
         group = self._accept_group(command, market, OrderGroupKind.BRACKET, exits, hold=0, fees=fees)
         order = self._accept(

@@ -25,6 +25,7 @@ class Watch:
         self._references: dict[str, References] = {}
 
     def references(self, symbol: str) -> References:
+        """What is known of a market's reference."""
         references = self._references.get(symbol)
         if references is None:
             references = self._references[symbol] = References()
@@ -74,7 +75,7 @@ class Watch:
                 order.id, price, known.price, before.price if before else 0, peak, known.source, known.time_ms
             )
         )
-        self._matcher.match(order)
+        self._matcher.activate(order)
 
     def book(self, command: commands.ReferenceBook) -> None:
         """Mirror the reference's book."""

@@ -276,6 +276,28 @@ class TestStops:
         assert market_.asks.best is not None
         assert market_.asks.best.price == 88
 
+    @pytest.mark.parametrize(
+        ("more", "code"),
+        [
+            ({"post_only": True}, Code.POST_ONLY_WOULD_TAKE),
+            ({"time_in_force": TimeInForce.FOK}, Code.FOK_NOT_FILLABLE),
+        ],
+    )
+    def test_one_that_may_not_do_what_it_would_do_is_rejected(
+        self, floor: Floor, more: dict[str, Any], code: Code
+    ) -> None:
+        floor.limit("bob", BUY, 89, 50)
+        order = order_of(floor.place("ann", wish(SELL, OrderType.STOP_LOSS_LIMIT, lots=100, stop=90, price=88, **more)))
+        assert price(floor, 89)[1:] == [OrderEnded(order.id, OrderStatus.REJECTED, code)]
+        assert balance(floor, "ann", "ETH") == (0, 0)
+
+    def test_one_that_may_fills_whole(self, floor: Floor) -> None:
+        floor.limit("bob", BUY, 89, 100)
+        terms = wish(SELL, OrderType.STOP_LOSS_LIMIT, lots=100, stop=90, price=88, time_in_force=TimeInForce.FOK)
+        order = order_of(floor.place("ann", terms))
+        price(floor, 89)
+        assert order.status is OrderStatus.FILLED
+
     def test_one_without_trades_within_the_band_of_its_stop(self, floor: Floor) -> None:
         floor.place("bob", wish(BUY, OrderType.LIMIT, lots=10, price=81, rules=ROUNDING))
         floor.place("bob", wish(BUY, OrderType.LIMIT, lots=10, price=80, rules=ROUNDING))
