@@ -5,11 +5,11 @@ from core.vocabulary import OrderSide
 from events.commands import AmendOrder, OrderWish
 from events.journal import OrderAmended
 from exchange.checks import market_refusal, terms_of, worst_price
+from exchange.holds import hold_needed
 from exchange.market import Market
 from exchange.order import Order
 from exchange.references import References
 from exchange.refusal import Refusal
-from exchange.state import hold_needed
 from exchange.walk import Offered, best_price, crosses
 
 

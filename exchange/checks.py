@@ -264,11 +264,18 @@ def fees_of(account: Account, market: Market) -> tuple[int, int]:
 
 
 def exits_of(
-    market: Market, wishes: Sequence[OrderWish], references: References, now_ms: int
+    market: Market, wishes: Sequence[OrderWish], side: OrderSide, references: References, now_ms: int
 ) -> tuple[Terms, ...] | Refusal:
-    """The terms of a group's exits, or what is wrong with them: a profit to be taken must lie beyond the stop."""
+    """The terms of a group's exits, all of this side, or what is wrong with them: a profit to be taken must lie beyond the stop, and a purchase
+    may not trail, since what it could cost is not known when its share of the hold is set aside."""
+    if not wishes:
+        return Refusal(Code.PRICE_REQUIRED, "takeProfitPrice")
     exits = []
     for wish in wishes:
+        if wish.side is not side or wish.symbol != market.symbol:
+            return Refusal(Code.TERMS_CONFLICT, "side" if wish.side is not side else "symbol")
+        if wish.trail is not None and side is OrderSide.BUY:
+            return Refusal(Code.TERMS_CONFLICT, "trailingDelta")
         terms = terms_of(market, wish, references, now_ms)
         if isinstance(terms, Refusal):
             return Refusal(

@@ -6,13 +6,15 @@ from events import commands, journal
 from exchange.accounts import Account
 from exchange.checks import Admitted, admission, dearest, exits_of, fees_of, market_refusal, oco_hold, terms_of
 from exchange.groups import Group
+from exchange.holds import group_hold
 from exchange.market import Market
 from exchange.matching import Emit, Matcher
 from exchange.order import Order
 from exchange.references import Known, References
 from exchange.refusal import Refusal
 from exchange.reply import Reply
-from exchange.state import State, group_hold
+from exchange.state import State
+from exchange.walk import opposite
 from exchange.watching import Watch
 
 Code = OrderErrorCode
@@ -104,7 +106,8 @@ class Desk:
         if isinstance(met, Reply):
             return met
         account, market = met
-        exits = exits_of(market, (command.profit, command.stop), self._watch.references(market.symbol), now_ms)
+        references = self._watch.references(market.symbol)
+        exits = exits_of(market, (command.profit, command.stop), command.profit.side, references, now_ms)
         if isinstance(exits, Refusal):
             return Reply(exits)
         fees = fees_of(account, market)
@@ -127,7 +130,7 @@ class Desk:
         if isinstance(admitted, Refusal):
             return Reply(admitted)
         wishes = [exit_._replace(quantity=(market.max_lots or 10**12) * market.lot) for exit_ in command.exits]
-        exits = exits_of(market, wishes, References(), now_ms)
+        exits = exits_of(market, wishes, opposite(command.entry.side), References(), now_ms)
         if isinstance(exits, Refusal):
             return Reply(exits)
         exits = tuple(exit_._replace(lots=0) for exit_ in exits)

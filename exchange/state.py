@@ -14,6 +14,7 @@ from core.vocabulary import OrderSide
 from events import journal
 from exchange.accounts import Account, House, HouseBalances
 from exchange.groups import Group
+from exchange.holds import group_hold, hold_needed
 from exchange.market import Market
 from exchange.order import TRIGGERED, Order
 from exchange.trailing import Trailing
@@ -359,26 +360,6 @@ class State:
     def _forget_if_over(self, group: Group) -> None:
         if not group.legs and not group.entry_is_open and not group.unprotected:
             del self.groups[group.id]
-
-
-def group_hold(group: Group, lots: int) -> int:
-    """Units for a group's exits to trade so many lots more. The two round apart from each other: a unit more of price and of fee."""
-    needed = hold_needed(group, group.worst, lots)
-    return needed + 2 if lots and group.side is OrderSide.BUY else needed
-
-
-def hold_needed(order: Order | Group, price: int, remaining: int) -> int:
-    """Units to set aside so that so many lots more can be paid at this limit, whether the order takes or makes."""
-    market = order.market
-    if order.side is OrderSide.SELL:
-        return remaining * market.lot_units
-    if remaining == 0:
-        return 0
-    rest = price * remaining
-    most = market.quote_up(order.value + rest) + market.fee(
-        order.fee_value + rest * max(order.maker_ppm, order.taker_ppm)
-    )
-    return most - order.quote - order.fees
 
 
 _EVOLVE: dict[type, Callable[[State, Any], None]] = {

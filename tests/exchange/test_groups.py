@@ -23,7 +23,7 @@ from exchange.engine import fold
 from exchange.order import Order
 from exchange.reply import Reply
 from exchange.snapshot import digest
-from tests.exchange.floor import BUY, EXACT, FUNDS, SELL, Floor, wish
+from tests.exchange.floor import BUY, EXACT, FUNDS, ROUNDING, SELL, Floor, wish
 
 LOT_UNITS = 10**14
 
@@ -276,6 +276,28 @@ class TestBracket:
         assert (mine(floor), floor.exchange.state.groups) == ([], {})
         assert held(floor, "USDT")[1] == 0
         check(floor)
+
+    @pytest.mark.parametrize(
+        ("entry", "protection", "field"),
+        [
+            (ENTRY, (), "takeProfitPrice"),
+            (ENTRY, (wish(BUY, OrderType.STOP_LOSS, stop=110),), "side"),
+            (ENTRY, (wish(SELL, OrderType.STOP_LOSS, stop=90, rules=ROUNDING),), "symbol"),
+            (
+                wish(SELL, OrderType.LIMIT, lots=100, price=105),
+                (wish(BUY, OrderType.TRAILING_STOP, trail=5),),
+                "trailingDelta",
+            ),
+        ],
+    )
+    def test_exits_that_do_not_fit_are_refused(
+        self, floor: Floor, entry: OrderWish, protection: tuple[OrderWish, ...], field: str
+    ) -> None:
+        before = digest(floor.exchange.state)
+        refusal = bracket(floor, entry, *protection).refusal
+        assert refusal is not None
+        assert refusal.field == field
+        assert digest(floor.exchange.state) == before
 
     def test_an_entry_that_fills_nothing_leaves_nothing(self, floor: Floor) -> None:
         group = bracket(floor, self.ENTRY, *exits(SELL, profit=110, stop=90, lots=None)).made

@@ -142,7 +142,12 @@ class Script:
         side = OrderSide.SELL if entry.side is OrderSide.BUY else OrderSide.BUY
         rules = EXACT if entry.symbol == EXACT.symbol else ROUNDING
         taken = wish(side, OrderType.LIMIT, price=profit, rules=rules)
-        stopped = wish(side, OrderType.STOP_LOSS, stop=stop, rules=rules)
+        trails = side is OrderSide.SELL and stop % 3 == 0
+        stopped = (
+            wish(side, OrderType.TRAILING_STOP, trail=1 + profit % 9, rules=rules)
+            if trails
+            else wish(side, OrderType.STOP_LOSS, stop=stop, rules=rules)
+        )
         return (taken, stopped) if both else (stopped,)
 
     def other(self, kind: str, a: Any, b: Any, c: Any) -> Command:
