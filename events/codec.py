@@ -13,7 +13,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import orjson
 
-from events import account, market
+from events import account, market, trading
 
 Decoder = Callable[[Any], Any]
 
@@ -42,6 +42,9 @@ EVENT_TYPES: tuple[type, ...] = (
     account.AccountChanged,
     account.AuditAppended,
     account.MailQueued,
+    trading.AccountLogged,
+    trading.ProjectionAdvanced,
+    trading.JournalAppended,
 )
 VERSIONS: dict[str, int] = {event.__name__: 1 for event in EVENT_TYPES}
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from beanie import Document
 from beanie.odm.utils.dump import get_dict
-from pymongo import ReplaceOne
+from pymongo import ReplaceOne, UpdateOne
 from pymongo.errors import BulkWriteError
 
 D = TypeVar("D", bound=Document)
@@ -47,3 +47,29 @@ async def insert_new_rows(model: type[Document], rows: Sequence[dict[str, Any]])
             raise
         return [rows[problem["index"]] for problem in problems]
     return []
+
+
+async def update_older_rows(model: type[Document], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write the fields of these rows over those of stored rows with a lower `sequence`, in one round trip."""
+    if rows:
+        await model.get_pymongo_collection().bulk_write(
+            [
+                UpdateOne({"_id": row["_id"], "sequence": {"$lt": row["sequence"]}}, {"$set": _fields(row)})
+                for row in rows
+            ],
+            ordered=False,
+        )
+
+
+async def put_newer_rows(model: type[Document], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write these whole rows over older ones, or where there are none; a stored row of the same or a higher `sequence` stays."""
+    if not rows:
+        return
+    writes = [ReplaceOne({"_id": row["_id"], "sequence": {"$lt": row["sequence"]}}, row) for row in rows]
+    result = await model.get_pymongo_collection().bulk_write(writes, ordered=False)
+    if result.matched_count < len(rows):
+        await insert_new_rows(model, [dict(row) for row in rows])
+
+
+def _fields(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name != "_id"}
