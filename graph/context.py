@@ -10,7 +10,9 @@ from services.catalogue import Catalogue
 from services.market_reads import MarketDataReads
 from services.market_view import MarketView
 from services.markets import MarketReads
+from services.read_marks import Reader
 from services.server_status import ServerState
+from services.trading_services import TradingServices
 from services.viewer import Client, Viewer
 
 
@@ -34,6 +36,7 @@ class Services:
     markets: MarketReads
     market_data: MarketDataReads
     accounts: AccountServices
+    trading: TradingServices
     server_status: Callable[[], Awaitable[ServerState]]
 
 
@@ -47,7 +50,7 @@ class Context:
     loaders: Loaders = field(init=False)
 
     def __post_init__(self) -> None:
-        self.loaders = Loaders(self.services.market_data)
+        self.loaders = Loaders(self.services.market_data, self.services.trading.reads, self.caller.reader)
 
     @property
     def viewer(self) -> Viewer | None:
@@ -72,6 +75,15 @@ class Context:
     @property
     def accounts(self) -> AccountServices:
         return self.services.accounts
+
+    @property
+    def trading(self) -> TradingServices:
+        return self.services.trading
+
+    @property
+    def reader(self) -> Reader:
+        """What the client has been shown of the exchange's journal."""
+        return self.caller.reader
 
     @property
     def catalogue(self) -> Catalogue:

@@ -31,9 +31,11 @@ from server.health import Health, feeds_check
 from server.metrics import Metrics
 from server.monitoring import MONITORING_PATHS
 from services import catalogue, server_status
+from services.exchange_gateway import NoExchange
 from services.market_reads import MarketDataReads
 from services.market_view import MarketView
 from services.markets import MarketReads
+from services.trading_services import build_trading_services
 from workers import feeds
 from workers import mail as mail_worker
 from workers.mail import MailWorker
@@ -118,8 +120,12 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
         stack.push_async_callback(cache.close)
         known = await catalogue.load()
         limiters = await _limiters(settings, clock, stack)
+        gateway = NoExchange()
         accounts = await open_accounts(
-            settings, AccountGround(clock, bus, cache, box, limiters.limits, frozenset(known.assets)), stack
+            settings, AccountGround(clock, bus, cache, box, limiters.limits, frozenset(known.assets), gateway), stack
+        )
+        trading = build_trading_services(
+            gateway=gateway, bus=bus, cache=cache, clock=clock, catalogue=known, audit=accounts.audit
         )
         mail = await open_mail(settings, clock, box, stack)
         metrics = Metrics(paths=PATHS)
@@ -159,6 +165,7 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
                 markets=MarketReads(known, view),
                 market_data=MarketDataReads(view),
                 accounts=accounts,
+                trading=trading,
                 server_status=lambda: server_status.read(
                     clock=clock, mode=settings.mode, database=database, bus=bus, view=view
                 ),
@@ -173,6 +180,7 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
                 "revocations": accounts.revocations.run,
                 "last-use": accounts.last_use.run,
                 "signing-keys": accounts.tokens.run,
+                "read-marks": trading.marks.run,
             },
             workers={
                 feeds.NAME: lambda: _run_worker(worker),

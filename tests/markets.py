@@ -26,10 +26,12 @@ from graph.context import Services
 from graph.request import ALL_OPERATIONS, QUERIES_AND_MUTATIONS, Caller, GraphQLRequest
 from server.graphql_app import build_pipeline
 from services import catalogue
+from services.exchange_gateway import NoExchange
 from services.market_reads import MarketDataReads
 from services.market_view import MarketView
 from services.markets import MarketReads
 from services.server_status import ServerState
+from services.trading_services import build_trading_services
 from tests.accounts import CLIENT, build_accounts
 
 BTC, ETH = "BTC-USDT", "ETH-USDT"
@@ -129,6 +131,7 @@ class Markets:
         self.losses = Losses()
         self.catalogue = catalogue.read_files()
         self.view = MarketView(self.bus, self.catalogue, process=PROCESS, observer=self.losses)
+        accounts = build_accounts()
         self.pipeline = build_pipeline(
             settings=Settings(_env_file=None),
             clock=ManualClock(),
@@ -138,7 +141,15 @@ class Markets:
                 view=self.view,
                 markets=MarketReads(self.catalogue, self.view),
                 market_data=market_data or MarketDataReads(self.view),
-                accounts=build_accounts(),
+                accounts=accounts,
+                trading=build_trading_services(
+                    gateway=NoExchange(),
+                    bus=self.bus,
+                    cache=MemoryCache(ManualClock()),
+                    clock=ManualClock(),
+                    catalogue=self.catalogue,
+                    audit=accounts.audit,
+                ),
                 server_status=_no_status,
             ),
             budget=MemoryBudget(ManualClock(), per_minute=60_000_000),
