@@ -56,6 +56,8 @@ FREE = {
     "mutation changePassword(input.password)",
     "mutation createApiKey(input.name)",
     "mutation logIn(input.deviceName)",
+    "mutation amendOrder(input.by.clientOrderId)",  # of the orders that are placed below under these keys
+    "mutation cancelOrder(input.by.clientOrderId)",
     "mutation placeOrder(input.clientOrderId)",  # keys, in printable ASCII; those of groups are used by then
     "mutation placeOrders(input.orders.clientOrderId)",
     "mutation setMarketStatus(input.reason)",

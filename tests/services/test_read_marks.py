@@ -9,6 +9,7 @@ from core.bus import MemoryBus
 from core.cache import MemoryCache
 from core.clock import ManualClock
 from events.trading import PROJECTION_TOPIC, ProjectionAdvanced
+from models import projection
 from models.projection import Watermark
 from services import read_marks
 from services.read_marks import Reader, ReadMarks
@@ -20,7 +21,7 @@ class Stored:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.mark = Watermark(0, 0, 0)
         self.looks = 0
-        monkeypatch.setattr(read_marks.projection, "read_watermark", self._read)
+        monkeypatch.setattr(projection, "read_watermark", self._read)
 
     async def _read(self) -> Watermark:
         self.looks += 1
