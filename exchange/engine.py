@@ -91,7 +91,7 @@ class Exchange:
             return Reply(Refusal(Code.UNKNOWN_ORDER if used is None else Code.ORDER_NOT_OPEN, "by"))
         if group.market.status is MarketStatus.HALTED:
             return Reply(Refusal(Code.MARKET_HALTED, "by"))
-        ended = [*group.legs, *([group.entry] if group.entry is not None and group.entry_is_open else [])]
+        ended = [*group.legs, *([group.entry] if group.entry is not None else [])]
         self._matcher.end_group(group, Code.CANCELED_BY_USER)
         return Reply(made=group.id, ended=ended)
 
@@ -227,9 +227,9 @@ class Exchange:
     def _advance(self, command: commands.Advance, now_ms: int) -> Reply:  # noqa: ARG002
         expiring, ended = self.state.expiring, []
         while expiring and expiring[0][0] <= now_ms:
-            _, order_id = heapq.heappop(expiring)
+            expires_ms, order_id = heapq.heappop(expiring)
             order = self.state.orders.get(order_id)
-            if order is not None and 0 < order.terms.expires_ms <= now_ms:
+            if order is not None and order.terms.expires_ms == expires_ms:
                 self._matcher.end(order, OrderStatus.EXPIRED, Code.EXPIRED)
                 ended.append(order)
         timers = self.state.timers

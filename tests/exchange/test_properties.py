@@ -200,7 +200,7 @@ def check_money(state: State) -> None:
 def check_groups(state: State) -> None:
     """Every group has open orders, and whatever an entry filled has been looked at."""
     for group in state.groups.values():
-        assert group.legs or group.entry_is_open
+        assert group.legs or group.entry
         assert not group.unprotected
         assert {leg.group for leg in group.legs} <= {group}
 
