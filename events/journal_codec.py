@@ -32,6 +32,7 @@ _NAMES: dict[type, str] = {
     journal.OrderAmended: "order-amended",
     journal.TrailStarted: "trail-started",
     journal.ReferenceExtreme: "reference-extreme",
+    journal.KeysForgotten: "keys-forgotten",
 }
 
 

@@ -121,14 +121,15 @@ def _account(account: Account) -> Row:
         if balance.available or balance.held
     ]
     timers = [[timer.owner, timer.expires_ms, timer.symbols] for timer in account.timers.values()]
-    return [account.id, account.sequence, account.frozen, account.maker_ppm, account.taker_ppm, balances, timers]
+    fees = [account.maker_ppm, account.taker_ppm]
+    return [account.id, account.sequence, account.frozen, account.forgot, fees, balances, timers]
 
 
 def _restore_account(state: State, row: Row) -> None:
-    account_id, sequence, frozen, maker_ppm, taker_ppm, balances, timers = row
+    account_id, sequence, frozen, forgot, fees, balances, timers = row
     account = state.accounts[account_id] = Account(account_id)
-    account.sequence, account.frozen = sequence, frozen
-    account.maker_ppm, account.taker_ppm = maker_ppm, taker_ppm
+    account.sequence, account.frozen, account.forgot = sequence, frozen, forgot
+    account.maker_ppm, account.taker_ppm = fees
     for asset, available, held in balances:
         balance = account.balance(asset)
         balance.available, balance.held = int(available), int(held)

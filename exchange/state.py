@@ -62,6 +62,12 @@ class State:
     def _writer_started(self, event: journal.WriterStarted) -> None:
         self.epoch = event.epoch
 
+    def _keys_forgotten(self, event: journal.KeysForgotten) -> None:
+        while self.remembered and self.remembered[0][0] <= event.through:
+            _, account, key = self.remembered.popleft()
+            del account.keys[key]
+            account.forgot = True
+
     def _market_configured(self, event: journal.MarketConfigured) -> None:
         market = self.markets.get(event.symbol)
         if market is None:
@@ -387,4 +393,5 @@ _EVOLVE: dict[type, Callable[[State, Any], None]] = {
     journal.OrderAmended: State._order_amended,
     journal.OrderEnded: State._order_ended,
     journal.Traded: State._traded,
+    journal.KeysForgotten: State._keys_forgotten,
 }
