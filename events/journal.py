@@ -215,6 +215,12 @@ class OrderAmended(NamedTuple):
     keeps_place: bool
 
 
+class KeysForgotten(NamedTuple):
+    """The clients' keys that led to this sequence or an older one are remembered in storage alone from now on."""
+
+    through: int
+
+
 Event = (
     WriterStarted
     | MarketConfigured
@@ -232,4 +238,5 @@ Event = (
     | TrailStarted
     | ReferenceExtreme
     | OrderAmended
+    | KeysForgotten
 )

@@ -31,17 +31,31 @@ class Balance:
 
 
 class Account:
-    """A person's account. `keys` are the client's keys that have been used: whose digest, and the order or entry they made.
+    """A person's account. `keys` are the client's keys that are remembered: their digest, and the sequence of what they made; `forgot`: others
+    were used before.
 
     `open` are its open orders, `open_in` their number by market; `timers` are its cancel timers by
     owner; `sequence` is that of the last event about it.
     """
 
-    __slots__ = ("balances", "frozen", "id", "keys", "maker_ppm", "open", "open_in", "sequence", "taker_ppm", "timers")
+    __slots__ = (
+        "balances",
+        "forgot",
+        "frozen",
+        "id",
+        "keys",
+        "maker_ppm",
+        "open",
+        "open_in",
+        "sequence",
+        "taker_ppm",
+        "timers",
+    )
 
     def __init__(self, account_id: str) -> None:
         self.id = account_id
         self.frozen = False
+        self.forgot = False
         self.balances: dict[str, Balance] = {}
         self.open: dict[int, Order] = {}
         self.open_in: dict[str, int] = {}

@@ -5,7 +5,7 @@ journal. A refused command makes no event, changes nothing and uses up no key.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from core.order_vocabulary import OrderErrorCode, OrderStatus
@@ -14,6 +14,7 @@ from events import commands, journal
 from exchange.accounts import Account, House
 from exchange.amendments import amendment
 from exchange.house import Quotes
+from exchange.keys import Keys, Used
 from exchange.matching import Matcher
 from exchange.order import Order
 from exchange.placing import Desk
@@ -31,9 +32,10 @@ class Exchange:
 
     def __init__(self, state: State | None = None) -> None:
         self.state = state or State()
+        self._keys = Keys(self.state)
         self._matcher = Matcher(self.state, self._emit)
         self._watch = Watch(self.state, self._matcher, self._emit)
-        self._desk = Desk(self.state, self._matcher, self._watch, self._emit)
+        self._desk = Desk(self.state, self._keys, self._matcher, self._watch, self._emit)
         self._events: list[journal.Event] = []
         self._execute: dict[type, Callable[[Any, int], Reply]] = {
             commands.PlaceOrder: self._desk.place,
@@ -47,6 +49,7 @@ class Exchange:
             commands.MoveFunds: self._move_funds,
             commands.FreezeAccount: self._freeze,
             commands.SetFeeTier: self._set_fee_tier,
+            commands.ForgetKeys: self._forget_keys,
             commands.ConfigureMarket: self._configure_market,
             commands.SetMarketStatus: self._set_market_status,
             commands.ReferencePrice: self._reference_price,
@@ -75,6 +78,14 @@ class Exchange:
         """What is known of a market's reference."""
         return self._watch.references(symbol)
 
+    def lookups(self, command: commands.Command) -> tuple[tuple[str, str], ...]:
+        """The account and key to look up in storage before this command is executed, and to `recall` if it is there."""
+        return self._keys.lookups(command)
+
+    def recall(self, found: Mapping[tuple[str, str], Used]) -> None:
+        """Know these keys (by account and key: digest, and the sequence of what it made) from storage, instead of those of the last call."""
+        self._keys.recall(found)
+
     def start_writer(self, epoch: int) -> None:
         """Let a new writer begin."""
         self._emit(journal.WriterStarted(epoch))
@@ -85,13 +96,13 @@ class Exchange:
 
     def _cancel_group(self, command: commands.CancelGroup, now_ms: int) -> Reply:  # noqa: ARG002
         account = self.state.accounts.get(command.account)
-        used = account.keys.get(command.client_id) if account is not None and command.client_id else None
+        used = self._keys.used(account, command.client_id) if account is not None and command.client_id else None
         group = self.state.groups.get(command.group if used is None else used[1])
         if group is None or group.account is not account:
             return Reply(Refusal(Code.UNKNOWN_ORDER if used is None else Code.ORDER_NOT_OPEN, "by"))
         if group.market.status is MarketStatus.HALTED:
             return Reply(Refusal(Code.MARKET_HALTED, "by"))
-        ended = [*group.legs, *([group.entry] if group.entry is not None and group.entry_is_open else [])]
+        ended = [*group.legs, *([group.entry] if group.entry is not None else [])]
         self._matcher.end_group(group, Code.CANCELED_BY_USER)
         return Reply(made=group.id, ended=ended)
 
@@ -109,7 +120,7 @@ class Exchange:
         account = self.state.accounts.get(command.account)
         if account is None:
             return Refusal(Code.UNKNOWN_ORDER, "by")
-        used = account.keys.get(command.client_id) if command.client_id else None
+        used = self._keys.used(account, command.client_id) if command.client_id else None
         order = account.open.get(command.order if used is None else used[1])
         if order is not None:
             return order
@@ -167,7 +178,7 @@ class Exchange:
 
     def _move_funds(self, command: commands.MoveFunds, now_ms: int) -> Reply:  # noqa: ARG002
         account = self.state.accounts.get(command.account) or Account(command.account)
-        used = account.keys.get(command.key)
+        used = self._keys.used(account, command.key)
         if used is not None and used[0] == command.digest:
             return Reply(made=used[1], replayed=True)
         if account.frozen:
@@ -194,6 +205,12 @@ class Exchange:
 
     def _set_fee_tier(self, command: commands.SetFeeTier, now_ms: int) -> Reply:  # noqa: ARG002
         self._emit(journal.FeeTierChanged(*command))
+        return Reply()
+
+    def _forget_keys(self, command: commands.ForgetKeys, now_ms: int) -> Reply:  # noqa: ARG002
+        remembered = self.state.remembered
+        if remembered and remembered[0][0] <= command.through:
+            self._emit(journal.KeysForgotten(command.through))
         return Reply()
 
     def _configure_market(self, command: commands.ConfigureMarket, now_ms: int) -> Reply:  # noqa: ARG002
@@ -227,9 +244,9 @@ class Exchange:
     def _advance(self, command: commands.Advance, now_ms: int) -> Reply:  # noqa: ARG002
         expiring, ended = self.state.expiring, []
         while expiring and expiring[0][0] <= now_ms:
-            _, order_id = heapq.heappop(expiring)
+            expires_ms, order_id = heapq.heappop(expiring)
             order = self.state.orders.get(order_id)
-            if order is not None and 0 < order.terms.expires_ms <= now_ms:
+            if order is not None and order.terms.expires_ms == expires_ms:
                 self._matcher.end(order, OrderStatus.EXPIRED, Code.EXPIRED)
                 ended.append(order)
         timers = self.state.timers

@@ -17,11 +17,11 @@ PPM = 1_000_000
 
 class Market:
     """Everything about one pair. `last` is the price of its own last trade in ticks, 0 before the first; `lot_units` are of the base asset,
-    `quote_unit` is one unit of the quote asset in 10^-18."""
+    `quote_unit` is one unit of the quote asset in 10^-18; `rules` are what all this was taken from."""
 
     __slots__ = (
         "asks", "band_ppm", "base", "bids", "denominator", "last", "lot", "lot_units", "maker_ppm", "max_lots", "max_open_orders",
-        "min_lots", "min_value", "numerator", "quote", "quote_unit", "status", "symbol", "taker_ppm", "tick",
+        "min_lots", "min_value", "numerator", "quote", "quote_unit", "rules", "status", "symbol", "taker_ppm", "tick",
     )  # fmt: skip
 
     def __init__(self, configured: MarketConfigured) -> None:
@@ -34,6 +34,7 @@ class Market:
 
     def configure(self, configured: MarketConfigured) -> None:
         """Take these rules. Those of a tick and a lot change only while no order is open; the caller has seen to that."""
+        self.rules = configured
         self.base, self.quote = configured.base, configured.quote
         self.tick, self.lot = configured.tick, configured.lot
         self.lot_units: int = configured.lot * 10**configured.base_scale // ATTO

@@ -162,7 +162,7 @@ class Matcher:
         for leg in list(group.legs):
             if leg is not but:
                 self._emit(journal.OrderEnded(leg.id, OrderStatus.CANCELED, code))
-        if group.entry is not None and group.entry_is_open:
+        if group.entry is not None:
             self._emit(journal.OrderEnded(group.entry.id, OrderStatus.CANCELED, code))
 
     def move_through(self, market: Market, quotes: Quotes, side: OrderSide) -> None:

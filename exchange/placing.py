@@ -7,6 +7,7 @@ from exchange.accounts import Account
 from exchange.checks import Admitted, admission, dearest, exits_of, fees_of, market_refusal, oco_hold, terms_of
 from exchange.groups import Group
 from exchange.holds import group_hold
+from exchange.keys import Keys
 from exchange.market import Market
 from exchange.matching import Emit, Matcher
 from exchange.order import Order
@@ -23,8 +24,9 @@ Code = OrderErrorCode
 class Desk:
     """Judges what is asked for, and accepts it."""
 
-    def __init__(self, state: State, matcher: Matcher, watch: Watch, emit: Emit) -> None:
+    def __init__(self, state: State, keys: Keys, matcher: Matcher, watch: Watch, emit: Emit) -> None:
         self._state = state
+        self._keys = keys
         self._matcher = matcher
         self._watch = watch
         self._emit = emit
@@ -60,7 +62,7 @@ class Desk:
     ) -> Reply | tuple[Account, Market]:
         """The account and market of a wish, or what comes before a look at its terms: its key was used, or it may not be placed at all."""
         account = self._state.accounts.get(command.account) or Account(command.account)
-        used = account.keys.get(command.client_id)
+        used = self._keys.used(account, command.client_id)
         if used is not None and used[0] == command.digest:
             return Reply(made=used[1], order=self._state.orders.get(used[1]), replayed=True)
         if account.frozen:

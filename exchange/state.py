@@ -4,7 +4,7 @@
 """
 
 import heapq
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable
 from typing import Any
 
@@ -35,9 +35,12 @@ class State:
         self.groups: dict[int, Group] = {}
         self.house: dict[House, HouseBalances] = {house: defaultdict(int) for house in House}
         self.expiring: list[tuple[int, int]] = []
-        """A heap of times and orders; those that ended before are passed over."""
+        """A heap of times and orders; those that ended before, or are to end at another time, are passed over."""
         self.timers: list[tuple[int, str, str]] = []
         """A heap of times, accounts and owners; those that were set again are passed over."""
+
+        self.remembered: deque[tuple[int, Account, str]] = deque()
+        """The keys that accounts remember, oldest first: what a key led to, whose it is, and the key."""
 
     def evolve(self, event: journal.Event) -> None:
         """Let an event have happened."""
@@ -51,8 +54,19 @@ class State:
             account = self.accounts[account_id] = Account(account_id)
         return account
 
+    def _remember(self, account: Account, key: str, digest: str) -> None:
+        """Let a client's key have led to this event."""
+        account.keys[key] = (digest, self.sequence)
+        self.remembered.append((self.sequence, account, key))
+
     def _writer_started(self, event: journal.WriterStarted) -> None:
         self.epoch = event.epoch
+
+    def _keys_forgotten(self, event: journal.KeysForgotten) -> None:
+        while self.remembered and self.remembered[0][0] <= event.through:
+            _, account, key = self.remembered.popleft()
+            del account.keys[key]
+            account.forgot = True
 
     def _market_configured(self, event: journal.MarketConfigured) -> None:
         market = self.markets.get(event.symbol)
@@ -73,7 +87,7 @@ class State:
         self.house[House(event.house)][event.asset] -= event.units
         if balance.available < 0:
             raise InvariantBroken(f"{account.id} would have less than nothing of {event.asset}")
-        account.keys[event.key] = (event.digest, self.sequence)
+        self._remember(account, event.key, event.digest)
         account.sequence = self.sequence
 
     def _account_frozen(self, event: journal.AccountFrozen) -> None:
@@ -99,7 +113,7 @@ class State:
         account, market = self.account(event.account), self.markets[event.symbol]
         group = self.groups[self.sequence] = Group(self.sequence, account, market, event)
         self._set_aside(group, event.hold)
-        account.keys[event.client_id] = (event.digest, group.id)
+        self._remember(account, event.client_id, event.digest)
         account.sequence = self.sequence
 
     def _group_grown(self, event: journal.GroupGrown) -> None:
@@ -147,7 +161,7 @@ class State:
         if group:
             self._join(order, self.groups[group])
         else:
-            account.keys[client_id] = (digest, order.id)
+            self._remember(account, client_id, digest)
         account.sequence = self.sequence
         if terms.expires_ms:
             heapq.heappush(self.expiring, (terms.expires_ms, order.id))
@@ -161,8 +175,8 @@ class State:
     def _join(self, order: Order, group: Group) -> None:
         """Let an order be a bracket's entry, which comes first and holds for itself, or an exit."""
         order.group = group
-        if group.kind is OrderGroupKind.BRACKET and group.entry is None:
-            group.entry, group.entry_is_open = order, True
+        if group.kind is OrderGroupKind.BRACKET and not group.entered:
+            group.entry, group.entered = order, True
         else:
             group.legs.append(order)
             order.shares = True
@@ -349,7 +363,7 @@ class State:
         if order.shares:
             group.legs.remove(order)
         else:
-            group.entry_is_open = False
+            group.entry = None
         if not group.legs and group.hold:
             self._set_aside(group, -group.hold)
             group.hold = 0
@@ -358,7 +372,7 @@ class State:
         self._forget_if_over(group)
 
     def _forget_if_over(self, group: Group) -> None:
-        if not group.legs and not group.entry_is_open and not group.unprotected:
+        if not group.legs and group.entry is None and not group.unprotected:
             del self.groups[group.id]
 
 
@@ -379,4 +393,5 @@ _EVOLVE: dict[type, Callable[[State, Any], None]] = {
     journal.OrderAmended: State._order_amended,
     journal.OrderEnded: State._order_ended,
     journal.Traded: State._traded,
+    journal.KeysForgotten: State._keys_forgotten,
 }
