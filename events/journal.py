@@ -21,7 +21,8 @@ from core.vocabulary import MarketStatus, OrderSide, PriceSource
 
 
 class Terms(NamedTuple):
-    """What an order asks for. 0 where a number is not given; `trail` is in ticks or millionths; `budget` is in units of the quote asset, of a market order sized in it."""
+    """What an order asks for. 0 where a number is not given; `trail` is in ticks or millionths; `budget` is in units of the quote asset, of a market order sized in it;
+    `slippage_ppm` of a market order is the most it may pay beyond the best price, -1: not given."""
 
     side: OrderSide
     type: OrderType
@@ -38,6 +39,7 @@ class Terms(NamedTuple):
     post_only: bool = False
     display: int = 0
     self_trade: SelfTradePrevention = SelfTradePrevention.CANCEL_NEWEST
+    slippage_ppm: int = -1
 
 
 class WriterStarted(NamedTuple):
@@ -126,6 +128,7 @@ class GroupAccepted(NamedTuple):
     exits: tuple[Terms, ...]
     maker_ppm: int
     taker_ppm: int
+    time_ms: int = 0
 
 
 class GroupGrown(NamedTuple):
@@ -149,6 +152,7 @@ class OrderAccepted(NamedTuple):
     maker_ppm: int
     taker_ppm: int
     group: int = 0
+    time_ms: int = 0
 
 
 class Traded(NamedTuple):

@@ -89,7 +89,7 @@ def terms_of(market: Market, wish: OrderWish, references: References, now_ms: in
     budget = quote_quantity // market.quote_unit if quote_quantity else 0
     terms = Terms(
         side, kind, force, lots, ticks if limited else 0, budget, stop, source, trail or 0, trail_unit, activation,
-        good_till_ms or 0, post_only, shown, self_trade,
+        good_till_ms or 0, post_only, shown, self_trade, -1 if slippage_ppm is None else slippage_ppm,
     )  # fmt: skip
     return _sizes(market, wish, terms) or _prices(market, terms, references) or _conflict(wish, now_ms) or terms
 

@@ -60,6 +60,7 @@ class Exchange:
 
     def execute(self, command: commands.Command, now_ms: int) -> Reply:
         """Do what is asked, or refuse it."""
+        self._desk.now_ms = now_ms
         reply = self._execute[type(command)](command, now_ms)
         if self._matcher.filled:
             self._desk.protect()

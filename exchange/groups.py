@@ -18,7 +18,7 @@ class Group:
     `entered`: a bracket's entry was accepted; `entry` is that while it is open, `unprotected` what it has filled and no exit is for yet."""
 
     __slots__ = (
-        "account", "client_id", "entered", "entry", "exits", "fee_value", "fees", "hold", "id", "kind", "legs", "lots", "maker_ppm", "market",
+        "account", "client_id", "created_ms", "entered", "entry", "exits", "fee_value", "fees", "hold", "id", "kind", "legs", "lots", "maker_ppm", "market",
         "quote", "side", "taker_ppm", "unprotected", "value", "worst",
     )  # fmt: skip
 
@@ -33,6 +33,7 @@ class Group:
         self.hold = accepted.hold
         self.exits: tuple[Terms, ...] = accepted.exits
         self.maker_ppm, self.taker_ppm = accepted.maker_ppm, accepted.taker_ppm
+        self.created_ms: int = accepted.time_ms
         self.lots = accepted.exits[0].lots
         self.value = self.fee_value = 0
         self.quote = self.fees = 0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from core.order_vocabulary import OrderStatus, OrderType, TimeInForce
-from events.journal import Terms
+from core.order_vocabulary import OrderErrorCode, OrderStatus, OrderType, TimeInForce
+from events.journal import OrderTriggered, Terms
 
 AT_ANY_PRICE = frozenset({OrderType.MARKET, OrderType.STOP_LOSS, OrderType.TAKE_PROFIT, OrderType.TRAILING_STOP})
 WITH_STOP = frozenset(
@@ -29,11 +29,12 @@ class Order:
     `value` sums price times lots of its fills in ticks and lots, `fee_value` the same times the fee in millionths; what was paid is each of
     them rounded once, in the exchange's favour, so that an order of many fills pays no more than one of a single fill.
     `group` is what it belongs to; `shares`: the group holds for it. `follows`: it is a stop that trails a price already. `previous` and `following` are its neighbours in its level's queue.
+    `trigger` is what fired a stop; `reason` why an ended order ended before it was filled.
     """
 
     __slots__ = (
-        "account", "at_any_price", "client_id", "fee_value", "fees", "following", "follows", "group", "hold", "id", "level", "lots", "maker_ppm", "market",
-        "previous", "price", "quote", "remaining", "rests", "sequence", "shares", "side", "status", "taker_ppm", "terms", "value", "visible",
+        "account", "at_any_price", "client_id", "created_ms", "fee_value", "fees", "following", "follows", "group", "hold", "id", "level", "lots", "maker_ppm", "market",
+        "previous", "price", "quote", "reason", "remaining", "rests", "sequence", "shares", "side", "status", "taker_ppm", "terms", "trigger", "value", "visible",
     )  # fmt: skip
 
     def __init__(
@@ -47,6 +48,7 @@ class Order:
         hold: int,
         maker_ppm: int,
         taker_ppm: int,
+        created_ms: int,
     ) -> None:
         self.id = self.sequence = sequence
         self.account = account
@@ -66,6 +68,9 @@ class Order:
         self.hold = hold
         self.maker_ppm = maker_ppm
         self.taker_ppm = taker_ppm
+        self.created_ms = created_ms
+        self.trigger: OrderTriggered | None = None
+        self.reason: OrderErrorCode | None = None
         self.value = self.fee_value = 0
         self.quote = self.fees = 0
         self.level: Level | None = None

@@ -22,7 +22,7 @@ Code = OrderErrorCode
 
 
 class Desk:
-    """Judges what is asked for, and accepts it."""
+    """Judges what is asked for, and accepts it. `now_ms` is when."""
 
     def __init__(self, state: State, keys: Keys, matcher: Matcher, watch: Watch, emit: Emit) -> None:
         self._state = state
@@ -30,6 +30,7 @@ class Desk:
         self._matcher = matcher
         self._watch = watch
         self._emit = emit
+        self.now_ms = 0
 
     def place(self, command: commands.PlaceOrder, now_ms: int) -> Reply:
         """Place one order."""
@@ -92,7 +93,9 @@ class Desk:
         """Let an order in, and let it trade or begin to follow a price."""
         terms = admitted.terms
         self._emit(
-            journal.OrderAccepted(account_id, market.symbol, client_id, digest, terms, admitted.hold, *fees, group)
+            journal.OrderAccepted(
+                account_id, market.symbol, client_id, digest, terms, admitted.hold, *fees, group, self.now_ms
+            )
         )
         order = self._state.orders[self._state.sequence]
         if order.status is OrderStatus.OPEN:
@@ -164,6 +167,7 @@ class Desk:
                 hold,
                 exits,
                 *fees,
+                self.now_ms,
             )
         )
         return self._state.groups[self._state.sequence]

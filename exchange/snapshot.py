@@ -16,7 +16,7 @@ import orjson
 
 from core.order_vocabulary import OrderGroupKind, OrderStatus
 from core.vocabulary import MarketStatus, OrderSide
-from events.journal import CancelTimerSet, GroupAccepted, MarketConfigured, Terms
+from events.journal import CancelTimerSet, GroupAccepted, MarketConfigured, OrderTriggered, Terms
 from events.journal_codec import UnknownFormat, plain, reader
 from exchange.accounts import Account, House
 from exchange.groups import Group
@@ -149,17 +149,17 @@ def _group(group: Group) -> Row:
     exits = [[*terms] for terms in group.exits]
     return [
         group.account.id, group.market.symbol, group.client_id, group.kind, group.side, exits, group.entered,
-        group.id, group.worst, str(group.hold), group.maker_ppm, group.taker_ppm, group.lots, group.unprotected,
+        group.id, group.created_ms, group.worst, str(group.hold), group.maker_ppm, group.taker_ppm, group.lots, group.unprotected,
         str(group.value), str(group.fee_value), str(group.quote), str(group.fees),
     ]  # fmt: skip
 
 
 def _restore_group(state: State, row: Row) -> None:
     account_id, symbol, client_id, kind, side, exits, entered, *counted = row
-    group_id, worst, hold, maker_ppm, taker_ppm, *sums = map(int, counted)
+    group_id, created_ms, worst, hold, maker_ppm, taker_ppm, *sums = map(int, counted)
     accepted = GroupAccepted(
         account_id, symbol, client_id, "", OrderGroupKind(kind), OrderSide(side), worst, hold,
-        tuple(_READ_TERMS(["", *terms]) for terms in exits), maker_ppm, taker_ppm,
+        tuple(_READ_TERMS(["", *terms]) for terms in exits), maker_ppm, taker_ppm, created_ms,
     )  # fmt: skip
     group = state.groups[group_id] = Group(group_id, state.accounts[account_id], state.markets[symbol], accepted)
     group.entered = entered
@@ -171,16 +171,20 @@ def _order(state: State, order: Order) -> Row:
     return [
         order.account.id, order.market.symbol, order.client_id, [*order.terms], order.status,
         0 if order.group is None else order.group.id, order.shares, peak,
-        order.id, str(order.hold), order.maker_ppm, order.taker_ppm, order.sequence, order.lots, order.remaining, order.visible,
+        None if order.trigger is None else [*order.trigger], order.id, order.created_ms, str(order.hold), order.maker_ppm, order.taker_ppm, order.sequence, order.lots, order.remaining, order.visible,
         order.price, str(order.value), str(order.fee_value), str(order.quote), str(order.fees),
     ]  # fmt: skip
 
 
 def _restore_order(state: State, row: Row) -> None:
-    account_id, symbol, client_id, terms, status, group_id, shares, peak, *counted = row
-    order_id, hold, maker_ppm, taker_ppm, *sums = map(int, counted)
+    account_id, symbol, client_id, terms, status, group_id, shares, peak, trigger, *counted = row
+    order_id, created_ms, hold, maker_ppm, taker_ppm, *sums = map(int, counted)
     account, market, terms = state.accounts[account_id], state.markets[symbol], _READ_TERMS(["", *terms])
-    order = Order(order_id, account, market, client_id, terms, hold=hold, maker_ppm=maker_ppm, taker_ppm=taker_ppm)
+    order = Order(
+        order_id, account, market, client_id, terms,
+        hold=hold, maker_ppm=maker_ppm, taker_ppm=taker_ppm, created_ms=created_ms,
+    )  # fmt: skip
+    order.trigger = None if trigger is None else _READ_TRIGGER(["", *trigger])
     order.sequence, order.lots, order.remaining, order.visible = sums[:4]
     order.price, order.value, order.fee_value, order.quote, order.fees = sums[4:]
     order.status, order.shares = OrderStatus(status), shares
@@ -219,6 +223,7 @@ def _restore_waiting(state: State, row: Row) -> None:
 
 _READ_RULES = reader(MarketConfigured)
 _READ_TERMS = reader(Terms)
+_READ_TRIGGER = reader(OrderTriggered)
 _RESTORE: dict[str, Callable[[State, Row], None]] = {
     "state": _restore_head,
     "market": _restore_market,

@@ -149,10 +149,18 @@ class State:
             raise InvariantBroken(f"{holder.account.id} would hold more than there is")
 
     def _order_accepted(self, event: journal.OrderAccepted) -> None:
-        account_id, symbol, client_id, digest, terms, hold, maker_ppm, taker_ppm, group = event
+        account_id, symbol, client_id, digest, terms, hold, maker_ppm, taker_ppm, group, time_ms = event
         account, market = self.account(account_id), self.markets[symbol]
         order = Order(
-            self.sequence, account, market, client_id, terms, hold=hold, maker_ppm=maker_ppm, taker_ppm=taker_ppm
+            self.sequence,
+            account,
+            market,
+            client_id,
+            terms,
+            hold=hold,
+            maker_ppm=maker_ppm,
+            taker_ppm=taker_ppm,
+            created_ms=time_ms,
         )
         if hold:
             self._set_aside(order, hold)
@@ -205,6 +213,7 @@ class State:
         self._wait_no_longer(order)
         order.status = OrderStatus.OPEN
         order.price = event.price
+        order.trigger = event
         order.sequence = order.account.sequence = self.sequence
         if order.rests:
             order.market.side(order.terms.side).add(order)
@@ -244,6 +253,7 @@ class State:
         if order.status is OrderStatus.TRIGGER_PENDING:
             self._wait_no_longer(order)
         order.status = event.status
+        order.reason = event.code
         order.sequence = order.account.sequence = self.sequence
         self._finish(order)
 
