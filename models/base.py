@@ -3,12 +3,14 @@
 The embedded engine scans for findAndModify, so nothing here uses `document.save()`; writes are replaced or updated by `_id`, in bulk.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from beanie import Document
 from beanie.odm.utils.dump import get_dict
-from pymongo import ReplaceOne, UpdateOne
+from pymongo import ReplaceOne
+from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import BulkWriteError
 
 D = TypeVar("D", bound=Document)
@@ -49,27 +51,29 @@ async def insert_new_rows(model: type[Document], rows: Sequence[dict[str, Any]])
     return []
 
 
-async def update_older_rows(model: type[Document], rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write the fields of these rows over those of stored rows with a lower `sequence`, in one round trip."""
-    if rows:
-        await model.get_pymongo_collection().bulk_write(
-            [
-                UpdateOne({"_id": row["_id"], "sequence": {"$lt": row["sequence"]}}, {"$set": _fields(row)})
-                for row in rows
-            ],
-            ordered=False,
-        )
+MOST_IDS = 50
+"""Ids in one `$in`: beyond it the embedded engine takes longer than in proportion."""
 
 
-async def put_newer_rows(model: type[Document], rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write these whole rows over older ones, or where there are none; a stored row of the same or a higher `sequence` stays."""
+async def renew_rows(model: type[Document], rows: Sequence[Mapping[str, Any]], session: AsyncClientSession) -> None:
+    """Write these whole rows in place of what is stored under their ids, within a transaction.
+
+    Deleted and inserted, not updated: the embedded engine takes three times as long for an update as for both.
+    """
     if not rows:
         return
-    writes = [ReplaceOne({"_id": row["_id"], "sequence": {"$lt": row["sequence"]}}, row) for row in rows]
-    result = await model.get_pymongo_collection().bulk_write(writes, ordered=False)
-    if result.matched_count < len(rows):
-        await insert_new_rows(model, [dict(row) for row in rows])
+    collection = model.get_pymongo_collection()
+    ids = [row["_id"] for row in rows]
+    for start in range(0, len(ids), MOST_IDS):
+        await collection.delete_many({"_id": {"$in": ids[start : start + MOST_IDS]}}, session=session)
+    await collection.insert_many([dict(row) for row in rows], ordered=False, session=session)
 
 
-def _fields(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name != "_id"}
+@asynccontextmanager
+async def transaction(model: type[Document]) -> AsyncIterator[AsyncClientSession]:
+    """A transaction on the database of this model: all that is written with its session, or nothing."""
+    async with (
+        model.get_pymongo_collection().database.client.start_session() as session,
+        await session.start_transaction(),
+    ):
+        yield session

@@ -10,6 +10,7 @@ from typing import ClassVar
 from beanie import Document
 from bson import Binary
 from pymongo import ASCENDING, IndexModel
+from pymongo.asynchronous.client_session import AsyncClientSession
 
 from models.base import replace_rows
 
@@ -81,9 +82,16 @@ async def read_watermark() -> Watermark:
     return Watermark(0, 0, 0) if row is None else Watermark(row["batch"], row["sequence"], row["time_ms"])
 
 
-async def write_watermark(mark: Watermark) -> None:
-    """Note how far they reach."""
-    await replace_rows(ProjectionDocument, [{"_id": _WATERMARK, **asdict(mark)}])
+async def advance_watermark(before: Watermark, mark: Watermark, session: AsyncClientSession) -> bool:
+    """Note how far they reach. False: somebody else has noted something meanwhile."""
+    collection = ProjectionDocument.get_pymongo_collection()
+    if before.batch == 0:
+        await collection.insert_one({"_id": _WATERMARK, **asdict(mark)}, session=session)
+        return True
+    advanced = await collection.update_one(
+        {"_id": _WATERMARK, "batch": before.batch}, {"$set": asdict(mark)}, session=session
+    )
+    return advanced.matched_count == 1
 
 
 async def snapshots() -> list[Snapshot]:

@@ -39,6 +39,9 @@ MOST_IN_BATCH = 256
 """Commands; a batch ends earlier when it is full."""
 FULL_BATCH_EVENTS = 4_000
 """Some 400 KB. The events of one command are never parted, so a batch may be larger by what one command does."""
+GATHER_SECONDS = 0.01
+"""From one batch to the next at least, while fewer commands wait than `ENOUGH`: the database takes many in one document at the price of few."""
+ENOUGH = 32
 IDLE_SECONDS = 0.1
 """How late what is due at a time (expiry, cancel timers) may be."""
 KEYS_REMEMBERED = 100_000
@@ -122,9 +125,14 @@ class ExchangeWriter:
             tasks.create_task(self._serve())
 
     async def _serve(self) -> None:
-        inbox = self._parts.inbox
+        inbox, clock = self._parts.inbox, self._parts.clock
+        began = clock.monotonic()
         while True:
             await inbox.wait(IDLE_SECONDS)
+            early = began + GATHER_SECONDS - clock.monotonic()
+            if early > 0 and len(inbox) < ENOUGH:
+                await asyncio.sleep(early)
+            began = clock.monotonic()
             await self._batch(inbox.take(MOST_IN_BATCH))
 
     async def _batch(self, waiting: Sequence[Asked]) -> None:

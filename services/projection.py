@@ -1,7 +1,7 @@
 """The projector: follows the journal, publishes what it did to accounts at once, and writes the documents that people query.
 
-A flush writes the newest state of everything that changed since the last one, then the watermark. All of it may be repeated: after a
-crash the follower folds from its snapshot, and what stands in the documents already stays. Publication does not wait for a flush.
+A flush adds what is new, then renews what has changed since the last one, in one transaction with the watermark. It may be repeated: after a
+crash the follower folds from its snapshot to the watermark, and adds again what it may have added. Publication does not wait for a flush.
 """
 
 import asyncio
@@ -32,8 +32,9 @@ from events.trading import (
     trading_topic,
 )
 from models import client_key, fill, order, order_group, packs, projection, trading_account
+from models.base import transaction
 from models.packs import MOST_IN_PACK, AccountLogDocument, Pack, StatementDocument
-from models.projection import Watermark
+from models.projection import ProjectionDocument, Watermark
 from services import exchange_snapshots, statement_rows
 from services.exchange_tape import ExchangeTrade
 from services.journal_feed import JournalFeed, Place, after
@@ -52,6 +53,10 @@ SNAPSHOT_EVENTS = 200_000
 _ORDERS, _GROUPS, _FILLS = Rows(OrderState), Rows(GroupState), Rows(FillState)
 
 
+class Overtaken(Exception):
+    """Another projector has advanced the watermark: this one is over."""
+
+
 class Tape(Protocol):
     """Takes the exchange's own trades."""
 
@@ -65,7 +70,7 @@ class Statuses(Protocol):
 
 
 class Projector:
-    """Follows and writes. Only one may run at a time; two would write the same."""
+    """Follows and writes. Of two, the one that is behind is stopped by its next flush."""
 
     def __init__(
         self, view: ProjectionView, feed: JournalFeed, tape: Tape, statuses: Statuses, *, bus: Bus, clock: Clock
@@ -80,6 +85,7 @@ class Projector:
         self._written = Watermark(0, 0, 0)
         self._snapshot_at = 0
         self._pending: Changes | None = None
+        self._waiting_since_ms: int | None = None
         self._changed = asyncio.Event()
         self._room = asyncio.Event()
         self._may_follow = asyncio.Lock()
@@ -88,6 +94,10 @@ class Projector:
     def place(self) -> Place:
         """How far the journal was followed."""
         return self._place
+
+    def unwritten_ms(self) -> int:
+        """The age of the oldest change that is not in the documents yet; 0: none waits."""
+        return 0 if self._waiting_since_ms is None else self._clock.now_ms() - self._waiting_since_ms
 
     async def load(self) -> None:
         """Know what was known at the watermark. Raises JournalDamaged, UnknownFormat, PyMongoError."""
@@ -116,6 +126,8 @@ class Projector:
                 self._publish(changes)
                 if self._pending is None:
                     self._pending = changes
+                    if self._waiting_since_ms is None:
+                        self._waiting_since_ms = batch.time_ms
                 else:
                     self._pending.add(changes)
                 self._changed.set()
@@ -154,6 +166,7 @@ class Projector:
             self._pending = changes
             raise
         self._written = mark
+        self._waiting_since_ms = None if self._pending is None else self._pending.since_ms
         self._room.set()
         self._bus.publish(PROJECTION_TOPIC, ProjectionAdvanced(mark.sequence, self._clock.now_ms()))
 
@@ -168,8 +181,7 @@ class Projector:
         backoff = Backoff(first_seconds=0.1, most_seconds=3.0)
         while True:
             try:
-                await self._store(changes, accounts)
-                await projection.write_watermark(mark)
+                await self._store(changes, accounts, mark)
             except PyMongoError as error:
                 delay = backoff.next_delay()
                 log.warning("projection.retry", error=type(error).__name__, delay_seconds=round(delay, 2))
@@ -177,32 +189,29 @@ class Projector:
             else:
                 return
 
-    async def _store(self, changes: Changes, accounts: Sequence[dict[str, Any]]) -> None:
-        """Rows that others name come first: who reads a balance finds the fills it came from."""
-        new, older = [], []
-        for order_id, state in changes.orders.items():
-            number = changes.placed.get(order_id)
-            row = {"_id": order_id, **_ORDERS.write(state)}
-            if number is None:
-                older.append(row)
-            else:
-                new.append({**row, "number": number})
-        await asyncio.gather(
-            fill.insert_fills(
-                [{"_id": state.id, "order_fill": place, **_FILLS.write(state)} for state, place in changes.fills]
-            ),
-            packs.insert_packs(StatementDocument, _statement_packs(changes)),
-            packs.insert_packs(AccountLogDocument, _log_packs(changes)),
-            client_key.insert_keys(changes.keys),
+    async def _store(self, changes: Changes, accounts: Sequence[dict[str, Any]], mark: Watermark) -> None:
+        """What is only ever added comes first, and may be added twice; what is renewed becomes visible together with the watermark."""
+        placed = [self._order_row(changes, order_id) for order_id in changes.placed]
+        known = await order.insert_orders(placed)
+        await fill.insert_fills(
+            [{"_id": state.id, "order_fill": place, **_FILLS.write(state)} for state, place in changes.fills]
         )
-        await asyncio.gather(
-            order.insert_orders(new),
-            order.update_orders(older),
-            order_group.put_groups([{"_id": state.id, **_GROUPS.write(state)} for state in changes.groups.values()]),
-        )
-        await trading_account.put_accounts(accounts)
+        await packs.insert_packs(StatementDocument, _statement_packs(changes))
+        await packs.insert_packs(AccountLogDocument, _log_packs(changes))
+        await client_key.insert_keys(changes.keys)
         for symbol, status in changes.statuses.items():
             await self._statuses.changed(symbol, status, changes.time_ms)
+        changed = [self._order_row(changes, order_id) for order_id in changes.orders if order_id not in changes.placed]
+        groups = [{"_id": state.id, **_GROUPS.write(state)} for state in changes.groups.values()]
+        async with transaction(ProjectionDocument) as session:
+            await order.renew_orders([*known, *changed], session)
+            await order_group.renew_groups(groups, session)
+            await trading_account.renew_accounts(accounts, session)
+            if not await projection.advance_watermark(self._written, mark, session):
+                raise Overtaken("another projector writes the documents")
+
+    def _order_row(self, changes: Changes, order_id: int) -> dict[str, Any]:
+        return {"_id": order_id, "number": changes.numbers[order_id], **_ORDERS.write(changes.orders[order_id])}
 
     async def snapshot(self) -> None:
         """Stand still, write everything, and store what is known."""

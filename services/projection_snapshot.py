@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from services.cost_basis import Position
-from services.projection_view import Lists, ProjectionView
+from services.projection_view import Lists, OpenOrder, ProjectionView
 
 
 def dump(view: ProjectionView) -> bytes:
@@ -14,7 +14,7 @@ def dump(view: ProjectionView) -> bytes:
     return orjson.dumps(
         {
             "trades": view.trades,
-            "order_fills": list(view.order_fills.items()),
+            "open_orders": [[order, each.number, each.fills] for order, each in view.open_orders.items()],
             "group_orders": list(view.group_orders.items()),
             "lists": {account: _lists(lists) for account, lists in view.lists.items()},
         }
@@ -25,7 +25,7 @@ def restore(view: ProjectionView, payload: bytes) -> None:
     """Let a view know what was dumped."""
     held = orjson.loads(payload)
     view.trades = held["trades"]
-    view.order_fills = dict(held["order_fills"])
+    view.open_orders = {order: OpenOrder(number, fills) for order, number, fills in held["open_orders"]}
     view.group_orders = {group: tuple(orders) for group, orders in held["group_orders"]}
     view.lists = {account: _read_lists(row) for account, row in held["lists"].items()}
 

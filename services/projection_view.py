@@ -54,13 +54,23 @@ class Lists:
 
 
 @dataclass(slots=True)
+class OpenOrder:
+    """Of an open order: its number among the account's, and how many fills it has."""
+
+    number: int
+    fills: int = 0
+
+
+@dataclass(slots=True)
 class Changes:
-    """What a batch changed. `placed` are the orders it accepted, by id, with their numbers; `orders` the newest state of every order it
-    touched. `fills` come with their number among the order's fills."""
+    """What a batch changed. `placed` are the ids of the orders it accepted; `orders` the newest state of every order it
+    touched, `numbers` their numbers. `since_ms` is the time of the first batch that was taken in. `fills` come with their number among the order's fills."""
 
     sequence: int = 0
     time_ms: int = 0
-    placed: dict[int, int] = field(default_factory=dict)
+    since_ms: int = 0
+    placed: dict[int, None] = field(default_factory=dict)
+    numbers: dict[int, int] = field(default_factory=dict)
     orders: dict[int, OrderState] = field(default_factory=dict)
     groups: dict[int, GroupState] = field(default_factory=dict)
     fills: list[tuple[FillState, int]] = field(default_factory=list)
@@ -75,6 +85,7 @@ class Changes:
         """Take in what a later batch changed."""
         self.sequence, self.time_ms = later.sequence, later.time_ms
         self.placed |= later.placed
+        self.numbers |= later.numbers
         self.orders |= later.orders
         self.groups |= later.groups
         self.fills += later.fills
@@ -95,8 +106,7 @@ class ProjectionView:
         self.state = State()
         self.lists: dict[str, Lists] = {}
         self.trades: dict[str, int] = {}
-        self.order_fills: dict[int, int] = {}
-        """Fills so far, of open orders that have any."""
+        self.open_orders: dict[int, OpenOrder] = {}
         self.group_orders: dict[int, tuple[int, ...]] = {}
         """The orders of groups that live."""
         self.scales = scales
@@ -123,7 +133,7 @@ class ProjectionView:
 
     def apply(self, events: Iterable[journal.Event], time_ms: int) -> Changes:
         """Let a batch have happened."""
-        self._changes = changes = Changes(time_ms=time_ms)
+        self._changes = changes = Changes(time_ms=time_ms, since_ms=time_ms)
         for event in events:
             follow = self._follow.get(type(event))
             if follow is None:
@@ -168,6 +178,7 @@ class ProjectionView:
     def _order(self, order: Order) -> OrderState:
         """Note an order that changed."""
         state = self._changes.orders[order.id] = self._states.order(order, self._changes.time_ms)
+        self._changes.numbers[order.id] = self.open_orders[order.id].number
         account = order.account
         self._touch(account)
         market = order.market
@@ -270,7 +281,8 @@ class ProjectionView:
         order = self.state.orders[self.state.sequence]
         lists = self.lists_of(event.account)
         lists.orders += 1
-        self._changes.placed[order.id] = lists.orders
+        self._changes.placed[order.id] = None
+        self.open_orders[order.id] = OpenOrder(lists.orders)
         if order.group is None:
             self._changes.keys.append(UsedKey(event.account, event.client_id, event.digest, order.id))
         else:
@@ -281,7 +293,7 @@ class ProjectionView:
         order = self.state.orders[event.order]
         self.state.evolve(event)
         self._log_order(order, _ENDS[event.status])
-        self.order_fills.pop(order.id, None)
+        del self.open_orders[order.id]
 
     def _order_triggered(self, event: journal.OrderTriggered) -> None:
         self.state.evolve(event)
@@ -328,17 +340,14 @@ class ProjectionView:
         fee_units = event.maker_fee if liquidity is Liquidity.MAKER else event.taker_fee
         fill_id = 2 * self.state.sequence + (liquidity is Liquidity.TAKER)
         lists.fills += 1
-        place = self.order_fills.get(order.id, 0) + 1
-        if order.id in self.state.orders:
-            self.order_fills[order.id] = place
-        else:
-            self.order_fills.pop(order.id, None)
+        known = self.open_orders[order.id]
+        known.fills += 1
         fill = FillState(
             fill_id, lists.fills, account.id, order.id, trade, market.symbol, order.side, scales.price(event.price),
             scales.quantity(event.lots), scales.quoted(quote_units), scales.quoted(fee_units), market.quote, liquidity,
             self._changes.time_ms, self.state.sequence,
         )  # fmt: skip
-        self._changes.fills.append((fill, place))
+        self._changes.fills.append((fill, known.fills))
         self._post(
             order, fill_id, base=units if buys else -units, quote=-quote_units if buys else quote_units, fee=fee_units
         )
@@ -354,6 +363,8 @@ class ProjectionView:
             for leg in order.group.legs:
                 if leg is not order:
                     self._log_order(leg, OrderEventType.AMENDED)
+        if order.id not in self.state.orders:
+            del self.open_orders[order.id]
 
     def _post(self, order: Order, fill: int, *, base: int, quote: int, fee: int) -> None:
         """The lines of a fill: what was bought or sold, what was paid or earned, and the fee."""

@@ -1,7 +1,7 @@
 """A trading house for tests: writer and projector on one database, as one process runs them, with people who ask."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -11,7 +11,7 @@ from core.order_vocabulary import OrderType
 from core.vocabulary import MarketStatus, OrderSide
 from events.answers import Answer
 from events.commands import CancelOrder, Command, MoveFunds, OrderWish, PlaceOrder
-from events.journal import Event
+from events.journal import Event, MarketConfigured
 from exchange.accounts import House
 from exchange.engine import Exchange
 from services.exchange import ExchangeWriter, WriterParts
@@ -54,7 +54,15 @@ class Silent:
 class TradingHouse:
     """Everything of one process. `writer` and `projector` are its present lives."""
 
-    def __init__(self, clock: Clock | None = None, bus: Bus | None = None) -> None:
+    def __init__(
+        self,
+        clock: Clock | None = None,
+        bus: Bus | None = None,
+        *,
+        rules: Sequence[MarketConfigured] = (EXACT, ROUNDING),
+        scales: Mapping[str, int] = SCALES,
+    ) -> None:
+        self.scales = dict(scales)
         self.clock = clock or SystemClock()
         self.bus = bus or MemoryBus()
         self.inbox = Inbox()
@@ -62,7 +70,7 @@ class TradingHouse:
         self.sources = Sources()
         self.gateway = LocalGateway(self.inbox, self.clock)
         self.parts = WriterParts(
-            self.inbox, self.feed, self.sources, Silent(), self.bus, self.clock, SCALES, lambda: (EXACT, ROUNDING)
+            self.inbox, self.feed, self.sources, Silent(), self.bus, self.clock, self.scales, lambda: rules
         )
         self.writer = ExchangeWriter(self.parts, Holding(self.clock))
         self.projector = self.new_projector()
@@ -74,7 +82,9 @@ class TradingHouse:
 
     def new_projector(self) -> Projector:
         """Another life of the projector."""
-        return Projector(ProjectionView(SCALES, CASH), self.feed, Silent(), Silent(), bus=self.bus, clock=self.clock)
+        return Projector(
+            ProjectionView(self.scales, CASH), self.feed, Silent(), Silent(), bus=self.bus, clock=self.clock
+        )
 
     def key(self) -> str:
         """A key that was not used yet."""

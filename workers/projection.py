@@ -11,7 +11,7 @@ from core.backoff import Backoff
 from core.cancellation import raise_if_cancelled
 from core.clock import Clock
 from services.leases import Holding, LeaseLost, run_as_only_one
-from services.projection import Projector
+from services.projection import Overtaken, Projector
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +34,7 @@ class ProjectionWorker:
             delay = backoff.next_delay()
             try:
                 await run_as_only_one(NAME, self.holder, self.clock, self._work)
-            except* (LeaseLost, PyMongoError) as problems:
+            except* (LeaseLost, Overtaken, PyMongoError) as problems:
                 log.warning("projection.again", reason=str(problems.exceptions[0]), delay_seconds=round(delay, 2))
             raise_if_cancelled()
             await asyncio.sleep(delay)
