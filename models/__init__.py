@@ -14,6 +14,7 @@ from models.log_in_lock import LogInLockDocument
 from models.mail import MailDocument
 from models.market import MarketDocument
 from models.market_state import MarketStateDocument, SequenceDocument
+from models.market_status import MarketStatusDocument
 from models.one_time_token import OneTimeTokenDocument
 from models.passkey import PasskeyDocument
 from models.session import SessionDocument
@@ -35,6 +36,7 @@ DOCUMENTS: tuple[type[Document], ...] = (
     MailDocument,
     MarketDocument,
     MarketStateDocument,
+    MarketStatusDocument,
     OneTimeTokenDocument,
     PasskeyDocument,
     SequenceDocument,

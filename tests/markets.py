@@ -11,7 +11,7 @@ from core.bus import MemoryBus
 from core.cache import MemoryCache
 from core.clock import ManualClock
 from core.settings import Settings
-from core.vocabulary import CandleInterval, FeedStatus, OrderSide, PriceSource, Series
+from core.vocabulary import CandleInterval, FeedStatus, MarketDataOrigin, OrderSide, PriceSource, Series
 from events.market import (
     BookChanged,
     BookReset,
@@ -128,7 +128,10 @@ class Markets:
         self.bus = MemoryBus()
         self.losses = Losses()
         self.catalogue = catalogue.read_files()
-        self.view = MarketView(self.bus, self.catalogue, process=PROCESS, observer=self.losses)
+        self.view, self.exchange_view = (
+            MarketView(self.bus, self.catalogue, process=PROCESS, observer=self.losses, origin=origin)
+            for origin in (MarketDataOrigin.REFERENCE, MarketDataOrigin.EXCHANGE)
+        )
         self.pipeline = build_pipeline(
             settings=Settings(_env_file=None),
             clock=ManualClock(),
@@ -136,8 +139,9 @@ class Markets:
             services=Services(
                 catalogue=self.catalogue,
                 view=self.view,
+                exchange_view=self.exchange_view,
                 markets=MarketReads(self.catalogue, self.view),
-                market_data=market_data or MarketDataReads(self.view),
+                market_data=market_data or MarketDataReads(self.view, self.exchange_view),
                 accounts=build_accounts(),
                 server_status=_no_status,
             ),
@@ -147,6 +151,12 @@ class Markets:
     def apply(self, *events: object) -> "Markets":
         for event in events:
             self.view.apply(event)
+        return self
+
+    def apply_own(self, *events: object) -> "Markets":
+        """Events of this exchange's own."""
+        for event in events:
+            self.exchange_view.apply(event)
         return self
 
     def full(self, *symbols: str) -> "Markets":

@@ -1,7 +1,7 @@
 """The reviewed data file: chains, assets and markets this server knows, and how they enter the database.
 
-The JSON files beside this module are the reviewed truth for names, networks, provider names and rules; an operator's market status
-in the database is kept, and rules refreshed from a provider replace the file's until the file is loaded again.
+The JSON files beside this module are the reviewed truth for names, networks, provider names and rules; a market's status is the
+database's where the exchange's journal ever changed it, and rules refreshed from a provider replace the file's until the file is loaded again.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +18,7 @@ from integrations.feeds.base import FeedMarket, ProviderRules
 from models.asset import AssetEntry, all_assets, replace_assets
 from models.chain import ChainEntry
 from models.market import MarketEntry, all_markets, replace_markets
+from models.market_status import all_statuses
 
 _FOLDER = Path(__file__).parent
 
@@ -117,14 +118,14 @@ async def load() -> Catalogue:
     """Bring the database up to the data files and return what holds now. Safe to run in every process at once."""
     catalogue = read_files()
     known = {market.symbol: market for market in await all_markets()}
-    for symbol, market in catalogue.markets.items():
-        if symbol in known:
-            catalogue.markets[symbol] = market.model_copy(update={"status": known[symbol].status})
     changed_markets = [market for market in catalogue.markets.values() if known.get(market.symbol) != market]
     known_assets = {asset.code: asset for asset in await all_assets()}
     changed_assets = [asset for asset in catalogue.assets.values() if known_assets.get(asset.code) != asset]
     await replace_assets(changed_assets)
     await replace_markets(changed_markets)
+    for symbol, entry in (await all_statuses()).items():
+        if symbol in catalogue.markets:
+            catalogue.set_status(symbol, entry.status)
     return catalogue
 
 
