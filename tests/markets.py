@@ -12,6 +12,7 @@ from core.cache import MemoryCache
 from core.clock import ManualClock
 from core.settings import Settings
 from core.vocabulary import CandleInterval, FeedStatus, MarketDataOrigin, OrderSide, PriceSource, Series
+from events.journal import MarketConfigured
 from events.market import (
     BookChanged,
     BookReset,
@@ -22,10 +23,12 @@ from events.market import (
     TickerChanged,
     TradeAccepted,
 )
+from exchange.market import ATTO
 from graph.context import Services
 from graph.request import ALL_OPERATIONS, QUERIES_AND_MUTATIONS, Caller, GraphQLRequest
 from server.graphql_app import build_pipeline
 from services import catalogue
+from services.catalogue import Catalogue
 from services.market_reads import MarketDataReads
 from services.market_view import MarketView
 from services.markets import MarketReads
@@ -38,6 +41,16 @@ NOW_MS = 1_700_000_000_123
 D = Decimal
 Levels = tuple[tuple[Decimal, Decimal], ...]
 PROCESS = "this process"
+
+
+def rules_of(known: Catalogue, symbol: str) -> MarketConfigured:
+    """A market of the catalogue as the exchange counts in it; no fees, no band."""
+    market = known.market(symbol)
+    base, quote = known.asset(market.base), known.asset(market.quote)
+    return MarketConfigured(
+        symbol, base.code, quote.code, base.decimals, quote.decimals, int(market.rules.tick_size * ATTO), int(market.rules.lot_size * ATTO),
+        min_lots=1, max_lots=0, min_value=0, max_open_orders=1000, band_ppm=0, maker_ppm=0, taker_ppm=0,
+    )  # fmt: skip
 
 
 class Losses:

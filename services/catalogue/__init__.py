@@ -6,6 +6,7 @@ database's where the exchange's journal ever changed it, and rules refreshed fro
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -139,6 +140,8 @@ async def refresh_rules(catalogue: Catalogue, published: Iterable[ProviderRules]
             for name in ("tick_size", "lot_size", "min_quantity", "max_quantity", "min_notional")
             if (value := getattr(rules, name)) is not None and value != getattr(market.rules, name)
         }
+        if "lot_size" in update and not _is_whole(update["lot_size"], catalogue.asset(market.base)):
+            del update["lot_size"]
         if update:
             changed[market.symbol] = market.model_copy(update={"rules": market.rules.model_copy(update=update)})
     await replace_markets(list(changed.values()))
@@ -158,6 +161,11 @@ async def refresh_rules(catalogue: Catalogue, published: Iterable[ProviderRules]
     return events
 
 
+def _is_whole(lot: Decimal, base: AssetEntry) -> bool:
+    """Whether a lot is a whole number of the asset's ledger units, as the exchange counts."""
+    return lot.scaleb(base.decimals) % 1 == 0
+
+
 def _check(catalogue: Catalogue) -> None:
     for asset in catalogue.assets.values():
         for network in asset.networks:
@@ -173,6 +181,10 @@ def _check(catalogue: Catalogue) -> None:
         for name in ("tick_size", "lot_size", "min_quantity", "min_notional"):
             if getattr(rules, name) <= 0:
                 raise CatalogueInvalid(f"market {market.symbol}: {name} must be above 0")
+        if not _is_whole(rules.lot_size, catalogue.assets[market.base]):
+            raise CatalogueInvalid(
+                f"market {market.symbol}: the lot must be a multiple of the unit {market.base} is counted in"
+            )
         if rules.min_quantity % rules.lot_size:
             raise CatalogueInvalid(
                 f"market {market.symbol}: min_quantity must be a multiple of the lot {canonical(rules.lot_size)}"
