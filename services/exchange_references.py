@@ -79,7 +79,7 @@ class _Path:
             newest = turns[-1][1].price
             before = turns[-2][1].price if len(turns) > 1 else self._before
             step = price.price - newest
-            if step == 0 or (before is not None and (newest - before) * step > 0):
+            if step == 0 or (before is not None and (newest - before) * step >= 0):
                 turns.pop()
         turns.append((place, price))
         if len(turns) > MOST_TURNS:
@@ -121,6 +121,7 @@ class _Told:
     def lose(self) -> None:
         """The reference is stale; what waits is so as well."""
         self.series = self.mark_price = self.book = None
+        self.book_sequence = 0
         self.lost, self.spoke = self.lost or self.spoke, False
         self.last.forget()
         self.mark.forget()

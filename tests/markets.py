@@ -145,6 +145,7 @@ class Markets:
             MarketView(self.bus, self.catalogue, process=PROCESS, observer=self.losses, origin=origin)
             for origin in (MarketDataOrigin.REFERENCE, MarketDataOrigin.EXCHANGE)
         )
+        self.market_data = market_data or MarketDataReads(self.view, self.exchange_view)
         self.pipeline = build_pipeline(
             settings=Settings(_env_file=None),
             clock=ManualClock(),
@@ -154,7 +155,7 @@ class Markets:
                 view=self.view,
                 exchange_view=self.exchange_view,
                 markets=MarketReads(self.catalogue, self.view),
-                market_data=market_data or MarketDataReads(self.view, self.exchange_view),
+                market_data=self.market_data,
                 accounts=build_accounts(),
                 server_status=_no_status,
             ),
