@@ -17,7 +17,7 @@ from core.redis_bus import RedisBus
 from core.redis_cache import RedisCache
 from core.secret_box import SecretBox
 from core.settings import Settings
-from core.vocabulary import FeedStatus, PriceSource
+from core.vocabulary import FeedStatus, MarketDataOrigin, PriceSource
 from events import codec
 from events.market import FeedChanged
 from graph.context import Services
@@ -124,6 +124,7 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
         mail = await open_mail(settings, clock, box, stack)
         metrics = Metrics(paths=PATHS)
         view = MarketView(bus, known, process=process, observer=metrics)
+        exchange_view = MarketView(bus, known, process=process, observer=metrics, origin=MarketDataOrigin.EXCHANGE)
         if isinstance(bus, RedisBus):
             metrics.watch_count("bus_lost_messages", "Messages this process gave up", lambda: bus.lost)
             metrics.watch_count(
@@ -156,8 +157,9 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
             services=Services(
                 catalogue=known,
                 view=view,
+                exchange_view=exchange_view,
                 markets=MarketReads(known, view),
-                market_data=MarketDataReads(view),
+                market_data=MarketDataReads(view, exchange_view),
                 accounts=accounts,
                 server_status=lambda: server_status.read(
                     clock=clock, mode=settings.mode, database=database, bus=bus, view=view
@@ -170,6 +172,7 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
             background={
                 "database-monitor": database.monitor,
                 "market-view": view.run,
+                "exchange-view": exchange_view.run,
                 "revocations": accounts.revocations.run,
                 "last-use": accounts.last_use.run,
                 "signing-keys": accounts.tokens.run,

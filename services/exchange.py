@@ -25,6 +25,7 @@ from events.journal_codec import FORMAT, encode
 from events.trading import PROJECTION_TOPIC, ProjectionAdvanced
 from exchange.engine import Exchange
 from exchange.preview import preview
+from exchange.reply import Reply
 from models import client_key, journal, projection
 from models.journal import Batch, batch_of
 from services import exchange_snapshots
@@ -56,7 +57,9 @@ class Fenced(Exception):
 
 
 class Sources(Protocol):
-    """What of the references has changed and not been told yet."""
+    """What of the references has changed and not been told yet; `ready` is set when there is something."""
+
+    ready: asyncio.Event
 
     def take(self) -> Sequence[Command]: ...
 
@@ -64,7 +67,11 @@ class Sources(Protocol):
 class Books(Protocol):
     """Shows the exchange's own books."""
 
-    def appended(self, exchange: Exchange, events: Sequence[Event]) -> None: ...
+    def all_touched(self, exchange: Exchange) -> None: ...
+
+    def touched(self, exchange: Exchange, command: Command, reply: Reply) -> None: ...
+
+    def publish(self, exchange: Exchange, now_ms: int) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +122,7 @@ class ExchangeWriter:
                 break
             state, self._place = await exchange_snapshots.read_state()
         self._answers = Answers(self.exchange, self._parts.scales)
+        self._parts.books.all_touched(self.exchange)
         self._projected = (await projection.read_watermark()).sequence
         log.info("exchange.writer_started", epoch=state.epoch, sequence=state.sequence, batch=self._place.batch)
 
@@ -122,6 +130,7 @@ class ExchangeWriter:
         """Execute what comes in until cancelled. Raises Fenced."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._watch_projection())
+            tasks.create_task(self._watch_sources())
             tasks.create_task(self._serve())
 
     async def _serve(self) -> None:
@@ -142,9 +151,8 @@ class ExchangeWriter:
         ]
         exchange.recall(await self._stored_keys(wanted))
         now_ms = self._now()
-        exchange.execute(commands.Advance(), now_ms)
-        for command in self._parts.sources.take():
-            exchange.execute(command, now_ms)
+        for command in (commands.Advance(), *self._parts.sources.take()):
+            self._execute(command, now_ms)
         answers: list[tuple[Asked, Answered]] = []
         events: list[Event] = []
         for place, asked in enumerate(waiting):
@@ -168,7 +176,7 @@ class ExchangeWriter:
         sequence = self.exchange.state.sequence
         for asked, answer in answers:
             asked.reply(replace(answer, sequence=sequence) if isinstance(answer, Answer) else answer)
-        self._parts.books.appended(self.exchange, events)
+        self._parts.books.publish(self.exchange, now_ms)
 
     def _answer(self, asked: Asked, now_ms: int) -> Answered:
         question = asked.question
@@ -182,7 +190,12 @@ class ExchangeWriter:
                 return self._answers.house()
         if isinstance(question, _PLACING) and self.exchange.state.sequence - self._projected > MOST_BEHIND:
             return refused(OrderErrorCode.EXCHANGE_UNAVAILABLE)
-        return self._answers.of(question, self.exchange.execute(question, now_ms), now_ms)
+        return self._answers.of(question, self._execute(question, now_ms), now_ms)
+
+    def _execute(self, command: Command, now_ms: int) -> Reply:
+        reply = self.exchange.execute(command, now_ms)
+        self._parts.books.touched(self.exchange, command, reply)
+        return reply
 
     async def _stored_keys(self, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], tuple[str, int]]:
         """Which of these keys were used. Waits for the database: without it nothing could be appended either."""
@@ -249,6 +262,12 @@ class ExchangeWriter:
             through = min(remembered[KEYS_REMEMBERED // 2][0], self._projected)
             if through >= remembered[0][0]:
                 self.exchange.execute(commands.ForgetKeys(through), now_ms)
+
+    async def _watch_sources(self) -> None:
+        while True:
+            await self._parts.sources.ready.wait()
+            self._parts.inbox.wake()
+            await asyncio.sleep(GATHER_SECONDS)
 
     async def _watch_projection(self) -> None:
         async with self._parts.bus.subscribe(PROJECTION_TOPIC) as news:

@@ -58,15 +58,19 @@ class Overtaken(Exception):
 
 
 class Tape(Protocol):
-    """Takes the exchange's own trades."""
+    """Takes the exchange's own trades, and stores them in its own time; `flush` waits until all that were taken are stored."""
 
     def take(self, trades: Sequence[ExchangeTrade]) -> None: ...
+
+    async def room(self) -> None: ...
+
+    async def flush(self) -> None: ...
 
 
 class Statuses(Protocol):
     """Takes what markets accept from now on."""
 
-    async def changed(self, symbol: str, status: MarketStatus, time_ms: int) -> None: ...
+    async def status_changed(self, symbol: str, status: MarketStatus, time_ms: int) -> None: ...
 
 
 class Projector:
@@ -121,6 +125,7 @@ class Projector:
                 self._place = after(batch)
                 self._tape.take(changes.trades)
                 if batch.number <= self._written.batch:
+                    await self._tape.room()
                     await asyncio.sleep(0)
                     continue
                 self._publish(changes)
@@ -131,7 +136,8 @@ class Projector:
                 else:
                     self._pending.add(changes)
                 self._changed.set()
-            if len(self._pending.orders) > MOST_PENDING:
+            await self._tape.room()
+            if self._pending is not None and len(self._pending.orders) > MOST_PENDING:
                 self._room.clear()
                 await self._room.wait()
             else:
@@ -200,7 +206,7 @@ class Projector:
         await packs.insert_packs(AccountLogDocument, _log_packs(changes))
         await client_key.insert_keys(changes.keys)
         for symbol, status in changes.statuses.items():
-            await self._statuses.changed(symbol, status, changes.time_ms)
+            await self._statuses.status_changed(symbol, status, changes.time_ms)
         changed = [self._order_row(changes, order_id) for order_id in changes.orders if order_id not in changes.placed]
         groups = [{"_id": state.id, **_GROUPS.write(state)} for state in changes.groups.values()]
         async with transaction(ProjectionDocument) as session:
@@ -217,6 +223,7 @@ class Projector:
         """Stand still, write everything, and store what is known."""
         async with self._may_follow:
             await self.flush()
+            await self._tape.flush()
             if self._place.batch:
                 await exchange_snapshots.write(self.view, self._place)
             self._snapshot_at = self._place.sequence

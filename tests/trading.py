@@ -11,9 +11,10 @@ from core.order_vocabulary import OrderType
 from core.vocabulary import MarketStatus, OrderSide
 from events.answers import Answer
 from events.commands import CancelOrder, Command, MoveFunds, OrderWish, PlaceOrder
-from events.journal import Event, MarketConfigured
+from events.journal import MarketConfigured
 from exchange.accounts import House
 from exchange.engine import Exchange
+from exchange.reply import Reply
 from services.exchange import ExchangeWriter, WriterParts
 from services.exchange_gateway import LocalGateway
 from services.exchange_inbox import Inbox
@@ -34,9 +35,11 @@ class Sources:
     """References that say what a test lets them say."""
 
     waiting: list[Command] = field(default_factory=list)
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
 
     def take(self) -> Sequence[Command]:
         """What was not told yet."""
+        self.ready.clear()
         told, self.waiting = self.waiting, []
         return told
 
@@ -44,11 +47,19 @@ class Sources:
 class Silent:
     """Books, tape and statuses that nobody looks at."""
 
-    def appended(self, exchange: Exchange, events: Sequence[Event]) -> None: ...
+    def all_touched(self, exchange: Exchange) -> None: ...
+
+    def touched(self, exchange: Exchange, command: Command, reply: Reply) -> None: ...
+
+    def publish(self, exchange: Exchange, now_ms: int) -> None: ...
+
+    async def room(self) -> None: ...
+
+    async def flush(self) -> None: ...
 
     def take(self, trades: Sequence[ExchangeTrade]) -> None: ...
 
-    async def changed(self, symbol: str, status: MarketStatus, time_ms: int) -> None: ...
+    async def status_changed(self, symbol: str, status: MarketStatus, time_ms: int) -> None: ...
 
 
 class TradingHouse:

@@ -15,7 +15,10 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.monitoring import CommandFailedEvent, CommandStartedEvent, CommandSucceededEvent
 
 READ_WHOLE = frozenset(
-    {"assets", "audit_events", "audit_heads", "exchange_snapshots", "markets", "signing_keys", "trading_accounts"}
+    {
+        *("assets", "audit_events", "audit_heads", "exchange_snapshots", "market_statuses", "markets"),
+        *("signing_keys", "trading_accounts"),
+    }
 )
 """Small collections that are read whole at start, and what commands of operators go through."""
 TINY = frozenset({"leases"})
