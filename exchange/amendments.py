@@ -1,7 +1,6 @@
 """How an open order may change: what is asked is judged as a new order's terms would be, what is filled stays filled."""
 
-from core.order_vocabulary import OrderErrorCode, OrderStatus, OrderType, TrailingUnit
-from core.vocabulary import OrderSide
+from core.order_vocabulary import OrderErrorCode
 from events.commands import AmendOrder, OrderWish
 from events.journal import OrderAmended
 from exchange.checks import market_refusal, terms_of, worst_price
@@ -11,6 +10,7 @@ from exchange.order import Order
 from exchange.references import References
 from exchange.refusal import Refusal
 from exchange.walk import Offered, best_price, crosses
+from exchange.words import ABSOLUTE, BUY, LIMIT, TRIGGER_PENDING
 
 
 def amendment(
@@ -18,12 +18,12 @@ def amendment(
 ) -> OrderAmended | Refusal:
     """The event that changes the order, or why it stays as it is. `peak` is that of one that trails."""
     market, before = order.market, order.terms
-    waits = order.status is OrderStatus.TRIGGER_PENDING
+    waits = order.status is TRIGGER_PENDING
     wish = _wish(market, order, command)
     if before.stop and not waits:
         if command.stop_price is not None:
             return Refusal(OrderErrorCode.TERMS_CONFLICT, "stopPrice")
-        wish = wish._replace(type=OrderType.LIMIT, stop_price=None)
+        wish = wish._replace(type=LIMIT, stop_price=None)
     if order.follows:
         wish = wish._replace(activation_price=None)
     refused = market_refusal(market, wish)
@@ -39,7 +39,7 @@ def amendment(
         return Refusal(OrderErrorCode.QUANTITY_TOO_SMALL, "quantity", limit=least, actual=wish.quantity)
     worst = terms.price or worst_price(market, terms, peak)
     hold = hold_needed(order, worst, remaining)
-    buys = terms.side is OrderSide.BUY
+    buys = terms.side is BUY
     available = order.account.balance(market.quote if buys else market.base).available
     if hold - order.hold > available:
         return Refusal(OrderErrorCode.INSUFFICIENT_FUNDS, "quantity", limit=available, actual=hold - order.hold)
@@ -70,7 +70,7 @@ def _wish(market: Market, order: Order, command: AmendOrder) -> OrderWish:
         post_only=terms.post_only,
         display_quantity=scaled(command.display_quantity, terms.display, market.lot),
         self_trade=terms.self_trade,
-        trail=scaled(command.trail, terms.trail, market.tick if terms.trail_unit is TrailingUnit.ABSOLUTE else 1),
+        trail=scaled(command.trail, terms.trail, market.tick if terms.trail_unit is ABSOLUTE else 1),
         trail_unit=terms.trail_unit,
         activation_price=terms.activation * market.tick or None,
     )

@@ -19,11 +19,12 @@ from exchange.refusal import Refusal
 from exchange.trailing import stop_of
 from exchange.triggers import fires_rising
 from exchange.walk import Offered, best_price, cost, crosses, shifted, walk
+from exchange.words import ABSOLUTE, BUY, FOK, LIMIT, MARKET, SELL, TRAILING_STOP
 
-WITH_LIMIT = frozenset({OrderType.LIMIT, OrderType.STOP_LOSS_LIMIT, OrderType.TAKE_PROFIT_LIMIT})
+WITH_LIMIT = frozenset({LIMIT, OrderType.STOP_LOSS_LIMIT, OrderType.TAKE_PROFIT_LIMIT})
 Code = OrderErrorCode
 _EXIT_FIELDS = {
-    (OrderType.LIMIT, "price"): "takeProfitPrice",
+    (LIMIT, "price"): "takeProfitPrice",
     (OrderType.STOP_LOSS_LIMIT, "price"): "stopLimitPrice",
 }
 """Fields of exits, as clients name them."""
@@ -66,7 +67,7 @@ def terms_of(market: Market, wish: OrderWish, references: References, now_ms: in
         return Refusal(Code.PRICE_REQUIRED, "price")
     if stop_price is None and kind in WITH_STOP:
         return Refusal(Code.PRICE_REQUIRED, "stopPrice")
-    if trail is None and kind is OrderType.TRAILING_STOP:
+    if trail is None and kind is TRAILING_STOP:
         return Refusal(Code.PRICE_REQUIRED, "trailingDelta")
     tick, lot = market.tick, market.lot
     ticks, off_price = divmod(price, tick) if price else (0, 0)
@@ -82,7 +83,7 @@ def terms_of(market: Market, wish: OrderWish, references: References, now_ms: in
         refused = _off_tick(market, wish)
         if refused is not None:
             return refused
-        trail = (trail or 0) // tick if trail_unit is TrailingUnit.ABSOLUTE else trail
+        trail = (trail or 0) // tick if trail_unit is ABSOLUTE else trail
     if off_quantity or off_display:
         field, actual = ("quantity", quantity) if off_quantity else ("displayQuantity", display)
         return Refusal(Code.QUANTITY_OFF_LOT, field, limit=lot, actual=actual)
@@ -98,7 +99,7 @@ def _off_tick(market: Market, wish: OrderWish) -> Refusal | None:
     """Whether a trailing stop's own prices are no whole ticks."""
     if wish.activation_price is not None and wish.activation_price % market.tick:
         return Refusal(Code.PRICE_OFF_TICK, "activationPrice", limit=market.tick, actual=wish.activation_price)
-    if wish.trail is not None and wish.trail_unit is TrailingUnit.ABSOLUTE and wish.trail % market.tick:
+    if wish.trail is not None and wish.trail_unit is ABSOLUTE and wish.trail % market.tick:
         return Refusal(Code.PRICE_OFF_TICK, "trailingDelta", limit=market.tick, actual=wish.trail)
     return None
 
@@ -148,8 +149,8 @@ def _prices(market: Market, terms: Terms, references: References) -> Refusal | N
     around = terms.stop or (newest.price if newest else market.last)
     if terms.price and around and market.band_ppm:
         for bound, beyond in (
-            (shifted(around, market.band_ppm, OrderSide.BUY), terms.price.__gt__),
-            (shifted(around, market.band_ppm, OrderSide.SELL), terms.price.__lt__),
+            (shifted(around, market.band_ppm, BUY), terms.price.__gt__),
+            (shifted(around, market.band_ppm, SELL), terms.price.__lt__),
         ):
             if beyond(bound):
                 return Refusal(
@@ -176,7 +177,7 @@ def _conflict(wish: OrderWish, now_ms: int) -> Refusal | None:
 
 def _conflicting(wish: OrderWish) -> str:
     """The field that does not go with the others, if any."""
-    kind, is_market, trails = wish.type, wish.type is OrderType.MARKET, wish.type is OrderType.TRAILING_STOP
+    kind, is_market, trails = wish.type, wish.type is MARKET, wish.type is TRAILING_STOP
     fleeting = kind in AT_ANY_PRICE or wish.time_in_force not in WAITING
     ends_at_a_time = wish.time_in_force is TimeInForce.GTD
     if (wish.quantity is None) == (wish.quote_quantity is None):
@@ -221,9 +222,9 @@ def admission(
     open_here = account.open_in.get(market.symbol, 0)
     if open_here >= market.max_open_orders:
         return Refusal(Code.TOO_MANY_OPEN_ORDERS, "symbol", limit=market.max_open_orders, actual=open_here)
-    if terms.type is OrderType.MARKET:
+    if terms.type is MARKET:
         return _market_order(market, account, terms, wish, house, taker_ppm=taker_ppm)
-    buys = terms.side is OrderSide.BUY
+    buys = terms.side is BUY
     newest = references.newest(terms.source) if terms.trail else None
     if terms.trail and not terms.activation and newest is None:
         return Refusal(Code.PRICE_STALE, "symbol")
@@ -232,11 +233,11 @@ def admission(
     refused = _funds(market, account, terms.side, hold)
     if refused is not None:
         return refused
-    if terms.type is OrderType.LIMIT:
+    if terms.type is LIMIT:
         best = best_price(market, terms.side, house) if terms.post_only else 0
         if best and crosses(terms.side, best, terms.price):
             return Refusal(Code.POST_ONLY_WOULD_TAKE, "price")
-        if terms.time_in_force is TimeInForce.FOK:
+        if terms.time_in_force is FOK:
             found = walk(market, account, terms.side, terms.self_trade, house=house, lots=terms.lots, limit=terms.price)
             if found.lots < terms.lots:
                 return Refusal(
@@ -250,7 +251,7 @@ def worst_price(market: Market, terms: Terms, price: int) -> int:
     begins, if it waits for no price to begin at."""
     stop = terms.stop
     if terms.trail:
-        sign = 1 if terms.side is OrderSide.SELL else -1
+        sign = 1 if terms.side is SELL else -1
         stop = sign * stop_of(sign * (terms.activation or price), terms.trail, terms.trail_unit)
     return shifted(stop, market.band_ppm, terms.side)
 
@@ -274,7 +275,7 @@ def exits_of(
     for wish in wishes:
         if wish.side is not side or wish.symbol != market.symbol:
             return Refusal(Code.TERMS_CONFLICT, "side" if wish.side is not side else "symbol")
-        if wish.trail is not None and side is OrderSide.BUY:
+        if wish.trail is not None and side is BUY:
             return Refusal(Code.TERMS_CONFLICT, "trailingDelta")
         terms = terms_of(market, wish, references, now_ms)
         if isinstance(terms, Refusal):
@@ -284,7 +285,7 @@ def exits_of(
         exits.append(terms)
     profits, stops = [terms.price for terms in exits if not terms.stop], [terms.stop for terms in exits if terms.stop]
     if profits and stops and 0 not in profits:
-        apart = profits[0] > stops[0] if exits[0].side is OrderSide.SELL else profits[0] < stops[0]
+        apart = profits[0] > stops[0] if exits[0].side is SELL else profits[0] < stops[0]
         if not apart:
             return Refusal(
                 Code.TERMS_CONFLICT, "stopPrice", limit=profits[0] * market.tick, actual=stops[0] * market.tick
@@ -295,7 +296,7 @@ def exits_of(
 def dearest(market: Market, exits: Sequence[Terms]) -> int:
     """The worst price in ticks that any of these trades at, where it is known before."""
     prices = [terms.price or worst_price(market, terms, market.last) for terms in exits]
-    return max(prices) if exits[0].side is OrderSide.BUY else min(prices)
+    return max(prices) if exits[0].side is BUY else min(prices)
 
 
 def oco_hold(
@@ -306,7 +307,7 @@ def oco_hold(
     if open_here + len(exits) > market.max_open_orders:
         return Refusal(Code.TOO_MANY_OPEN_ORDERS, "symbol", limit=market.max_open_orders, actual=open_here)
     side, lots = exits[0].side, exits[0].lots
-    buys = side is OrderSide.BUY
+    buys = side is BUY
     hold = cost(market, dearest(market, exits) * lots, most_ppm) + 2 if buys else lots * market.lot_units
     refused = _funds(market, account, side, hold)
     if refused is not None:
@@ -322,7 +323,7 @@ def oco_hold(
 def _market_order(
     market: Market, account: Account, terms: Terms, wish: OrderWish, house: Offered | None, *, taker_ppm: int
 ) -> Admitted | Refusal:
-    buys = terms.side is OrderSide.BUY
+    buys = terms.side is BUY
     best = best_price(market, terms.side, house)
     if not best:
         return Refusal(Code.NO_LIQUIDITY, "symbol")
@@ -341,13 +342,13 @@ def _market_order(
     if found.lots == 0:
         code = Code.SELF_TRADE if found.own_order else Code.NOTIONAL_TOO_SMALL
         return Refusal(code, "quoteQuantity" if terms.budget else "quantity")
-    if terms.time_in_force is TimeInForce.FOK and terms.lots > found.lots:
+    if terms.time_in_force is FOK and terms.lots > found.lots:
         return Refusal(Code.FOK_NOT_FILLABLE, "quantity", limit=found.lots * market.lot, actual=terms.lots * market.lot)
     return Admitted(terms._replace(lots=terms.lots or found.lots, price=found.worst), hold)
 
 
 def _funds(market: Market, account: Account, side: OrderSide, hold: int) -> Refusal | None:
-    balance = account.balances.get(market.quote if side is OrderSide.BUY else market.base)
+    balance = account.balances.get(market.quote if side is BUY else market.base)
     available = balance.available if balance is not None else 0
     if hold > available:
         return Refusal(Code.INSUFFICIENT_FUNDS, "quantity", limit=available, actual=hold)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from core.order_vocabulary import OrderErrorCode, OrderStatus
-from core.vocabulary import MarketStatus, OrderSide
+from core.vocabulary import OrderSide
 from events import commands, journal
 from exchange.accounts import Account, House
 from exchange.amendments import amendment
@@ -23,6 +23,7 @@ from exchange.refusal import Refusal
 from exchange.reply import Reply
 from exchange.state import State
 from exchange.watching import Watch
+from exchange.words import CANCELED, HALTED, TRIGGER_PENDING
 
 Code = OrderErrorCode
 
@@ -100,7 +101,7 @@ class Exchange:
         group = self.state.groups.get(command.group if used is None else used[1])
         if group is None or group.account is not account:
             return Reply(Refusal(Code.UNKNOWN_ORDER if used is None else Code.ORDER_NOT_OPEN, "by"))
-        if group.market.status is MarketStatus.HALTED:
+        if group.market.status is HALTED:
             return Reply(Refusal(Code.MARKET_HALTED, "by"))
         ended = [*group.legs, *([group.entry] if group.entry is not None else [])]
         self._matcher.end_group(group, Code.CANCELED_BY_USER)
@@ -110,9 +111,9 @@ class Exchange:
         order = self._open_order(command)
         if isinstance(order, Refusal):
             return Reply(order)
-        if order.market.status is MarketStatus.HALTED:
+        if order.market.status is HALTED:
             return Reply(Refusal(Code.MARKET_HALTED, "by"))
-        self._matcher.end(order, OrderStatus.CANCELED, Code.CANCELED_BY_USER)
+        self._matcher.end(order, CANCELED, Code.CANCELED_BY_USER)
         return Reply(order=order, made=order.id)
 
     def _open_order(self, command: commands.CancelOrder | commands.AmendOrder) -> Order | Refusal:
@@ -152,7 +153,7 @@ class Exchange:
         if isinstance(event, Refusal):
             return Reply(event)
         self._emit(event)
-        if not event.keeps_place and order.status is not OrderStatus.TRIGGER_PENDING:
+        if not event.keeps_place and order.status is not TRIGGER_PENDING:
             self._matcher.match(order)
         return Reply(order=order, made=order.id)
 
@@ -169,11 +170,11 @@ class Exchange:
             for order in (account.open.values() if account is not None else ())
             if (not symbols or order.market.symbol in symbols)
             and (not sides or order.terms.side in sides)
-            and order.market.status is not MarketStatus.HALTED
+            and order.market.status is not HALTED
         ]
         for order in chosen:
             if order.id in self.state.orders:
-                self._matcher.end(order, OrderStatus.CANCELED, code)
+                self._matcher.end(order, CANCELED, code)
         return chosen
 
     def _move_funds(self, command: commands.MoveFunds, now_ms: int) -> Reply:  # noqa: ARG002
@@ -200,7 +201,7 @@ class Exchange:
         ended = list(account.open.values()) if account is not None and command.frozen else []
         for order in ended:
             if order.id in self.state.orders:
-                self._matcher.end(order, OrderStatus.CANCELED, Code.ACCOUNT_FROZEN)
+                self._matcher.end(order, CANCELED, Code.ACCOUNT_FROZEN)
         return Reply(ended=ended)
 
     def _set_fee_tier(self, command: commands.SetFeeTier, now_ms: int) -> Reply:  # noqa: ARG002

@@ -12,6 +12,7 @@ from sortedcontainers import SortedDict
 from core.vocabulary import OrderSide
 from events.commands import ReferenceBook
 from exchange.market import Market
+from exchange.words import BUY, SELL
 
 Levels: TypeAlias = "SortedDict[int, int]"
 """By price (bids: minus the price), lots left."""
@@ -31,7 +32,7 @@ class Quotes:
         self.limit = book.inventory_limit
         if book.is_snapshot:
             self.clear()
-        for side, changes in ((OrderSide.BUY, book.bids), (OrderSide.SELL, book.asks)):
+        for side, changes in ((BUY, book.bids), (SELL, book.asks)):
             levels, sign = self._sides[side], _sign(side)
             for price, lots in _in_ticks(market, side, changes):
                 if lots:
@@ -67,15 +68,15 @@ class Quotes:
 
     def room(self, side: OrderSide, market: Market, inventory: int) -> int:
         """Lots the house may still buy (`side` BUY) or sell, given its inventory of the base asset."""
-        units = self.limit - inventory if side is OrderSide.BUY else self.limit + inventory
+        units = self.limit - inventory if side is BUY else self.limit + inventory
         return max(0, units // market.lot_units)
 
 
 def _sign(side: OrderSide) -> int:
-    return -1 if side is OrderSide.BUY else 1
+    return -1 if side is BUY else 1
 
 
 def _in_ticks(market: Market, side: OrderSide, changes: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
     for price, quantity in changes:
-        ticks = price // market.tick if side is OrderSide.BUY else -(-price // market.tick)
+        ticks = price // market.tick if side is BUY else -(-price // market.tick)
         yield ticks, quantity // market.lot

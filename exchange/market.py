@@ -6,9 +6,10 @@ times lot is no whole number of units rounds there, once per order and in the ex
 
 from math import gcd
 
-from core.vocabulary import MarketStatus, OrderSide
+from core.vocabulary import OrderSide
 from events.journal import MarketConfigured
 from exchange.book import Side
+from exchange.words import BUY, TRADING
 
 ATTO = 10**18
 """Scale of the numbers in commands."""
@@ -26,7 +27,7 @@ class Market:
 
     def __init__(self, configured: MarketConfigured) -> None:
         self.symbol = configured.symbol
-        self.status = MarketStatus.TRADING
+        self.status = TRADING
         self.bids = Side(-1)
         self.asks = Side(1)
         self.last = 0
@@ -51,7 +52,7 @@ class Market:
 
     def side(self, side: OrderSide) -> Side:
         """Where orders of this side rest."""
-        return self.bids if side is OrderSide.BUY else self.asks
+        return self.bids if side is BUY else self.asks
 
     def quote_up(self, value: int) -> int:
         """What a value costs, in units of the quote asset."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from core.order_vocabulary import OrderStatus, OrderType, TimeInForce
+from core.order_vocabulary import OrderType, TimeInForce
 from events.journal import Terms
+from exchange.words import LIMIT, MARKET, OPEN, TRAILING_STOP
 
-AT_ANY_PRICE = frozenset({OrderType.MARKET, OrderType.STOP_LOSS, OrderType.TAKE_PROFIT, OrderType.TRAILING_STOP})
+AT_ANY_PRICE = frozenset({MARKET, OrderType.STOP_LOSS, OrderType.TAKE_PROFIT, TRAILING_STOP})
 WITH_STOP = frozenset(
     {OrderType.STOP_LOSS, OrderType.STOP_LOSS_LIMIT, OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT}
 )
-TRIGGERED = WITH_STOP | {OrderType.TRAILING_STOP}
+TRIGGERED = WITH_STOP | {TRAILING_STOP}
 WAITING = frozenset({TimeInForce.GTC, TimeInForce.GTD})
 
 if TYPE_CHECKING:
@@ -53,13 +54,13 @@ class Order:
         self.market = market
         self.client_id = client_id
         self.terms = terms
-        self.status = OrderStatus.OPEN
+        self.status = OPEN
         self.follows = False
         self.side = terms.side
         self.group: Group | None = None
         self.shares = False
         self.lots = self.remaining = terms.lots
-        self.at_any_price = terms.type is not OrderType.LIMIT and terms.type in AT_ANY_PRICE
+        self.at_any_price = terms.type is not LIMIT and terms.type in AT_ANY_PRICE
         self.rests = not self.at_any_price and terms.time_in_force in WAITING
         self.price = terms.price
         self.visible = terms.display or terms.lots

@@ -1,7 +1,7 @@
 """Lets orders in: one by one, and in groups."""
 
-from core.order_vocabulary import OrderErrorCode, OrderGroupKind, OrderStatus
-from core.vocabulary import MarketStatus, OrderSide, PriceSource
+from core.order_vocabulary import OrderErrorCode, OrderGroupKind
+from core.vocabulary import PriceSource
 from events import commands, journal
 from exchange.accounts import Account
 from exchange.checks import Admitted, admission, dearest, exits_of, fees_of, market_refusal, oco_hold, terms_of
@@ -17,6 +17,7 @@ from exchange.reply import Reply
 from exchange.state import State
 from exchange.walk import opposite
 from exchange.watching import Watch
+from exchange.words import BUY, OPEN, TRADING, TRIGGER_PENDING
 
 Code = OrderErrorCode
 
@@ -75,7 +76,7 @@ class Desk:
         market = self._state.markets.get(wish.symbol)
         if market is None:
             return Reply(Refusal(Code.UNKNOWN_MARKET, "symbol"))
-        refused = None if market.status is MarketStatus.TRADING else market_refusal(market, wish)
+        refused = None if market.status is TRADING else market_refusal(market, wish)
         return (account, market) if refused is None else Reply(refused)
 
     def _accept(
@@ -95,7 +96,7 @@ class Desk:
             journal.OrderAccepted(account_id, market.symbol, client_id, digest, terms, admitted.hold, *fees, group)
         )
         order = self._state.orders[self._state.sequence]
-        if order.status is OrderStatus.OPEN:
+        if order.status is OPEN:
             self._matcher.match(order)
         elif terms.trail and not terms.activation:
             newest = self._watch.references(market.symbol).newest(terms.source)
@@ -184,7 +185,7 @@ class Desk:
             group = filled.pop(next(iter(filled)))
             lots, market = group.unprotected, group.market
             hold = group_hold(group, group.lots + lots) - group.hold
-            asset = market.quote if group.side is OrderSide.BUY else market.base
+            asset = market.quote if group.side is BUY else market.base
             if group.account.balance(asset).available < hold:
                 self._emit(journal.GroupGrown(group.id, 0, 0))
                 continue
@@ -193,5 +194,5 @@ class Desk:
             if begins:
                 self._open_exits(group)
             for leg in list(group.legs):
-                if leg.status is not OrderStatus.TRIGGER_PENDING and leg.id in self._state.orders:
+                if leg.status is not TRIGGER_PENDING and leg.id in self._state.orders:
                     self._matcher.match(leg)

@@ -9,8 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from core.errors import InvariantBroken
-from core.order_vocabulary import OrderGroupKind, OrderStatus
-from core.vocabulary import OrderSide
+from core.order_vocabulary import OrderGroupKind
 from events import journal
 from exchange.accounts import Account, House, HouseBalances
 from exchange.groups import Group
@@ -19,6 +18,7 @@ from exchange.market import Market
 from exchange.order import TRIGGERED, Order
 from exchange.trailing import Trailing
 from exchange.triggers import Triggers, awaited
+from exchange.words import BUY, FILLED, OPEN, PARTIALLY_FILLED, TRIGGER_PENDING
 
 
 class State:
@@ -142,7 +142,7 @@ class State:
     def _set_aside(self, holder: Order | Group, units: int) -> None:
         """Hold so many units more (negative: fewer) for an order or a group."""
         market = holder.market
-        balance = holder.account.balance(market.quote if holder.side is OrderSide.BUY else market.base)
+        balance = holder.account.balance(market.quote if holder.side is BUY else market.base)
         balance.available -= units
         balance.held += units
         if balance.available < 0:
@@ -166,11 +166,11 @@ class State:
         if terms.expires_ms:
             heapq.heappush(self.expiring, (terms.expires_ms, order.id))
         if terms.type in TRIGGERED:
-            order.status = OrderStatus.TRIGGER_PENDING
+            order.status = TRIGGER_PENDING
             if awaited(terms):
                 self.triggers[symbol].add(order)
         elif order.rests:
-            (market.bids if order.side is OrderSide.BUY else market.asks).add(order)
+            (market.bids if order.side is BUY else market.asks).add(order)
 
     def _join(self, order: Order, group: Group) -> None:
         """Let an order be a bracket's entry, which comes first and holds for itself, or an exit."""
@@ -203,7 +203,7 @@ class State:
     def _order_triggered(self, event: journal.OrderTriggered) -> None:
         order = self.orders[event.order]
         self._wait_no_longer(order)
-        order.status = OrderStatus.OPEN
+        order.status = OPEN
         order.price = event.price
         order.sequence = order.account.sequence = self.sequence
         if order.rests:
@@ -212,7 +212,7 @@ class State:
     def _order_amended(self, event: journal.OrderAmended) -> None:
         order, terms = self.orders[event.order], event.terms
         level, side = order.level, order.market.side(terms.side)
-        waits = order.status is OrderStatus.TRIGGER_PENDING
+        waits = order.status is TRIGGER_PENDING
         followers = self.trailing[order.market.symbol].beside(order)
         peak = followers.peak(order) if order.follows else 0
         if waits:
@@ -241,7 +241,7 @@ class State:
 
     def _order_ended(self, event: journal.OrderEnded) -> None:
         order = self.orders[event.order]
-        if order.status is OrderStatus.TRIGGER_PENDING:
+        if order.status is TRIGGER_PENDING:
             self._wait_no_longer(order)
         order.status = event.status
         order.sequence = order.account.sequence = self.sequence
@@ -250,7 +250,7 @@ class State:
     def _traded(self, event: journal.Traded) -> None:
         market = self.markets[event.symbol]
         market.last = event.price
-        buys = event.taker_side is OrderSide.BUY
+        buys = event.taker_side is BUY
         buyer, seller = (event.taker, event.maker) if buys else (event.maker, event.taker)
         buyer_fee, seller_fee = (event.taker_fee, event.maker_fee) if buys else (event.maker_fee, event.taker_fee)
         value = event.price * event.lots
@@ -290,7 +290,7 @@ class State:
             order.group.unprotected += lots
         elif order.group is not None:
             self._count_for_group(order, order.group, value, lots, fee, taker=taker)
-        order.status = OrderStatus.PARTIALLY_FILLED
+        order.status = PARTIALLY_FILLED
         order.sequence = order.account.sequence = self.sequence
         level = order.level
         if level is not None:
@@ -338,7 +338,7 @@ class State:
     def _settle(self, order: Order) -> None:
         """Let a filled order end, and an iceberg show its next part at the end of the queue."""
         if order.remaining == 0:
-            order.status = OrderStatus.FILLED
+            order.status = FILLED
             self._finish(order)
         elif order.level is not None and order.visible == 0:
             side = order.market.side(order.terms.side)
@@ -349,7 +349,7 @@ class State:
     def _finish(self, order: Order) -> None:
         market, account = order.market, order.account
         market.side(order.terms.side).remove(order)
-        balance = account.balance(market.quote if order.terms.side is OrderSide.BUY else market.base)
+        balance = account.balance(market.quote if order.terms.side is BUY else market.base)
         balance.held -= order.hold
         balance.available += order.hold
         order.hold = 0

@@ -10,6 +10,7 @@ from exchange.accounts import Account
 from exchange.house import Quotes
 from exchange.market import PPM, Market
 from exchange.order import Order
+from exchange.words import BUY, CANCEL_OLDEST, SELL
 
 
 @dataclass(slots=True)
@@ -31,7 +32,7 @@ class Offered(NamedTuple):
 
 def opposite(side: OrderSide) -> OrderSide:
     """The side an order of this side trades with."""
-    return OrderSide.SELL if side is OrderSide.BUY else OrderSide.BUY
+    return SELL if side is BUY else BUY
 
 
 def best_price(market: Market, side: OrderSide, house: Offered | None) -> int:
@@ -42,7 +43,7 @@ def best_price(market: Market, side: OrderSide, house: Offered | None) -> int:
 
 def crosses(side: OrderSide, price: int, limit: int) -> bool:
     """Whether an order of this side with this limit trades at a price."""
-    return price <= limit if side is OrderSide.BUY else price >= limit
+    return price <= limit if side is BUY else price >= limit
 
 
 def affordable(market: Market, price: int, budget: int, value: int, taker_ppm: int) -> int:
@@ -59,7 +60,7 @@ def affordable(market: Market, price: int, budget: int, value: int, taker_ppm: i
 
 def offers(market: Market, side: OrderSide, house: Offered | None) -> Iterator[tuple[int, int, Order | None]]:
     """What faces an order of this side, best first: price, lots, and whose order it is; None: the house's, after people's at an equal price."""
-    buys = side is OrderSide.BUY
+    buys = side is BUY
     people = (market.asks if buys else market.bids).levels()
     room = house.room if house is not None else 0
     quotes = house.quotes.levels(opposite(side)) if house is not None else iter(())
@@ -100,13 +101,13 @@ def walk(
         if limit and not crosses(side, price, limit):
             return found
         if order is not None and order.account is account:
-            if prevention is SelfTradePrevention.CANCEL_OLDEST:
+            if prevention is CANCEL_OLDEST:
                 continue
             found.own_order = True
             return found
         if lots:
             take = min(offered, lots - found.lots)
-        elif side is OrderSide.BUY:
+        elif side is BUY:
             take = min(offered, affordable(market, price, budget, found.value, taker_ppm))
         else:
             take = min(offered, (budget * market.denominator // market.numerator - found.value) // price)
@@ -127,6 +128,6 @@ def cost(market: Market, value: int, taker_ppm: int) -> int:
 
 def shifted(price: int, ppm: int, side: OrderSide) -> int:
     """The worst price within this share of a price: higher for who buys, lower for who sells; rounded towards the price."""
-    if side is OrderSide.BUY:
+    if side is BUY:
         return price * (PPM + ppm) // PPM
     return -(-price * max(0, PPM - ppm) // PPM)

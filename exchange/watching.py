@@ -1,7 +1,7 @@
 """What the reference says, and what follows from it: stops fire and trail, the house's quotes move."""
 
 from core.order_vocabulary import OrderErrorCode, TriggerSource
-from core.vocabulary import MarketStatus, OrderSide
+from core.vocabulary import OrderSide
 from events import commands, journal
 from exchange.house import Quotes
 from exchange.market import Market
@@ -11,6 +11,7 @@ from exchange.references import Known, References
 from exchange.state import State
 from exchange.trailing import stop_of
 from exchange.walk import shifted
+from exchange.words import SELL, TRADING
 
 Code = OrderErrorCode
 
@@ -37,7 +38,7 @@ class Watch:
         source = TriggerSource.MARK if command.is_mark else TriggerSource.LAST
         known = Known(command.price // market.tick, command.source, command.time_ms)
         before = self.references(market.symbol).take(source, known)
-        if market.status is MarketStatus.TRADING:
+        if market.status is TRADING:
             for order in self._state.triggers[market.symbol].fired(source, known.price):
                 if order.terms.trail:
                     self.follow(order, known)
@@ -58,7 +59,7 @@ class Watch:
         followers = self._state.trailing[market.symbol].of(source, side)
         if followers.is_high(known.price):
             self._emit(journal.ReferenceExtreme(market.symbol, source, side, known.price, known.source, known.time_ms))
-        sign = 1 if side is OrderSide.SELL else -1
+        sign = 1 if side is SELL else -1
         for order, peak in followers.fired(known.price):
             stop = sign * stop_of(sign * peak, order.terms.trail, order.terms.trail_unit)
             self._trigger(order, known, before, stop, peak)
@@ -84,7 +85,7 @@ class Watch:
         if quotes is None:
             quotes = self._matcher.quotes[market.symbol] = Quotes()
         quotes.take(market, command)
-        if market.status is MarketStatus.TRADING:
+        if market.status is TRADING:
             for side in OrderSide:
                 self._matcher.move_through(market, quotes, side)
 
