@@ -5,7 +5,7 @@ from collections.abc import Callable
 from core.order_vocabulary import OrderErrorCode, OrderStatus
 from core.vocabulary import OrderSide
 from events import journal
-from exchange.accounts import House
+from exchange.accounts import INVENTORY
 from exchange.book import Level
 from exchange.groups import Group
 from exchange.house import Quotes
@@ -112,7 +112,7 @@ class Matcher:
         return None if quotes is None else Offered(quotes, quotes.room(opposite(side), market, self._inventory(market)))
 
     def _inventory(self, market: Market) -> int:
-        return self._state.house[House.INVENTORY][market.base]
+        return self._state.house[INVENTORY][market.base]
 
     def _trade(
         self, market: Market, maker: Order | None, taker: Order | None, *, side: OrderSide, price: int, lots: int

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from core.order_vocabulary import OrderType, TimeInForce
-from events.journal import Terms
+from core.order_vocabulary import OrderStatus, OrderType, TimeInForce
+from core.vocabulary import OrderSide
+from events.journal import OrderAccepted
 from exchange.words import LIMIT, MARKET, OPEN, TRAILING_STOP
 
 AT_ANY_PRICE = frozenset({MARKET, OrderType.STOP_LOSS, OrderType.TAKE_PROFIT, TRAILING_STOP})
@@ -37,38 +38,28 @@ class Order:
         "previous", "price", "quote", "remaining", "rests", "sequence", "shares", "side", "status", "taker_ppm", "terms", "value", "visible",
     )  # fmt: skip
 
-    def __init__(
-        self,
-        sequence: int,
-        account: Account,
-        market: Market,
-        client_id: str,
-        terms: Terms,
-        *,
-        hold: int,
-        maker_ppm: int,
-        taker_ppm: int,
-    ) -> None:
+    def __init__(self, sequence: int, account: Account, market: Market, accepted: OrderAccepted) -> None:
+        _, _, client_id, _, terms, hold, maker_ppm, taker_ppm, _ = accepted
+        kind = terms.type
         self.id = self.sequence = sequence
         self.account = account
         self.market = market
-        self.client_id = client_id
+        self.client_id: str = client_id
         self.terms = terms
-        self.status = OPEN
+        self.status: OrderStatus = OPEN
         self.follows = False
-        self.side = terms.side
+        self.side: OrderSide = terms.side
         self.group: Group | None = None
         self.shares = False
         self.lots = self.remaining = terms.lots
-        self.at_any_price = terms.type is not LIMIT and terms.type in AT_ANY_PRICE
+        self.at_any_price = kind is not LIMIT and kind in AT_ANY_PRICE
         self.rests = not self.at_any_price and terms.time_in_force in WAITING
         self.price = terms.price
         self.visible = terms.display or terms.lots
         self.hold = hold
         self.maker_ppm = maker_ppm
         self.taker_ppm = taker_ppm
-        self.value = self.fee_value = 0
-        self.quote = self.fees = 0
+        self.value = self.fee_value = self.quote = self.fees = 0
         self.level: Level | None = None
         self.previous: Order | None = None
         self.following: Order | None = None
