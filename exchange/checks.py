@@ -5,7 +5,7 @@ account and the book, and says what is to be held.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TypeAlias
 
 from core.order_vocabulary import OrderErrorCode, OrderType, TimeInForce, TrailingUnit
 from core.vocabulary import MarketStatus, OrderSide
@@ -18,7 +18,7 @@ from exchange.references import References
 from exchange.refusal import Refusal
 from exchange.trailing import stop_of
 from exchange.triggers import fires_rising
-from exchange.walk import Offered, best_price, cost, crosses, shifted, walk
+from exchange.walk import Offered, best_price, crosses, shifted, walk
 from exchange.words import ABSOLUTE, BUY, FOK, LIMIT, MARKET, SELL, TRAILING_STOP
 
 WITH_LIMIT = frozenset({LIMIT, OrderType.STOP_LOSS_LIMIT, OrderType.TAKE_PROFIT_LIMIT})
@@ -30,11 +30,8 @@ _EXIT_FIELDS = {
 """Fields of exits, as clients name them."""
 
 
-class Admitted(NamedTuple):
-    """Terms as the journal takes them, and the units to hold."""
-
-    terms: Terms
-    hold: int
+Admitted: TypeAlias = tuple[Terms, int]
+"""Terms as the journal takes them, and the units to hold."""
 
 
 def market_refusal(market: Market, wish: OrderWish) -> Refusal | None:
@@ -229,7 +226,7 @@ def admission(
     if terms.trail and not terms.activation and newest is None:
         return Refusal(Code.PRICE_STALE, "symbol")
     worst = terms.price or worst_price(market, terms, newest.price if newest else 0)
-    hold = cost(market, worst * terms.lots, max(taker_ppm, maker_ppm)) if buys else terms.lots * market.lot_units
+    hold = market.cost(worst * terms.lots, max(taker_ppm, maker_ppm)) if buys else terms.lots * market.lot_units
     refused = _funds(market, account, terms.side, hold)
     if refused is not None:
         return refused
@@ -243,7 +240,7 @@ def admission(
                 return Refusal(
                     Code.FOK_NOT_FILLABLE, "quantity", limit=found.lots * market.lot, actual=terms.lots * market.lot
                 )
-    return Admitted(terms, hold)
+    return terms, hold
 
 
 def worst_price(market: Market, terms: Terms, price: int) -> int:
@@ -308,7 +305,7 @@ def oco_hold(
         return Refusal(Code.TOO_MANY_OPEN_ORDERS, "symbol", limit=market.max_open_orders, actual=open_here)
     side, lots = exits[0].side, exits[0].lots
     buys = side is BUY
-    hold = cost(market, dearest(market, exits) * lots, most_ppm) + 2 if buys else lots * market.lot_units
+    hold = market.cost(dearest(market, exits) * lots, most_ppm) + 2 if buys else lots * market.lot_units
     refused = _funds(market, account, side, hold)
     if refused is not None:
         return refused
@@ -335,7 +332,7 @@ def _market_order(
     )  # fmt: skip
     if found.lots and found.value < market.min_value and (terms.budget or found.lots == terms.lots):
         return _too_little(market, found.value, "quoteQuantity" if terms.budget else "quantity")
-    hold = cost(market, found.value, taker_ppm) if buys else found.lots * market.lot_units
+    hold = market.cost(found.value, taker_ppm) if buys else found.lots * market.lot_units
     refused = _funds(market, account, terms.side, hold)
     if refused is not None:
         return refused
@@ -344,7 +341,7 @@ def _market_order(
         return Refusal(code, "quoteQuantity" if terms.budget else "quantity")
     if terms.time_in_force is FOK and terms.lots > found.lots:
         return Refusal(Code.FOK_NOT_FILLABLE, "quantity", limit=found.lots * market.lot, actual=terms.lots * market.lot)
-    return Admitted(terms._replace(lots=terms.lots or found.lots, price=found.worst), hold)
+    return terms._replace(lots=terms.lots or found.lots, price=found.worst), hold
 
 
 def _funds(market: Market, account: Account, side: OrderSide, hold: int) -> Refusal | None:

@@ -21,7 +21,7 @@ class Market:
     `quote_unit` is one unit of the quote asset in 10^-18; `rules` are what all this was taken from."""
 
     __slots__ = (
-        "asks", "band_ppm", "base", "bids", "denominator", "last", "lot", "lot_units", "maker_ppm", "max_lots", "max_open_orders",
+        "asks", "band_ppm", "base", "bids", "denominator", "fee_denominator", "last", "lot", "lot_units", "maker_ppm", "max_lots", "max_open_orders",
         "min_lots", "min_value", "numerator", "quote", "quote_unit", "rules", "status", "symbol", "taker_ppm", "tick",
     )  # fmt: skip
 
@@ -44,6 +44,7 @@ class Market:
         shared = gcd(self.tick * self.lot, unit)
         self.numerator: int = self.tick * self.lot // shared
         self.denominator: int = unit // shared
+        self.fee_denominator: int = self.denominator * PPM
         self.min_lots, self.max_lots = configured.min_lots, configured.max_lots
         self.min_value = configured.min_value
         self.max_open_orders = configured.max_open_orders
@@ -62,6 +63,11 @@ class Market:
         """What a value brings, in units of the quote asset."""
         return value * self.numerator // self.denominator
 
+    def cost(self, value: int, ppm: int) -> int:
+        """What a buyer pays for a value, and for a fee of so many millionths of it, in units of the quote asset."""
+        numerator = self.numerator
+        return -(-value * numerator // self.denominator) - (-value * ppm * numerator // self.fee_denominator)
+
     def fee(self, fee_value: int) -> int:
         """The fee of a value times millionths, rounded up."""
-        return -(-fee_value * self.numerator // (self.denominator * PPM))
+        return -(-fee_value * self.numerator // self.fee_denominator)

@@ -11,6 +11,7 @@ from exchange.keys import Keys
 from exchange.market import Market
 from exchange.matching import Emit, Matcher
 from exchange.order import Order
+from exchange.plain import plain_limit
 from exchange.references import Known, References
 from exchange.refusal import Refusal
 from exchange.reply import Reply
@@ -49,6 +50,10 @@ class Desk:
         self, account: Account, market: Market, wish: commands.OrderWish, now_ms: int, *, fees: tuple[int, int]
     ) -> Admitted | Refusal:
         """The terms of a single order and what it holds, or the first thing that is wrong with it."""
+        around = self._watch.around(market) if market.band_ppm else 0
+        plain = plain_limit(market, account, wish, around, max(fees))
+        if plain is not None:
+            return plain
         references = self._watch.references(market.symbol)
         terms = terms_of(market, wish, references, now_ms)
         if isinstance(terms, Refusal):
@@ -91,10 +96,8 @@ class Desk:
         group: int = 0,
     ) -> Order:
         """Let an order in, and let it trade or begin to follow a price."""
-        terms = admitted.terms
-        self._emit(
-            journal.OrderAccepted(account_id, market.symbol, client_id, digest, terms, admitted.hold, *fees, group)
-        )
+        terms, hold = admitted
+        self._emit(journal.OrderAccepted(account_id, market.symbol, client_id, digest, terms, hold, *fees, group))
         order = self._state.orders[self._state.sequence]
         if order.status is OPEN:
             self._matcher.match(order)
@@ -175,7 +178,7 @@ class Desk:
             if group.lots:
                 self._accept(
                     group.account.id, group.market, f"{group.client_id}/exit-{number}", "",
-                    Admitted(terms._replace(lots=group.lots), 0), fees=(group.maker_ppm, group.taker_ppm), group=group.id,
+                    (terms._replace(lots=group.lots), 0), fees=(group.maker_ppm, group.taker_ppm), group=group.id,
                 )  # fmt: skip
 
     def protect(self) -> None:

@@ -37,8 +37,14 @@ def opposite(side: OrderSide) -> OrderSide:
 
 def best_price(market: Market, side: OrderSide, house: Offered | None) -> int:
     """The best price that faces an order of this side; 0: nobody offers any."""
-    price, _, _ = next(offers(market, side, house), (0, 0, None))
-    return price
+    buys = side is BUY
+    level = (market.asks if buys else market.bids).best
+    quote = house.quotes.best(opposite(side)) if house is not None and house.room else None
+    if quote is None:
+        return level.price if level is not None else 0
+    if level is None:
+        return quote[0]
+    return min(level.price, quote[0]) if buys else max(level.price, quote[0])
 
 
 def crosses(side: OrderSide, price: int, limit: int) -> bool:
@@ -51,7 +57,7 @@ def affordable(market: Market, price: int, budget: int, value: int, taker_ppm: i
     low, high = 0, max(0, (budget * market.denominator // market.numerator - value) // price)
     while low < high:
         lots = (low + high + 1) // 2
-        if cost(market, value + price * lots, taker_ppm) <= budget:
+        if market.cost(value + price * lots, taker_ppm) <= budget:
             low = lots
         else:
             high = lots - 1
@@ -119,11 +125,6 @@ def walk(
         if lots and found.lots == lots:
             return found
     return found
-
-
-def cost(market: Market, value: int, taker_ppm: int) -> int:
-    """What a buyer pays for a value it takes, fee included, in units of the quote asset."""
-    return market.quote_up(value) + market.fee(value * taker_ppm)
 
 
 def shifted(price: int, ppm: int, side: OrderSide) -> int:

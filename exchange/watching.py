@@ -11,7 +11,7 @@ from exchange.references import Known, References
 from exchange.state import State
 from exchange.trailing import stop_of
 from exchange.walk import shifted
-from exchange.words import SELL, TRADING
+from exchange.words import LAST, SELL, TRADING
 
 Code = OrderErrorCode
 
@@ -31,6 +31,11 @@ class Watch:
         if references is None:
             references = self._references[symbol] = References()
         return references
+
+    def around(self, market: Market) -> int:
+        """The price in ticks that limits are measured by: the last of the reference, the own last trade without one; 0: none."""
+        newest = self.references(market.symbol).newest(LAST)
+        return newest.price if newest is not None else market.last
 
     def price(self, command: commands.ReferencePrice) -> None:
         """Take an accepted price: stops it reaches fire, those that trail follow it."""

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from core.order_vocabulary import OrderStatus, OrderType, SelfTradePrevention, TimeInForce, TrailingUnit
+from core.order_vocabulary import OrderStatus, OrderType, SelfTradePrevention, TimeInForce, TrailingUnit, TriggerSource
 from core.vocabulary import MarketStatus, OrderSide
 
 BUY: Final = OrderSide.BUY
@@ -14,6 +14,7 @@ TRAILING_STOP: Final = OrderType.TRAILING_STOP
 FOK: Final = TimeInForce.FOK
 CANCEL_NEWEST: Final = SelfTradePrevention.CANCEL_NEWEST
 CANCEL_OLDEST: Final = SelfTradePrevention.CANCEL_OLDEST
+LAST: Final = TriggerSource.LAST
 ABSOLUTE: Final = TrailingUnit.ABSOLUTE
 
 OPEN: Final = OrderStatus.OPEN
