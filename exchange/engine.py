@@ -26,6 +26,7 @@ from exchange.watching import Watch
 from exchange.words import CANCELED, HALTED, TRIGGER_PENDING
 
 Code = OrderErrorCode
+_BY_USER = Code.CANCELED_BY_USER
 
 
 class Exchange:
@@ -113,8 +114,8 @@ class Exchange:
             return Reply(order)
         if order.market.status is HALTED:
             return Reply(Refusal(Code.MARKET_HALTED, "by"))
-        self._matcher.end(order, CANCELED, Code.CANCELED_BY_USER)
-        return Reply(order=order, made=order.id)
+        self._matcher.end(order, CANCELED, _BY_USER)
+        return Reply(None, order, order.id)
 
     def _open_order(self, command: commands.CancelOrder | commands.AmendOrder) -> Order | Refusal:
         """The order that is meant. Of an id that is not open the core cannot say whose it was: UNKNOWN_ORDER; of a key it can."""

@@ -16,6 +16,7 @@ from exchange.walk import Offered, best_price, crosses, opposite, walk
 from exchange.words import BUY, CANCEL_NEWEST, CANCEL_OLDEST, CANCELED, FOK
 
 Code = OrderErrorCode
+_NO_LIQUIDITY = Code.NO_LIQUIDITY
 Emit = Callable[[journal.Event], None]
 """Lets an event happen at once."""
 
@@ -56,9 +57,9 @@ class Matcher:
     def match(self, taker: Order) -> None:
         """Let an order that has just become active trade, and end what is left of one that does not rest."""
         market, limit = taker.market, taker.price
-        buys = taker.terms.side is BUY
+        buys = taker.side is BUY
         opposite = market.asks if buys else market.bids
-        reason = Code.NO_LIQUIDITY
+        reason: OrderErrorCode = _NO_LIQUIDITY
         quotes = self.quotes.get(market.symbol)
         while taker.remaining:
             level = opposite.best
@@ -67,7 +68,8 @@ class Matcher:
             if level is None:
                 break
             if level.price > limit if buys else level.price < limit:
-                reason = Code.SLIPPAGE_EXCEEDED if taker.at_any_price else Code.NO_LIQUIDITY
+                if taker.at_any_price:
+                    reason = Code.SLIPPAGE_EXCEEDED
                 break
             maker = level.first
             if maker is None:

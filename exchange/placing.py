@@ -44,7 +44,7 @@ class Desk:
         if isinstance(admitted, Refusal):
             return Reply(admitted)
         order = self._accept(command.account, market, command.client_id, command.digest, admitted, fees=fees)
-        return Reply(order=order, made=order.id)
+        return Reply(None, order, order.id)
 
     def _judge(
         self, account: Account, market: Market, wish: commands.OrderWish, now_ms: int, *, fees: tuple[int, int]

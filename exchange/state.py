@@ -142,7 +142,8 @@ class State:
 
     def _order_accepted(self, event: journal.OrderAccepted) -> None:
         account_id, symbol, client_id, digest, terms, hold, _, _, group = event
-        sequence, account, market = self.sequence, self.account(account_id), self.markets[symbol]
+        sequence, market = self.sequence, self.markets[symbol]
+        account = self.accounts.get(account_id) or self.account(account_id)
         order = Order(sequence, account, market, event)
         if hold:
             set_aside(order, hold)
