@@ -147,7 +147,7 @@ def finish(state: State, order: Order) -> None:
         (market.bids if buys else market.asks).remove(order)
     hold = order.hold
     if hold:
-        balance = account.balance(market.quote if buys else market.base)
+        balance = account.balances[market.quote if buys else market.base]
         balance.held -= hold
         balance.available += hold
         order.hold = 0

@@ -97,7 +97,11 @@ class Desk:
     ) -> Order:
         """Let an order in, and let it trade or begin to follow a price."""
         terms, hold = admitted
-        self._emit(journal.OrderAccepted(account_id, market.symbol, client_id, digest, terms, hold, *fees, group))
+        self._emit(
+            tuple.__new__(  # half the time of the constructor
+                journal.OrderAccepted, (account_id, market.symbol, client_id, digest, terms, hold, *fees, group)
+            )
+        )
         order = self._state.orders[self._state.sequence]
         if order.status is OPEN:
             self._matcher.match(order)
