@@ -89,7 +89,12 @@ def terms_of(market: Market, wish: OrderWish, references: References, now_ms: in
         side, kind, force, lots, ticks if limited else 0, budget, stop, source, trail or 0, trail_unit, activation,
         good_till_ms or 0, post_only, shown, self_trade,
     )  # fmt: skip
-    return _sizes(market, wish, terms) or _prices(market, terms, references) or _conflict(wish, now_ms) or terms
+    return (
+        _sizes(market, wish, terms, references)
+        or _prices(market, terms, references)
+        or _conflict(wish, now_ms)
+        or terms
+    )
 
 
 def _off_tick(market: Market, wish: OrderWish) -> Refusal | None:
@@ -115,7 +120,7 @@ def _not_positive(wish: OrderWish) -> str:
     return next(field for field, number in numbers.items() if number is not None and number <= 0)
 
 
-def _sizes(market: Market, wish: OrderWish, terms: Terms) -> Refusal | None:
+def _sizes(market: Market, wish: OrderWish, terms: Terms, references: References) -> Refusal | None:
     if wish.quantity is not None:
         if terms.lots < market.min_lots:
             return Refusal(
@@ -125,10 +130,21 @@ def _sizes(market: Market, wish: OrderWish, terms: Terms) -> Refusal | None:
             return Refusal(
                 Code.QUANTITY_TOO_LARGE, "quantity", limit=market.max_lots * market.lot, actual=wish.quantity
             )
-    price = terms.price or terms.stop
-    if wish.quantity is not None and price and price * terms.lots < market.min_value:
-        return _too_little(market, price * terms.lots, "quantity")
+    price = _least_price(market, terms, references)
+    if wish.quantity is not None and price is not None and price * terms.lots < market.min_value:
+        return _too_little(market, max(0, price) * terms.lots, "quantity")
     return None
+
+
+def _least_price(market: Market, terms: Terms, references: References) -> int | None:
+    """The price in ticks that an order's size is judged at: its limit or stop, of one that trails the worst it could trade at as things
+    stand; None: not known."""
+    if not terms.trail:
+        return terms.price or terms.stop or None
+    newest = references.newest(terms.source)
+    if (not terms.activation and newest is None) or (terms.trail_unit is TrailingUnit.PERCENT and terms.trail >= PPM):
+        return None
+    return worst_price(market, terms, newest.price if newest is not None else 0)
 
 
 def _too_little(market: Market, value: int, field: str) -> Refusal:

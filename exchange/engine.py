@@ -63,9 +63,18 @@ class Exchange:
     def execute(self, command: commands.Command, now_ms: int) -> Reply:
         """Do what is asked, or refuse it."""
         reply = self._execute[type(command)](command, now_ms)
-        if self._matcher.filled:
-            self._desk.protect()
+        if self._matcher.filled or self._matcher.traded:
+            self._follow_up(now_ms)
         return reply
+
+    def _follow_up(self, now_ms: int) -> None:
+        """Do what trades lead to: exits of what entries filled, and stops that a market's own trades fire, whose trades may lead to more."""
+        self._desk.protect()
+        traded = self._matcher.traded
+        while traded:
+            symbol = next(iter(traded))
+            self._watch.own_trade(self.state.markets[symbol], traded.pop(symbol), now_ms)
+            self._desk.protect()
 
     def take_events(self) -> list[journal.Event]:
         """What happened since the last call, in order."""
@@ -222,6 +231,7 @@ class Exchange:
             waiting = len(self.state.triggers[rules.symbol]) + len(self.state.trailing[rules.symbol])
             if market.bids or market.asks or waiting:
                 return Reply(Refusal(Code.TERMS_CONFLICT, "tickSize"))
+            self._watch.lose(commands.ReferenceLost(rules.symbol))
         self._emit(rules)
         return Reply()
 

@@ -21,7 +21,7 @@ class Market:
     `quote_unit` is one unit of the quote asset in 10^-18; `rules` are what all this was taken from."""
 
     __slots__ = (
-        "asks", "band_ppm", "base", "bids", "denominator", "fee_denominator", "last", "lot", "lot_units", "maker_ppm", "max_lots", "max_open_orders",
+        "asks", "band_ppm", "base", "bids", "denominator", "fee_denominator", "has_reference", "last", "lot", "lot_units", "maker_ppm", "max_lots", "max_open_orders",
         "min_lots", "min_value", "numerator", "quote", "quote_unit", "rules", "status", "symbol", "taker_ppm", "tick",
     )  # fmt: skip
 
@@ -49,6 +49,7 @@ class Market:
         self.min_value = configured.min_value
         self.max_open_orders = configured.max_open_orders
         self.band_ppm = configured.band_ppm
+        self.has_reference = configured.has_reference
         self.maker_ppm, self.taker_ppm = configured.maker_ppm, configured.taker_ppm
 
     def side(self, side: OrderSide) -> Side:

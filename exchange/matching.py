@@ -23,11 +23,12 @@ Emit = Callable[[journal.Event], None]
 
 class Matcher:
     """Makes trades of orders, and of orders and the house's `quotes` (by market). `filled` are the groups whose entry has traded since
-    somebody looked."""
+    somebody looked, `traded` the markets without a reference that have, with the price in ticks of their last trade before."""
 
     def __init__(self, state: State, emit: Emit) -> None:
         self.quotes: dict[str, Quotes] = {}
         self.filled: dict[int, Group] = {}
+        self.traded: dict[str, int] = {}
         self._state = state
         self._emit = emit
 
@@ -143,6 +144,9 @@ class Matcher:
 
     def _happen(self, trade: journal.Traded, *orders: Order) -> None:
         """Let a trade happen, and what follows from it for the groups of its orders."""
+        market = orders[0].market
+        if not market.has_reference:
+            self.traded.setdefault(market.symbol, market.last)
         self._emit(trade)
         for order in orders:
             group = order.group

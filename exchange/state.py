@@ -76,6 +76,7 @@ class State:
             self.triggers[event.symbol] = Triggers()
             self.trailing[event.symbol] = Trailing()
         else:
+            market.last = market.last * market.tick // event.tick
             market.configure(event)
 
     def _market_status_changed(self, event: journal.MarketStatusChanged) -> None:
