@@ -296,6 +296,11 @@ def exits_of(
                 terms.code, _EXIT_FIELDS.get((wish.type, terms.field), terms.field), terms.limit, terms.actual
             )
         exits.append(terms)
+    return profit_refusal(market, exits) or tuple(exits)
+
+
+def profit_refusal(market: Market, exits: Sequence[Terms]) -> Refusal | None:
+    """Whether a profit does not lie beyond the stop that goes with it."""
     profits, stops = [terms.price for terms in exits if not terms.stop], [terms.stop for terms in exits if terms.stop]
     if profits and stops and 0 not in profits:
         apart = profits[0] > stops[0] if exits[0].side is SELL else profits[0] < stops[0]
@@ -303,7 +308,7 @@ def exits_of(
             return Refusal(
                 Code.TERMS_CONFLICT, "stopPrice", limit=profits[0] * market.tick, actual=stops[0] * market.tick
             )
-    return tuple(exits)
+    return None
 
 
 def dearest(market: Market, exits: Sequence[Terms]) -> int:

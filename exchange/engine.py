@@ -144,7 +144,8 @@ class Exchange:
         order = self._open_order(command)
         if isinstance(order, Refusal):
             return Reply(order)
-        if order.group is not None:
+        others = (command.quantity, command.display_quantity, command.good_till_ms)
+        if order.group is not None and any(change is not None for change in others):
             return Reply(Refusal(Code.TERMS_CONFLICT, "by"))
         if command.expected_sequence not in {None, order.sequence}:
             return Reply(
