@@ -49,7 +49,8 @@ class WriterStarted(NamedTuple):
 
 
 class MarketConfigured(NamedTuple):
-    """A market is there, with these rules. `tick` and `lot` in 10^-18; `min_value` in ticks times lots; `max_lots` and `band_ppm` 0: no limit."""
+    """A market is there, with these rules. `tick` and `lot` in 10^-18; `min_value` in ticks times lots; `max_lots` and `band_ppm` 0: no limit.
+    One without a reference is its own: its trades fire its stops."""
 
     symbol: str
     base: str
@@ -65,6 +66,7 @@ class MarketConfigured(NamedTuple):
     band_ppm: int
     maker_ppm: int
     taker_ppm: int
+    has_reference: bool = True
 
 
 class MarketStatusChanged(NamedTuple):

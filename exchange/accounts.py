@@ -6,6 +6,7 @@ side of every movement and may owe: over all accounts each asset sums to zero.
 
 from collections import defaultdict
 from enum import StrEnum
+from typing import Final
 
 from events import journal
 from exchange.order import Order
@@ -18,6 +19,11 @@ class House(StrEnum):
     ROUNDING = "house:rounding"
     INVENTORY = "house:inventory"
     TEST_FUNDS = "house:test-funds"
+
+
+FEES: Final = House.FEES
+ROUNDING: Final = House.ROUNDING
+INVENTORY: Final = House.INVENTORY
 
 
 class Balance:
@@ -58,7 +64,7 @@ class Account:
         self.forgot = False
         self.balances: dict[str, Balance] = {}
         self.open: dict[int, Order] = {}
-        self.open_in: dict[str, int] = {}
+        self.open_in: defaultdict[str, int] = defaultdict(int)
         self.keys: dict[str, tuple[str, int]] = {}
         self.maker_ppm: int | None = None
         self.taker_ppm: int | None = None

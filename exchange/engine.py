@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from core.order_vocabulary import OrderErrorCode, OrderStatus
-from core.vocabulary import MarketStatus, OrderSide
+from core.vocabulary import OrderSide
 from events import commands, journal
 from exchange.accounts import Account, House
 from exchange.amendments import amendment
@@ -23,8 +23,10 @@ from exchange.refusal import Refusal
 from exchange.reply import Reply
 from exchange.state import State
 from exchange.watching import Watch
+from exchange.words import CANCELED, HALTED, TRIGGER_PENDING
 
 Code = OrderErrorCode
+_BY_USER = Code.CANCELED_BY_USER
 
 
 class Exchange:
@@ -62,9 +64,18 @@ class Exchange:
         """Do what is asked, or refuse it."""
         self._desk.now_ms = now_ms
         reply = self._execute[type(command)](command, now_ms)
-        if self._matcher.filled:
-            self._desk.protect()
+        if self._matcher.filled or self._matcher.traded:
+            self._follow_up(now_ms)
         return reply
+
+    def _follow_up(self, now_ms: int) -> None:
+        """Do what trades lead to: exits of what entries filled, and stops that a market's own trades fire, whose trades may lead to more."""
+        self._desk.protect()
+        traded = self._matcher.traded
+        while traded:
+            symbol = next(iter(traded))
+            self._watch.own_trade(self.state.markets[symbol], traded.pop(symbol), now_ms)
+            self._desk.protect()
 
     def take_events(self) -> list[journal.Event]:
         """What happened since the last call, in order."""
@@ -101,7 +112,7 @@ class Exchange:
         group = self.state.groups.get(command.group if used is None else used[1])
         if group is None or group.account is not account:
             return Reply(Refusal(Code.UNKNOWN_ORDER if used is None else Code.ORDER_NOT_OPEN, "by"))
-        if group.market.status is MarketStatus.HALTED:
+        if group.market.status is HALTED:
             return Reply(Refusal(Code.MARKET_HALTED, "by"))
         ended = [*group.legs, *([group.entry] if group.entry is not None else [])]
         self._matcher.end_group(group, Code.CANCELED_BY_USER)
@@ -111,10 +122,10 @@ class Exchange:
         order = self._open_order(command)
         if isinstance(order, Refusal):
             return Reply(order)
-        if order.market.status is MarketStatus.HALTED:
+        if order.market.status is HALTED:
             return Reply(Refusal(Code.MARKET_HALTED, "by"))
-        self._matcher.end(order, OrderStatus.CANCELED, Code.CANCELED_BY_USER)
-        return Reply(order=order, made=order.id)
+        self._matcher.end(order, CANCELED, _BY_USER)
+        return Reply(None, order, order.id)
 
     def _open_order(self, command: commands.CancelOrder | commands.AmendOrder) -> Order | Refusal:
         """The order that is meant. Of an id that is not open the core cannot say whose it was: UNKNOWN_ORDER; of a key it can."""
@@ -134,7 +145,8 @@ class Exchange:
         order = self._open_order(command)
         if isinstance(order, Refusal):
             return Reply(order)
-        if order.group is not None:
+        others = (command.quantity, command.display_quantity, command.good_till_ms)
+        if order.group is not None and any(change is not None for change in others):
             return Reply(Refusal(Code.TERMS_CONFLICT, "by"))
         if command.expected_sequence not in {None, order.sequence}:
             return Reply(
@@ -153,7 +165,7 @@ class Exchange:
         if isinstance(event, Refusal):
             return Reply(event)
         self._emit(event)
-        if not event.keeps_place and order.status is not OrderStatus.TRIGGER_PENDING:
+        if not event.keeps_place and order.status is not TRIGGER_PENDING:
             self._matcher.match(order)
         return Reply(order=order, made=order.id)
 
@@ -170,11 +182,11 @@ class Exchange:
             for order in (account.open.values() if account is not None else ())
             if (not symbols or order.market.symbol in symbols)
             and (not sides or order.terms.side in sides)
-            and order.market.status is not MarketStatus.HALTED
+            and order.market.status is not HALTED
         ]
         for order in chosen:
             if order.id in self.state.orders:
-                self._matcher.end(order, OrderStatus.CANCELED, code)
+                self._matcher.end(order, CANCELED, code)
         return chosen
 
     def _move_funds(self, command: commands.MoveFunds, now_ms: int) -> Reply:  # noqa: ARG002
@@ -201,7 +213,7 @@ class Exchange:
         ended = list(account.open.values()) if account is not None and command.frozen else []
         for order in ended:
             if order.id in self.state.orders:
-                self._matcher.end(order, OrderStatus.CANCELED, Code.ACCOUNT_FROZEN)
+                self._matcher.end(order, CANCELED, Code.ACCOUNT_FROZEN)
         return Reply(ended=ended)
 
     def _set_fee_tier(self, command: commands.SetFeeTier, now_ms: int) -> Reply:  # noqa: ARG002
@@ -221,6 +233,7 @@ class Exchange:
             waiting = len(self.state.triggers[rules.symbol]) + len(self.state.trailing[rules.symbol])
             if market.bids or market.asks or waiting:
                 return Reply(Refusal(Code.TERMS_CONFLICT, "tickSize"))
+            self._watch.lose(commands.ReferenceLost(rules.symbol))
         self._emit(rules)
         return Reply()
 

@@ -16,7 +16,7 @@ import orjson
 
 from core.order_vocabulary import OrderGroupKind, OrderStatus
 from core.vocabulary import MarketStatus, OrderSide
-from events.journal import CancelTimerSet, GroupAccepted, MarketConfigured, OrderTriggered, Terms
+from events.journal import CancelTimerSet, GroupAccepted, MarketConfigured, OrderAccepted, OrderTriggered, Terms
 from events.journal_codec import UnknownFormat, plain, reader
 from exchange.accounts import Account, House
 from exchange.groups import Group
@@ -37,7 +37,7 @@ def chunks(state: State, *, size: int = 500) -> Iterator[bytes]:
         "state": iter([_head(state)]),
         "market": map(_market, state.markets.values()),
         "account": map(_account, state.accounts.values()),
-        "key": ([account.id, key, *account.keys[key]] for _, account, key in state.remembered),
+        "key": ([account_id, key, *state.accounts[account_id].keys[key]] for _, account_id, key in state.remembered),
         "group": map(_group, state.groups.values()),
         "order": (_order(state, order) for order in state.orders.values()),
         "resting": ([order.id] for order in _resting(state)),
@@ -140,9 +140,8 @@ def _restore_account(state: State, row: Row) -> None:
 
 def _restore_key(state: State, row: Row) -> None:
     account_id, key, digest, made = row
-    account = state.accounts[account_id]
-    account.keys[key] = (digest, made)
-    state.remembered.append((made, account, key))
+    state.accounts[account_id].keys[key] = (digest, made)
+    state.remembered.append((made, account_id, key))
 
 
 def _group(group: Group) -> Row:
@@ -180,16 +179,14 @@ def _restore_order(state: State, row: Row) -> None:
     account_id, symbol, client_id, terms, status, group_id, shares, peak, trigger, *counted = row
     order_id, created_ms, hold, maker_ppm, taker_ppm, *sums = map(int, counted)
     account, market, terms = state.accounts[account_id], state.markets[symbol], _READ_TERMS(["", *terms])
-    order = Order(
-        order_id, account, market, client_id, terms,
-        hold=hold, maker_ppm=maker_ppm, taker_ppm=taker_ppm, created_ms=created_ms,
-    )  # fmt: skip
+    accepted = OrderAccepted(account_id, symbol, client_id, "", terms, hold, maker_ppm, taker_ppm, group_id, created_ms)
+    order = Order(order_id, account, market, accepted)
     order.trigger = None if trigger is None else _READ_TRIGGER(["", *trigger])
     order.sequence, order.lots, order.remaining, order.visible = sums[:4]
     order.price, order.value, order.fee_value, order.quote, order.fees = sums[4:]
     order.status, order.shares = OrderStatus(status), shares
     state.orders[order_id] = account.open[order_id] = order
-    account.open_in[symbol] = account.open_in.get(symbol, 0) + 1
+    account.open_in[symbol] += 1
     if terms.expires_ms:
         state.expiring.append((terms.expires_ms, order_id))
     if peak is not None:
