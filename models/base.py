@@ -16,6 +16,8 @@ from pymongo.errors import BulkWriteError
 D = TypeVar("D", bound=Document)
 
 DUPLICATE_KEY = 11000
+INSERTED_AT_ONCE = 500
+"""Rows in one request, so that others get in between."""
 
 
 def stored(document: Document) -> dict[str, object]:
@@ -39,16 +41,17 @@ async def replace_rows(model: type[Document], rows: Sequence[Mapping[str, Any]])
 
 async def insert_new_rows(model: type[Document], rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Insert these rows, already BSON values; returns those whose id is stored already and which changed nothing."""
-    if not rows:
-        return []
-    try:
-        await model.get_pymongo_collection().insert_many(rows, ordered=False)
-    except BulkWriteError as error:
-        problems = error.details.get("writeErrors", ())
-        if error.details.get("writeConcernErrors") or any(p.get("code") != DUPLICATE_KEY for p in problems):
-            raise
-        return [rows[problem["index"]] for problem in problems]
-    return []
+    known: list[dict[str, Any]] = []
+    for start in range(0, len(rows), INSERTED_AT_ONCE):
+        piece = rows[start : start + INSERTED_AT_ONCE]
+        try:
+            await model.get_pymongo_collection().insert_many(piece, ordered=False)
+        except BulkWriteError as error:
+            problems = error.details.get("writeErrors", ())
+            if error.details.get("writeConcernErrors") or any(p.get("code") != DUPLICATE_KEY for p in problems):
+                raise
+            known += [piece[problem["index"]] for problem in problems]
+    return known
 
 
 async def renew_rows(model: type[Document], rows: Sequence[Mapping[str, Any]], session: AsyncClientSession) -> None:

@@ -6,6 +6,7 @@ crash the follower folds from its snapshot to the watermark, and adds again what
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import Any, Protocol, TypeVar
 
@@ -18,6 +19,7 @@ from core.clock import Clock
 from core.rows import Rows
 from core.vocabulary import MarketStatus
 from events import codec
+from events.journal import Event
 from events.trading import (
     PROJECTION_TOPIC,
     AccountLogged,
@@ -33,11 +35,12 @@ from events.trading import (
 )
 from models import client_key, fill, order, order_group, packs, projection, trading_account
 from models.base import transaction
+from models.journal import Batch
 from models.packs import MOST_IN_PACK, AccountLogDocument, Pack, StatementDocument
 from models.projection import ProjectionDocument, Watermark
 from services import exchange_snapshots, statement_rows
 from services.exchange_tape import ExchangeTrade
-from services.journal_feed import JournalFeed, Place, after
+from services.journal_feed import JournalFeed, Place, after, stored_after
 from services.projection_rows import account_row, house_row
 from services.projection_view import Changes, ProjectionView
 
@@ -46,8 +49,9 @@ Row = TypeVar("Row")
 
 FLUSH_SECONDS = 0.25
 """Changes are gathered this long before they are written."""
-MOST_PENDING = 20_000
-"""Orders that may wait to be written; beyond it the follower waits, and with it, in time, the writer."""
+MOST_PENDING = 2_000
+"""Orders and keys that may wait to be written; beyond it the follower waits, and with it, in time, whoever places."""
+LAST_FLUSH_SECONDS = 5.0
 SNAPSHOT_EVENTS = 200_000
 """Events after which a new snapshot is worth its time."""
 _ORDERS, _GROUPS, _FILLS = Rows(OrderState), Rows(GroupState), Rows(FillState)
@@ -91,6 +95,7 @@ class Projector:
         self._pending: Changes | None = None
         self._waiting_since_ms: int | None = None
         self._changed = asyncio.Event()
+        self._full = asyncio.Event()
         self._room = asyncio.Event()
         self._may_follow = asyncio.Lock()
 
@@ -116,41 +121,56 @@ class Projector:
                 tasks.create_task(self._follow())
                 tasks.create_task(self._write())
         finally:
-            await self.flush()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LAST_FLUSH_SECONDS):
+                    await self.flush()
+
+    async def catch_up(self) -> None:
+        """Write everything that stands in the journal now, and a snapshot; for one who does not `run`."""
+        async for batch, events in stored_after(self._place):
+            self._take(batch, events)
+            if self._is_full():
+                await self.flush()
+                await self._tape.flush()
+        await self.snapshot()
 
     async def _follow(self) -> None:
         async for batch, events in self._feed.follow(self._place):
             async with self._may_follow:
-                changes = self.view.apply(events, batch.time_ms)
-                self._place = after(batch)
-                self._tape.take(changes.trades)
-                if batch.number <= self._written.batch:
-                    await self._tape.room()
-                    await asyncio.sleep(0)
-                    continue
-                self._publish(changes)
-                if self._pending is None:
-                    self._pending = changes
-                    if self._waiting_since_ms is None:
-                        self._waiting_since_ms = batch.time_ms
-                else:
-                    self._pending.add(changes)
-                self._changed.set()
+                self._take(batch, events)
             await self._tape.room()
-            if self._pending is not None and len(self._pending.orders) > MOST_PENDING:
+            if self._is_full():
+                self._full.set()
                 self._room.clear()
                 await self._room.wait()
             else:
                 await asyncio.sleep(0)
 
-    def _publish(self, changes: Changes) -> None:
+    def _take(self, batch: Batch, events: Sequence[Event]) -> None:
+        """Let a batch have happened; what the documents do not have yet is published and waits to be written."""
+        changes = self.view.apply(events, batch.time_ms)
+        self._place = after(batch)
+        self._tape.take(changes.trades)
+        if batch.number <= self._written.batch:
+            return
         for account, logged in changes.logged.items():
             self._bus.publish(trading_topic(account), _logged(account, logged, changes))
+        if self._pending is None:
+            self._pending = changes
+            self._waiting_since_ms = self._waiting_since_ms or batch.time_ms
+        else:
+            self._pending.add(changes)
+        self._changed.set()
+
+    def _is_full(self) -> bool:
+        return self._pending is not None and len(self._pending.orders) + len(self._pending.keys) > MOST_PENDING
 
     async def _write(self) -> None:
         while True:
             await self._changed.wait()
-            await asyncio.sleep(FLUSH_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(FLUSH_SECONDS):
+                    await self._full.wait()
             await self.flush()
             if self._place.sequence - self._snapshot_at >= SNAPSHOT_EVENTS:
                 await self.snapshot()
@@ -160,6 +180,8 @@ class Projector:
         changes, place = self._pending, self._place
         self._pending = None
         self._changed.clear()
+        self._full.clear()
+        self._room.set()
         if changes is None:
             return
         mark = Watermark(place.batch, place.sequence, place.time_ms)
@@ -173,7 +195,6 @@ class Projector:
             raise
         self._written = mark
         self._waiting_since_ms = None if self._pending is None else self._pending.since_ms
-        self._room.set()
         self._bus.publish(PROJECTION_TOPIC, ProjectionAdvanced(mark.sequence, self._clock.now_ms()))
 
     def _account_rows(self, changes: Changes) -> list[dict[str, Any]]:
