@@ -81,6 +81,8 @@ class ExchangeBooks:
         self._published: dict[str, _Published] = {}
         self._dirty: set[str] = set()
         self._inventory: dict[str, int] = {}
+        self._sequence = 0
+        """Of the journal when books were published last."""
         self._confirmed_ms = 0
 
     def all_touched(self, exchange: Exchange) -> None:
@@ -88,12 +90,15 @@ class ExchangeBooks:
         self._dirty.update(exchange.state.markets)
 
     def touched(self, exchange: Exchange, command: commands.Command, reply: Reply) -> None:
-        """Note whose book this command may have changed. O(orders it ended)."""
+        """Note whose book this command may have changed. O(orders it ended). A price that fired nothing changed none."""
+        if isinstance(command, commands.ReferencePrice) and exchange.state.sequence == self._sequence:
+            return
         if reply.refusal is None:
             self._dirty.update(symbol for symbol in _symbols(command, reply) if symbol in exchange.state.markets)
 
     def publish(self, exchange: Exchange, now_ms: int) -> None:
         """Tell what changed of the books that were touched, each at most once in PERIOD_MS; the others wait. O(levels shown)."""
+        self._sequence = exchange.state.sequence
         self._follow_inventory(exchange)
         for symbol in sorted(self._dirty):
             market = exchange.state.markets[symbol]

@@ -10,8 +10,16 @@ import pytest
 
 from core.bus import BusMessage
 from core.order_vocabulary import OrderType
-from core.vocabulary import MarketDataOrigin, MarketStatus, OrderSide
-from events.commands import CancelOrder, Command, ConfigureMarket, PlaceOrder, ReferenceBook, SetMarketStatus
+from core.vocabulary import MarketDataOrigin, MarketStatus, OrderSide, PriceSource
+from events.commands import (
+    CancelOrder,
+    Command,
+    ConfigureMarket,
+    PlaceOrder,
+    ReferenceBook,
+    ReferencePrice,
+    SetMarketStatus,
+)
 from events.market import EXCHANGE_TOPIC, BookChanged, BookLost, BookReset, BooksConfirmed
 from exchange.accounts import House
 from services import market_view
@@ -193,6 +201,19 @@ def test_a_market_that_does_not_trade_shows_people_alone() -> None:
     writer.mirror(bids=((1020, 5),))
     writer.publish()
     assert writer.shown() == ([("10.2", "0.0004", 0)], [])
+
+
+def test_a_price_is_looked_at_only_where_it_fired_something() -> None:
+    writer = Writer("ann", "bob")
+    price = ReferencePrice(ETH, 1000 * EXACT.tick, PriceSource.BINANCE, 1)
+    writer.do(price)
+    assert not writer.books._dirty
+    writer.limit("bob", BUY, 990, 5)
+    writer.do(PlaceOrder("ann", "stop", "", wish(SELL, OrderType.STOP_LOSS_LIMIT, lots=5, price=995, stop=998)))
+    writer.publish()
+    writer.do(price._replace(price=998 * EXACT.tick))
+    writer.publish()
+    assert writer.shown() == ([("9.9", "0.0005", 1)], [("9.95", "0.0005", 1)])
 
 
 def test_the_levels_are_bounded() -> None:
