@@ -107,3 +107,58 @@ class OrderErrorCode(StrEnum):
     COMMAND_EXPIRED = "COMMAND_EXPIRED"
     OUTCOME_UNKNOWN = "OUTCOME_UNKNOWN"
     EXCHANGE_UNAVAILABLE = "EXCHANGE_UNAVAILABLE"
+
+
+class Liquidity(StrEnum):
+    """Whether a fill's order rested in the book or took from it."""
+
+    MAKER = "MAKER"
+    TAKER = "TAKER"
+
+
+class OrderGroupStatus(StrEnum):
+    """Where a group is in its life: a bracket whose entry has not filled is pending; the last two are ends."""
+
+    PENDING = "PENDING"
+    ACTIVE = "ACTIVE"
+    DONE = "DONE"
+    CANCELED = "CANCELED"
+
+
+class OrderEventType(StrEnum):
+    """What happened to an order."""
+
+    ACCEPTED = "ACCEPTED"
+    REJECTED = "REJECTED"
+    TRIGGERED = "TRIGGERED"
+    TRAIL_MOVED = "TRAIL_MOVED"
+    FILLED = "FILLED"
+    AMENDED = "AMENDED"
+    CANCELED = "CANCELED"
+    EXPIRED = "EXPIRED"
+
+
+class TransactionKind(StrEnum):
+    """Why a balance changed."""
+
+    DEPOSIT = "DEPOSIT"
+    WITHDRAWAL = "WITHDRAWAL"
+    TRADE = "TRADE"
+    FEE = "FEE"
+    EARN_SUBSCRIBE = "EARN_SUBSCRIBE"
+    EARN_REDEEM = "EARN_REDEEM"
+    EARN_REWARD = "EARN_REWARD"
+    TRANSFER = "TRANSFER"
+    TEST_FUNDS = "TEST_FUNDS"
+    ADJUSTMENT = "ADJUSTMENT"
+    REVERSAL = "REVERSAL"
+
+
+class SummaryKey(StrEnum):
+    """What transactions are summed up by."""
+
+    DAY = "DAY"
+    WEEK = "WEEK"
+    MONTH = "MONTH"
+    ASSET = "ASSET"
+    KIND = "KIND"

@@ -14,7 +14,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import orjson
 
-from events import account, market
+from events import account, answers, market, trading
 
 Decoder = Callable[[Any], Any]
 
@@ -44,6 +44,12 @@ EVENT_TYPES: tuple[type, ...] = (
     account.AccountChanged,
     account.AuditAppended,
     account.MailQueued,
+    trading.AccountLogged,
+    trading.ProjectionAdvanced,
+    trading.JournalAppended,
+    answers.Answer,
+    answers.PreviewState,
+    answers.HouseState,
 )
 VERSIONS: dict[str, int] = {event.__name__: 1 for event in EVENT_TYPES}
 

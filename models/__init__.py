@@ -7,7 +7,10 @@ from models.asset import AssetDocument
 from models.audit_event import AuditEventDocument, AuditHeadDocument
 from models.candle import CandleDocument
 from models.challenge import ChallengeDocument
+from models.client_key import ClientKeyDocument
+from models.fill import FillDocument
 from models.identity import IdentityDocument
+from models.journal import JournalDocument
 from models.known_device import KnownDeviceDocument
 from models.lease import LeaseDocument
 from models.log_in_lock import LogInLockDocument
@@ -16,20 +19,29 @@ from models.market import MarketDocument
 from models.market_state import MarketStateDocument, SequenceDocument
 from models.market_status import MarketStatusDocument
 from models.one_time_token import OneTimeTokenDocument
+from models.order import OrderDocument
+from models.order_group import OrderGroupDocument
+from models.packs import AccountLogDocument, StatementDocument
 from models.passkey import PasskeyDocument
+from models.projection import ProjectionDocument, SnapshotChunkDocument, SnapshotDocument
 from models.session import SessionDocument
 from models.signing_key import SigningKeyDocument
 from models.trade import TradeDocument
+from models.trading_account import TradingAccountDocument
 from models.user import UserDocument
 
 DOCUMENTS: tuple[type[Document], ...] = (
+    AccountLogDocument,
     ApiKeyDocument,
     AssetDocument,
     AuditEventDocument,
     AuditHeadDocument,
     CandleDocument,
     ChallengeDocument,
+    ClientKeyDocument,
+    FillDocument,
     IdentityDocument,
+    JournalDocument,
     KnownDeviceDocument,
     LeaseDocument,
     LogInLockDocument,
@@ -38,10 +50,17 @@ DOCUMENTS: tuple[type[Document], ...] = (
     MarketStateDocument,
     MarketStatusDocument,
     OneTimeTokenDocument,
+    OrderDocument,
+    OrderGroupDocument,
     PasskeyDocument,
+    ProjectionDocument,
     SequenceDocument,
     SessionDocument,
     SigningKeyDocument,
+    SnapshotChunkDocument,
+    SnapshotDocument,
+    StatementDocument,
     TradeDocument,
+    TradingAccountDocument,
     UserDocument,
 )

@@ -3,12 +3,14 @@
 The embedded engine scans for findAndModify, so nothing here uses `document.save()`; writes are replaced or updated by `_id`, in bulk.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from beanie import Document
 from beanie.odm.utils.dump import get_dict
 from pymongo import ReplaceOne
+from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import BulkWriteError
 
 D = TypeVar("D", bound=Document)
@@ -47,3 +49,31 @@ async def insert_new_rows(model: type[Document], rows: Sequence[dict[str, Any]])
             raise
         return [rows[problem["index"]] for problem in problems]
     return []
+
+
+MOST_IDS = 50
+"""Ids in one `$in`: beyond it the embedded engine takes longer than in proportion."""
+
+
+async def renew_rows(model: type[Document], rows: Sequence[Mapping[str, Any]], session: AsyncClientSession) -> None:
+    """Write these whole rows in place of what is stored under their ids, within a transaction.
+
+    Deleted and inserted, not updated: the embedded engine takes three times as long for an update as for both.
+    """
+    if not rows:
+        return
+    collection = model.get_pymongo_collection()
+    ids = [row["_id"] for row in rows]
+    for start in range(0, len(ids), MOST_IDS):
+        await collection.delete_many({"_id": {"$in": ids[start : start + MOST_IDS]}}, session=session)
+    await collection.insert_many([dict(row) for row in rows], ordered=False, session=session)
+
+
+@asynccontextmanager
+async def transaction(model: type[Document]) -> AsyncIterator[AsyncClientSession]:
+    """A transaction on the database of this model: all that is written with its session, or nothing."""
+    async with (
+        model.get_pymongo_collection().database.client.start_session() as session,
+        await session.start_transaction(),
+    ):
+        yield session
