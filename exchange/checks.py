@@ -18,7 +18,7 @@ from exchange.references import References
 from exchange.refusal import Refusal
 from exchange.trailing import stop_of
 from exchange.triggers import fires_rising
-from exchange.walk import Offered, best_price, crosses, shifted, walk
+from exchange.walk import Found, Offered, best_price, crosses, shifted, walk
 from exchange.words import ABSOLUTE, BUY, FOK, LIMIT, MARKET, SELL, TRAILING_STOP
 
 WITH_LIMIT = frozenset({LIMIT, OrderType.STOP_LOSS_LIMIT, OrderType.TAKE_PROFIT_LIMIT})
@@ -251,7 +251,7 @@ def admission(
         if best and crosses(terms.side, best, terms.price):
             return Refusal(Code.POST_ONLY_WOULD_TAKE, "price")
         if terms.time_in_force is FOK:
-            found = walk(market, account, terms.side, terms.self_trade, house=house, lots=terms.lots, limit=terms.price)
+            found = reach(market, account, terms, wish, house=house, taker_ppm=taker_ppm)
             if found.lots < terms.lots:
                 return Refusal(
                     Code.FOK_NOT_FILLABLE, "quantity", limit=found.lots * market.lot, actual=terms.lots * market.lot
@@ -342,15 +342,9 @@ def _market_order(
     market: Market, account: Account, terms: Terms, wish: OrderWish, house: Offered | None, *, taker_ppm: int
 ) -> Admitted | Refusal:
     buys = terms.side is BUY
-    best = best_price(market, terms.side, house)
-    if not best:
+    if not best_price(market, terms.side, house):
         return Refusal(Code.NO_LIQUIDITY, "symbol")
-    allowed = market.band_ppm if wish.max_slippage_ppm is None else wish.max_slippage_ppm
-    limit = shifted(best, allowed, terms.side) if allowed or wish.max_slippage_ppm is not None else 0
-    found = walk(
-        market, account, terms.side, terms.self_trade, house=house,
-        lots=terms.lots, limit=limit, budget=terms.budget, taker_ppm=taker_ppm,
-    )  # fmt: skip
+    found = reach(market, account, terms, wish, house=house, taker_ppm=taker_ppm)
     if found.lots and found.value < market.min_value and (terms.budget or found.lots == terms.lots):
         return _too_little(market, found.value, "quoteQuantity" if terms.budget else "quantity")
     hold = market.cost(found.value, taker_ppm) if buys else found.lots * market.lot_units
@@ -363,6 +357,21 @@ def _market_order(
     if terms.time_in_force is FOK and terms.lots > found.lots:
         return Refusal(Code.FOK_NOT_FILLABLE, "quantity", limit=found.lots * market.lot, actual=terms.lots * market.lot)
     return terms._replace(lots=terms.lots or found.lots, price=found.worst), hold
+
+
+def reach(
+    market: Market, account: Account, terms: Terms, wish: OrderWish, *, house: Offered | None, taker_ppm: int
+) -> Found:
+    """What a limit or a market order would find at once."""
+    limit = terms.price
+    if terms.type is MARKET:
+        allowed = market.band_ppm if wish.max_slippage_ppm is None else wish.max_slippage_ppm
+        bounded = allowed or wish.max_slippage_ppm is not None
+        limit = shifted(best_price(market, terms.side, house), allowed, terms.side) if bounded else 0
+    return walk(
+        market, account, terms.side, terms.self_trade, house=house,
+        lots=terms.lots, limit=limit, budget=terms.budget, taker_ppm=taker_ppm,
+    )  # fmt: skip
 
 
 def _funds(market: Market, account: Account, side: OrderSide, hold: int) -> Refusal | None:

@@ -15,6 +15,7 @@ from exchange.accounts import Account, House
 from exchange.amendments import amendment
 from exchange.house import Quotes
 from exchange.keys import Keys, Used
+from exchange.market import Market
 from exchange.matching import Matcher
 from exchange.order import Order
 from exchange.placing import Desk
@@ -22,6 +23,7 @@ from exchange.references import References
 from exchange.refusal import Refusal
 from exchange.reply import Reply
 from exchange.state import State
+from exchange.walk import Offered
 from exchange.watching import Watch
 from exchange.words import CANCELED, HALTED, TRIGGER_PENDING
 
@@ -89,6 +91,10 @@ class Exchange:
     def references(self, symbol: str) -> References:
         """What is known of a market's reference."""
         return self._watch.references(symbol)
+
+    def offered(self, market: Market, side: OrderSide) -> Offered | None:
+        """What the house offers to an order of this side; None: it never quoted in this market."""
+        return self._matcher.offered(market, side)
 
     def lookups(self, command: commands.Command) -> tuple[tuple[str, str], ...]:
         """The account and key to look up in storage before this command is executed, and to `recall` if it is there."""

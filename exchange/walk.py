@@ -1,7 +1,7 @@
 """What an order would find in the book, before it is let in."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from core.order_vocabulary import SelfTradePrevention
@@ -15,12 +15,13 @@ from exchange.words import BUY, CANCEL_OLDEST, SELL
 
 @dataclass(slots=True)
 class Found:
-    """Lots that can be had, their value (ticks times lots), the worst price, and what ended the walk."""
+    """Lots that can be had, their value (ticks times lots), the worst price, the lots by price (best first), and what ended the walk."""
 
     lots: int = 0
     value: int = 0
     worst: int = 0
     own_order: bool = False
+    levels: dict[int, int] = field(default_factory=dict)
 
 
 class Offered(NamedTuple):
@@ -122,6 +123,7 @@ def walk(
         found.lots += take
         found.value += take * price
         found.worst = price
+        found.levels[price] = found.levels.get(price, 0) + take
         if lots and found.lots == lots:
             return found
     return found

@@ -26,6 +26,7 @@ from models import DOCUMENTS
 from server.account_pages import PATHS as ACCOUNT_PATHS
 from server.accounts import AccountGround, open_accounts, open_mail
 from server.errors import CannotRun
+from server.exchange import ExchangeGround, open_exchange
 from server.graphql_app import Limiters
 from server.health import Health, feeds_check
 from server.metrics import Metrics
@@ -146,6 +147,7 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
             catalogue=known,
             holder=holder,
         )
+        exchange = open_exchange(settings, ExchangeGround(clock, bus, known, view, process, holder), stack)
         yield Resources(
             settings=settings,
             clock=clock,
@@ -176,10 +178,12 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
                 "revocations": accounts.revocations.run,
                 "last-use": accounts.last_use.run,
                 "signing-keys": accounts.tokens.run,
+                **exchange.background,
             },
             workers={
                 feeds.NAME: lambda: _run_worker(worker),
                 mail_worker.NAME: MailWorker(bus, clock, holder, mail).run,
+                **exchange.workers,
             },
         )
 

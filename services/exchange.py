@@ -185,7 +185,7 @@ class ExchangeWriter:
         match question:
             case PreviewOrder():
                 found = preview(self.exchange, question.account, question.wish, now_ms)
-                return self._answers.preview(question.wish, found)
+                return self._answers.preview(question, found)
             case ReadHouse():
                 return self._answers.house()
         if isinstance(question, _PLACING) and self.exchange.state.sequence - self._projected > MOST_BEHIND:

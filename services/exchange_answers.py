@@ -2,9 +2,11 @@
 
 from decimal import Decimal
 
+from core.money import figure
+from core.order_vocabulary import OrderErrorCode
 from core.vocabulary import OrderSide
 from events import commands
-from events.answers import Answer, HouseLine, HouseState, PreviewState, RefusalState, TimerState
+from events.answers import Answer, HouseLine, HouseState, PreviewOrder, PreviewState, RefusalState, TimerState
 from events.commands import Command, OrderWish
 from exchange.accounts import House
 from exchange.engine import Exchange
@@ -12,7 +14,7 @@ from exchange.market import Market
 from exchange.preview import Preview
 from exchange.refusal import Refusal
 from exchange.reply import Reply
-from services.trading_states import TradingStates, amount, group_state
+from services.trading_states import TradingStates, amount, atto, group_state
 
 
 class Answers:
@@ -80,27 +82,29 @@ class Answers:
                 return order.market, order.side
         return None, OrderSide.BUY
 
-    def preview(self, wish: OrderWish, preview: Preview) -> PreviewState:
-        """What an order would do."""
-        market = self._exchange.state.markets.get(wish.symbol)
+    def preview(self, asked: PreviewOrder, preview: Preview) -> PreviewState:
+        """What an order would do. `total` is the most a purchase could cost, and what a sale would bring at once, fees considered."""
+        wish, market = asked.wish, self._exchange.state.markets.get(asked.wish.symbol)
         refusal = None if preview.refusal is None else self._stated(preview.refusal, market, wish.side, asset=None)
+        if not asked.verified and (refusal is None or refusal.code is not OrderErrorCode.ACCOUNT_FROZEN):
+            refusal = RefusalState(OrderErrorCode.EMAIL_NOT_VERIFIED)
         if market is None:
             return PreviewState((), None, None, None, None, None, None, None, refusal)
         scales = self._states.scales(market)
-        fills = tuple([(scales.price(price), scales.quantity(lots)) for price, lots in preview.levels])
-        filled = sum((quantity for _, quantity in fills), Decimal(0))
-        value = sum((price * quantity for price, quantity in fills), Decimal(0))
-        average = value / filled if filled else None
-        best = fills[0][0] if fills else None
+        buys = wish.side is OrderSide.BUY
+        if not preview.levels:
+            total = scales.quoted(preview.hold) if buys and preview.hold else None
+            return PreviewState((), None, None, None, None, None, None, total, refusal)
+        best, average = scales.price(preview.levels[0][0]), atto(preview.average)
         return PreviewState(
-            fills,
-            filled if fills else None,
+            tuple([(scales.price(price), scales.quantity(lots)) for price, lots in preview.levels]),
+            scales.quantity(preview.lots),
             average,
-            fills[-1][0] if fills else None,
-            None if average is None or not best else abs(average - best) / best,
-            scales.quoted(preview.fee) if fills else None,
-            market.quote if fills else None,
-            amount(preview.hold, scales.quote if wish.side is OrderSide.BUY else scales.base) if preview.hold else None,
+            scales.price(preview.worst),
+            figure(abs(average - best) / best),
+            scales.quoted(preview.fee),
+            market.quote,
+            scales.quoted(max(preview.hold, preview.quote + preview.fee) if buys else preview.quote - preview.fee),
             refusal,
         )
 

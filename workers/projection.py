@@ -19,13 +19,20 @@ NAME = "projection"
 
 
 @dataclass(frozen=True, slots=True)
+class OpenedProjector:
+    """A projector that knows where it is, and the loops to run: its own and those of what it writes through."""
+
+    projector: Projector
+    loops: tuple[Callable[[], Awaitable[None]], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ProjectionWorker:
-    """What the worker needs. `open_projector` makes a fresh one every time the lease is taken; `beside` are the loops that run with it."""
+    """What the worker needs. `open_projector` makes a fresh one every time the lease is taken."""
 
     clock: Clock
     holder: str
-    open_projector: Callable[[], Awaitable[Projector]]
-    beside: tuple[Callable[[], Awaitable[None]], ...] = ()
+    open_projector: Callable[[], Awaitable[OpenedProjector]]
 
     async def run(self) -> None:
         """Follow while this process holds the lease; wait for it otherwise. Until cancelled."""
@@ -40,10 +47,9 @@ class ProjectionWorker:
             await asyncio.sleep(delay)
 
     async def _work(self, _: Holding) -> None:
-        projector = await self.open_projector()
+        opened = await self.open_projector()
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(projector.run())
-            for loop in self.beside:
+            for loop in opened.loops:
                 tasks.create_task(_run(loop))
 
 
