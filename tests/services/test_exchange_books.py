@@ -285,13 +285,15 @@ def expected(floor: Floor) -> tuple[list[tuple[str, str, int]], ...]:
     return tuple(sides)
 
 
-def test_a_new_writer_counts_on_above_the_old_one() -> None:
+@pytest.mark.parametrize("elsewhere", [True, False])
+def test_a_new_writer_counts_on_above_the_old_one(elsewhere: bool) -> None:
     writer = Writer("ann")
     for number in range(50):
         writer.limit("ann", BUY, 1000 + number, 1)
         writer.publish()
     reached = writer.view.books[ETH].sequence
-    writer.books = ExchangeBooks(writer.bus)
+    if elsewhere:
+        writer.books = ExchangeBooks(writer.bus)
     writer.books.all_touched(writer.floor.exchange)
     resets = [event for event in writer.publish() if isinstance(event, BookReset) and event.symbol == ETH]
     assert [reset.sequence > reached for reset in resets] == [True]
