@@ -51,22 +51,15 @@ async def insert_new_rows(model: type[Document], rows: Sequence[dict[str, Any]])
     return []
 
 
-MOST_IDS = 50
-"""Ids in one `$in`: beyond it the embedded engine takes longer than in proportion."""
-
-
 async def renew_rows(model: type[Document], rows: Sequence[Mapping[str, Any]], session: AsyncClientSession) -> None:
-    """Write these whole rows in place of what is stored under their ids, within a transaction.
+    """Write these whole rows over what is stored under their ids, within a transaction.
 
-    Deleted and inserted, not updated: the embedded engine takes three times as long for an update as for both.
+    By `_id` alone and whole: any other update costs the embedded engine two to four times as much.
     """
-    if not rows:
-        return
-    collection = model.get_pymongo_collection()
-    ids = [row["_id"] for row in rows]
-    for start in range(0, len(ids), MOST_IDS):
-        await collection.delete_many({"_id": {"$in": ids[start : start + MOST_IDS]}}, session=session)
-    await collection.insert_many([dict(row) for row in rows], ordered=False, session=session)
+    if rows:
+        await model.get_pymongo_collection().bulk_write(
+            [ReplaceOne({"_id": row["_id"]}, row, upsert=True) for row in rows], ordered=False, session=session
+        )
 
 
 @asynccontextmanager
