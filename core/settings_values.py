@@ -214,8 +214,9 @@ def _liquidity(value: object) -> object:
                 f"{shown(symbol + equals + kind)} says no liquidity",
                 "mirror or none, or a list such as none,BTC-USDT=mirror",
             )
-    if len({symbol for symbol, _, _ in names}) != len(names):
-        raise WrongValue("a market is named twice", "each market once, and what holds for all others once")
+    if not names or len({symbol for symbol, _, _ in names}) != len(names):
+        wrong = "a market is named twice" if names else "nothing is said"
+        raise WrongValue(wrong, "each market once, and what holds for all others once")
     return tuple(f"{symbol.strip()}{equals}{kind.strip().lower()}" for symbol, equals, kind in names)
 
 

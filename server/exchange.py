@@ -9,7 +9,8 @@ from core.clock import Clock
 from core.redis_requests import RedisRequests, RedisRequestServer
 from core.settings import Settings
 from core.vocabulary import AssetKind
-from services.catalogue import Catalogue
+from server.errors import CannotRun
+from services.catalogue import Catalogue, UnknownMarket
 from services.exchange import WriterParts
 from services.exchange_books import ExchangeBooks
 from services.exchange_gateway import ExchangeGateway, LocalGateway, RedisGateway
@@ -68,21 +69,29 @@ def open_exchange(settings: Settings, ground: ExchangeGround, stack: AsyncExitSt
         stack.push_async_callback(remote.close)
         gateway = RedisGateway(requests, ground.clock)
         background["exchange-answers"] = requests.run
-    references = ExchangeReferences(ground.view, ground.clock, ReferencePolicy.of(settings, ground.catalogue))
+    references = ExchangeReferences(ground.view, ground.clock, _reference_policy(settings, ground.catalogue))
+    books = ExchangeBooks(ground.bus)
     scales = {asset.code: asset.decimals for asset in ground.catalogue.assets.values()}
     parts = WriterParts(
         inbox,
         feed,
         references,
-        ExchangeBooks(ground.bus),
+        books,
         ground.bus,
         ground.clock,
         scales,
         ExchangeRules(ground.catalogue),
     )
-    writer = ExchangeWorker(parts, ground.clock, ground.holder, remote, beside=(references.run,))
+    writer = ExchangeWorker(parts, ground.clock, ground.holder, remote, beside=(references.run, books.run))
     projector = ProjectionWorker(ground.clock, ground.holder, lambda: _open_projector(ground, feed, scales))
     return ExchangeParts(gateway, background, {exchange_worker.NAME: writer.run, projection_worker.NAME: projector.run})
+
+
+def _reference_policy(settings: Settings, catalogue: Catalogue) -> ReferencePolicy:
+    try:
+        return ReferencePolicy.of(settings, catalogue)
+    except UnknownMarket as error:
+        raise CannotRun(f"LIQUIDITY: {error}") from None
 
 
 async def _open_projector(ground: ExchangeGround, feed: JournalFeed, scales: dict[str, int]) -> OpenedProjector:

@@ -33,13 +33,13 @@ SIDES = (OrderSide.BUY, OrderSide.SELL)
 
 
 class _Published:
-    """What was told of one market's book. `bids` and `asks` are in ticks and lots."""
+    """What was told of one market's book, nothing while its `tick` is 0. `bids` and `asks` are in ticks and lots."""
 
     __slots__ = ("asks", "bids", "lot", "sequence", "symbol", "tick", "time_ms")
 
-    def __init__(self, symbol: str) -> None:
+    def __init__(self, symbol: str, sequence: int) -> None:
         self.symbol = symbol
-        self.sequence = 0
+        self.sequence = sequence
         self.time_ms = 0
         self.tick = self.lot = 0
         self.bids: Levels = {}
@@ -81,25 +81,35 @@ class ExchangeBooks:
         self._published: dict[str, _Published] = {}
         self._dirty: set[str] = set()
         self._inventory: dict[str, int] = {}
+        self._sequence = 0
+        """Of the journal when books were published last."""
         self._confirmed_ms = 0
 
     def all_touched(self, exchange: Exchange) -> None:
-        """Any market may have changed: at a start."""
-        self._dirty.update(exchange.state.markets)
+        """A writer starts: every book is told anew, also to who followed an earlier one."""
+        known = self._published
+        self._published = {
+            symbol: _Published(symbol, known[symbol].sequence if symbol in known else 0)
+            for symbol in exchange.state.markets
+        }
+        self._dirty = set(exchange.state.markets)
 
     def touched(self, exchange: Exchange, command: commands.Command, reply: Reply) -> None:
-        """Note whose book this command may have changed. O(orders it ended)."""
+        """Note whose book this command may have changed. O(orders it ended). A price that fired nothing changed none."""
+        if isinstance(command, commands.ReferencePrice) and exchange.state.sequence == self._sequence:
+            return
         if reply.refusal is None:
             self._dirty.update(symbol for symbol in _symbols(command, reply) if symbol in exchange.state.markets)
 
     def publish(self, exchange: Exchange, now_ms: int) -> None:
         """Tell what changed of the books that were touched, each at most once in PERIOD_MS; the others wait. O(levels shown)."""
+        self._sequence = exchange.state.sequence
         self._follow_inventory(exchange)
         for symbol in sorted(self._dirty):
             market = exchange.state.markets[symbol]
             published = self._published.get(symbol)
             if published is None:
-                published = self._published[symbol] = _Published(symbol)
+                published = self._published[symbol] = _Published(symbol, 0)
             if now_ms < published.time_ms + PERIOD_MS:
                 continue
             self._dirty.discard(symbol)
@@ -127,7 +137,8 @@ class ExchangeBooks:
 
     def _tell(self) -> None:
         for published in self._published.values():
-            self._bus.publish(EXCHANGE_TOPIC, published.snapshot())
+            if published.tick:
+                self._bus.publish(EXCHANGE_TOPIC, published.snapshot())
 
 
 def _symbols(command: commands.Command, reply: Reply) -> Iterator[str]:

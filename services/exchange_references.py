@@ -35,6 +35,8 @@ MOST_TURNS = 50
 SETTLED_MS = 500
 """A feed that is back has sent a tick within this time, unless the newest one still holds."""
 
+Step = tuple[Decimal, Decimal]
+"""A market's tick and lot."""
 AttoLevels = tuple[tuple[int, int], ...]
 """Price and quantity in 10^-18."""
 
@@ -103,7 +105,7 @@ class _Path:
 
 class _Told:
     """What the exchange knows of one market's reference, and what waits for it. `series`: of the feed that counts now; None while it is
-    lost. `book`: levels the exchange was told."""
+    lost. `book`: levels the exchange was told. `step`: what it counts in."""
 
     def __init__(self, symbol: str) -> None:
         self.symbol = symbol
@@ -117,6 +119,7 @@ class _Told:
         self.book: tuple[dict[int, int], dict[int, int]] | None = None
         self.book_sequence = 0
         self.book_due_ms = 0
+        self.step: Step | None = None
 
     def lose(self) -> None:
         """The reference is stale; what waits is so as well."""
@@ -136,7 +139,7 @@ class _Told:
 
 
 class ExchangeReferences:
-    """`run` beside the writer; `ready` is set when `take` has something for its next batch."""
+    """`run` beside a writer; `ready` is set when `take` has something for its next batch. The next writer is told everything anew."""
 
     def __init__(self, view: MarketView, clock: Clock, policy: ReferencePolicy) -> None:
         self.ready = asyncio.Event()
@@ -145,6 +148,9 @@ class ExchangeReferences:
         self._policy = policy
         self._told = {symbol: _Told(symbol) for symbol in view.states}
         self._place = 0
+        self._version = 0
+        self._again: list[_Told] = []
+        """Markets that count in other steps since the last `take`."""
 
     async def run(self) -> None:
         """Follow the markets until cancelled."""
@@ -156,7 +162,7 @@ class ExchangeReferences:
 
     @contextmanager
     def following(self) -> Iterator[None]:
-        """Follow the markets until the block ends."""
+        """Follow the markets until the block ends; then nothing has been told to anybody."""
         view = self._view
         view.ticks.followers.append(self._tick)
         view.trades.followers.append(self._trade)
@@ -170,6 +176,8 @@ class ExchangeReferences:
             view.ticks.followers.remove(self._tick)
             view.trades.followers.remove(self._trade)
             view.feeds.followers.remove(self._feed)
+            self._told = {symbol: _Told(symbol) for symbol in view.states}
+            self._version, self._again = 0, []
 
     def take(self) -> list[Command]:
         """What the exchange is to be told now, in its order; every market must be configured there. Books come before the prices that fire
@@ -177,6 +185,7 @@ class ExchangeReferences:
         self.ready.clear()
         now_ms = self._clock.now_ms()
         commands: list[Command] = []
+        self._follow_steps()
         for told in self._told.values():
             if told.lost:
                 told.lost = False
@@ -187,10 +196,31 @@ class ExchangeReferences:
             commands += told.prices()
         return commands
 
+    def _follow_steps(self) -> None:
+        """A market that counts in other ticks or lots loses its reference there; with the next batch it is told anew."""
+        for told in self._again:
+            if (feed := self._view.states[told.symbol].feed) is not None:
+                self._feed(feed)
+        self._again = []
+        catalogue = self._view.catalogue
+        if catalogue.version == self._version:
+            return
+        self._version = catalogue.version
+        for told in self._told.values():
+            rules = catalogue.market(told.symbol).rules
+            before, told.step = told.step, (rules.tick_size, rules.lot_size)
+            if before is not None and before != told.step:
+                told.lose()
+                self._again.append(told)
+
     def _is_due(self, now_ms: int) -> bool:
-        return any(
-            told.lost or told.last or told.mark or 0 < told.settled_ms <= now_ms or self._book_is_due(told, now_ms)
-            for told in self._told.values()
+        return (
+            bool(self._again)
+            or self._view.catalogue.version != self._version
+            or any(
+                told.lost or told.last or told.mark or 0 < told.settled_ms <= now_ms or self._book_is_due(told, now_ms)
+                for told in self._told.values()
+            )
         )
 
     def _feed(self, feed: FeedChanged) -> None:

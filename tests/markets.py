@@ -23,12 +23,12 @@ from events.market import (
     TickerChanged,
     TradeAccepted,
 )
-from exchange.market import ATTO
 from graph.context import Services
 from graph.request import ALL_OPERATIONS, QUERIES_AND_MUTATIONS, Caller, GraphQLRequest
 from server.graphql_app import build_pipeline
 from services import catalogue
 from services.catalogue import Catalogue
+from services.exchange_rules import market_rules
 from services.market_reads import MarketDataReads
 from services.market_view import MarketView
 from services.markets import MarketReads
@@ -45,12 +45,9 @@ PROCESS = "this process"
 
 def rules_of(known: Catalogue, symbol: str) -> MarketConfigured:
     """A market of the catalogue as the exchange counts in it; no fees, no band."""
-    market = known.market(symbol)
-    base, quote = known.asset(market.base), known.asset(market.quote)
-    return MarketConfigured(
-        symbol, base.code, quote.code, base.decimals, quote.decimals, int(market.rules.tick_size * ATTO), int(market.rules.lot_size * ATTO),
-        min_lots=1, max_lots=0, min_value=0, max_open_orders=1000, band_ppm=0, maker_ppm=0, taker_ppm=0,
-    )  # fmt: skip
+    return market_rules(known.market(symbol), known.assets)._replace(
+        min_lots=1, max_lots=0, min_value=0, max_open_orders=1000, band_ppm=0, maker_ppm=0, taker_ppm=0
+    )
 
 
 class Losses:

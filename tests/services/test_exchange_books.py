@@ -10,8 +10,16 @@ import pytest
 
 from core.bus import BusMessage
 from core.order_vocabulary import OrderType
-from core.vocabulary import MarketDataOrigin, MarketStatus, OrderSide
-from events.commands import CancelOrder, Command, ConfigureMarket, PlaceOrder, ReferenceBook, SetMarketStatus
+from core.vocabulary import MarketDataOrigin, MarketStatus, OrderSide, PriceSource
+from events.commands import (
+    CancelOrder,
+    Command,
+    ConfigureMarket,
+    PlaceOrder,
+    ReferenceBook,
+    ReferencePrice,
+    SetMarketStatus,
+)
 from events.market import EXCHANGE_TOPIC, BookChanged, BookLost, BookReset, BooksConfirmed
 from exchange.accounts import House
 from services import market_view
@@ -195,6 +203,19 @@ def test_a_market_that_does_not_trade_shows_people_alone() -> None:
     assert writer.shown() == ([("10.2", "0.0004", 0)], [])
 
 
+def test_a_price_is_looked_at_only_where_it_fired_something() -> None:
+    writer = Writer("ann", "bob")
+    price = ReferencePrice(ETH, 1000 * EXACT.tick, PriceSource.BINANCE, 1)
+    writer.do(price)
+    assert not writer.books._dirty
+    writer.limit("bob", BUY, 990, 5)
+    writer.do(PlaceOrder("ann", "stop", "", wish(SELL, OrderType.STOP_LOSS_LIMIT, lots=5, price=995, stop=998)))
+    writer.publish()
+    writer.do(price._replace(price=998 * EXACT.tick))
+    writer.publish()
+    assert writer.shown() == ([("9.9", "0.0005", 1)], [("9.95", "0.0005", 1)])
+
+
 def test_the_levels_are_bounded() -> None:
     writer = Writer("ann")
     writer.do(ConfigureMarket(EXACT._replace(max_open_orders=1000)))
@@ -264,13 +285,15 @@ def expected(floor: Floor) -> tuple[list[tuple[str, str, int]], ...]:
     return tuple(sides)
 
 
-def test_a_new_writer_counts_on_above_the_old_one() -> None:
+@pytest.mark.parametrize("elsewhere", [True, False])
+def test_a_new_writer_counts_on_above_the_old_one(elsewhere: bool) -> None:
     writer = Writer("ann")
     for number in range(50):
         writer.limit("ann", BUY, 1000 + number, 1)
         writer.publish()
     reached = writer.view.books[ETH].sequence
-    writer.books = ExchangeBooks(writer.bus)
+    if elsewhere:
+        writer.books = ExchangeBooks(writer.bus)
     writer.books.all_touched(writer.floor.exchange)
     resets = [event for event in writer.publish() if isinstance(event, BookReset) and event.symbol == ETH]
     assert [reset.sequence > reached for reset in resets] == [True]

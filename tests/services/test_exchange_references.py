@@ -25,7 +25,7 @@ from events.commands import (
     ReferencePrice,
 )
 from events.feed import FeedConnected
-from events.market import BookLost, TradeAccepted
+from events.market import BookLost, MarketRulesChanged, TradeAccepted
 from exchange.accounts import House
 from exchange.engine import Exchange
 from exchange.market import ATTO
@@ -368,6 +368,7 @@ async def test_ready_says_that_there_is_something() -> None:
     running = asyncio.create_task(writer.references.run())
     try:
         await asyncio.sleep(0)
+        assert writer.take() == []
         assert not writer.references.ready.is_set()
         writer.apply(feed(), trade(1))
         async with asyncio.timeout(5):
@@ -422,6 +423,34 @@ def test_which_markets_the_house_mirrors(mode: str, liquidity: tuple[str, ...] |
 def test_liquidity_of_a_market_that_does_not_exist_is_refused() -> None:
     with pytest.raises(UnknownMarket):
         ReferencePolicy.of(Settings.model_construct(liquidity=("NO-PE=mirror",)), Markets().catalogue)
+
+
+def test_the_next_writer_is_told_everything_anew() -> None:
+    writer = Writer()
+    writer.apply(feed(), tick(1), trade(1), book(1))
+    for _ in range(2):
+        with writer.references.following():
+            writer.apply(tick(2, "101"), trade(2))
+            commands = writer.take(SETTLED_MS)
+            assert kinds(commands)[0] is ReferenceBook
+            assert prices(commands, mark=True)
+        assert writer.take(SETTLED_MS) == []
+
+
+def test_a_market_that_counts_in_other_ticks_is_told_anew() -> None:
+    with following() as writer:
+        writer.apply(feed(), tick(1), trade(1, price="100"), book(1)).take()
+        known = writer.markets.catalogue
+        rules = known.market(BTC).rules
+        coarse = MarketRulesChanged(BTC, D("0.1"), rules.lot_size, rules.min_quantity, None, rules.min_notional)
+        writer.apply(coarse)
+        assert writer.take() == [ReferenceLost(BTC)]
+        writer.exchange.execute(ConfigureMarket(rules_of(known, BTC)), NOW_MS)
+        writer.apply(tick(2, "101"))
+        assert kinds(writer.take()) == [], "what came before it was to be told anew is too old"
+        writer.apply(tick(3, "102"))
+        assert kinds(writer.take()) == [ReferenceBook, ReferencePrice]
+        assert writer.quoted(OrderSide.BUY) == levels_of((99, 1), (98, 2))
 
 
 def test_a_fired_stop_finds_the_mirrored_book() -> None:
