@@ -32,7 +32,7 @@ from exchange.market import ATTO
 from models import DOCUMENTS, journal
 from server.embedded import embedded_database
 from services.journal_feed import after
-from tests.trading import TradingHouse
+from tests.trading_house import TradingHouse
 
 PEOPLE, MARKETS = 1_000, 20
 MIDDLE = 100_000

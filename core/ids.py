@@ -1,9 +1,12 @@
 """Identifiers: opaque global ids that clients cache by, and random ids for requests and holders."""
 
+import re
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
 from hashlib import sha256
+
+_SEQUENCE = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 
 
 class MalformedId(ValueError):
@@ -30,6 +33,17 @@ def decode_id(text: str) -> tuple[str, list[str]]:
     if not kind.isidentifier() or not parts or encode_id(kind, *parts) != text:
         raise MalformedId("expected an id as this API returned it")
     return kind, parts
+
+
+def sequence_in(text: str, kind: str) -> int | None:
+    """The number that is the key of an id of this kind; None for any other text."""
+    try:
+        found, parts = decode_id(text)
+    except MalformedId:
+        return None
+    if found != kind or len(parts) != 1 or _SEQUENCE.fullmatch(parts[0]) is None:
+        return None
+    return int(parts[0])
 
 
 def random_id() -> str:

@@ -5,6 +5,7 @@ Invariant: no value that leaves this module is NaN or infinite, and nothing is r
 """
 
 import re
+from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, InvalidOperation, Overflow, setcontext
 from typing import Annotated
 
@@ -27,6 +28,14 @@ _PATTERN = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?", re.ASCII)
 
 class MalformedNumber(ValueError):
     """The text is not a plain decimal number, or has more digits than may be kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A number as it was sent that `parse_decimal` refuses, for input that answers this itself; `problem` says what would be right."""
+
+    text: str
+    problem: str
 
 
 def use_wide_context() -> None:

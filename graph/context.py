@@ -11,7 +11,9 @@ from services.catalogue import Catalogue
 from services.market_reads import MarketDataReads
 from services.market_view import MarketView
 from services.markets import MarketReads
+from services.read_marks import Reader
 from services.server_status import ServerState
+from services.trading_services import TradingServices
 from services.viewer import Client, Viewer
 
 
@@ -37,6 +39,7 @@ class Services:
     markets: MarketReads
     market_data: MarketDataReads
     accounts: AccountServices
+    trading: TradingServices
     server_status: Callable[[], Awaitable[ServerState]]
 
 
@@ -50,7 +53,7 @@ class Context:
     loaders: Loaders = field(init=False)
 
     def __post_init__(self) -> None:
-        self.loaders = Loaders(self.services.market_data)
+        self.loaders = Loaders(self.services.market_data, self.services.trading.reads, self.caller.reader)
 
     @property
     def viewer(self) -> Viewer | None:
@@ -75,6 +78,15 @@ class Context:
     @property
     def accounts(self) -> AccountServices:
         return self.services.accounts
+
+    @property
+    def trading(self) -> TradingServices:
+        return self.services.trading
+
+    @property
+    def reader(self) -> Reader:
+        """What the client has been shown of the exchange's journal."""
+        return self.caller.reader
 
     @property
     def catalogue(self) -> Catalogue:

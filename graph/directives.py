@@ -37,3 +37,15 @@ class Scope:
 )
 class StepUp:
     """Declared by `graph/fields.py`, which also enforces it."""
+
+
+@strawberry.schema_directive(
+    locations=[Location.FIELD_DEFINITION],
+    name="idempotent",
+    description="May be sent again with the same input: the first result is given again, with `replayed: true`. The same `key` with other "
+    "input is refused with IDEMPOTENCY_MISMATCH. Keys are remembered for ever, in one space for each account.",
+)
+class Idempotent:
+    """Declared by `graph/fields.py`; the exchange enforces it."""
+
+    key: str

@@ -26,11 +26,12 @@ from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 from core.errors import ExpectedError
 from graph.errors import ERRORS_SHOWN, OperationNotFound, RequestRefused, refusal_of
 from graph.limits import AloneExceeded, DocumentLimits, parse_document
+from graph.numbers import ReadableNumbers
 
 ALONE = "alone_in_its_document"
 """Metadata of a mutation that checks a secret: a document may hold one of them, so that none multiplies guesses."""
 _DEFINITION = "strawberry-definition"
-_RULES = (*specified_rules, MaybeNullValidationRule, OneOfInputValidationRule)
+_RULES = (*specified_rules, MaybeNullValidationRule, OneOfInputValidationRule, ReadableNumbers)
 _DOCUMENTS_HELD = 1_000
 _CHARACTERS_HELD = 200_000
 """A syntax tree takes some 250 bytes a character, so this is about 50 MB."""

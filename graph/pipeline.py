@@ -17,6 +17,7 @@ from graphql import (
 from strawberry.types.execution import ExecutionResult, PreExecutionError
 
 from core.budget import Allowance, Budget
+from core.clock import to_datetime
 from core.errors import ExpectedError, InvalidInput, RateLimited
 from graph.cost import LEAST_POINTS, CostModel, OperationCost
 from graph.documents import Document, Documents
@@ -31,9 +32,13 @@ from graph.errors import (
 )
 from graph.execution import PipelineSchema, with_document
 from graph.limits import DocumentLimits
+from graph.numbers import unreadable_variables
 from graph.persisted import PersistedQueries, claimed_hash
 from graph.request import Answer, Caller, ContextFactory, GraphQLRequest
+from graph.scalars import LONG_MAX, datetime_text
 
+EXCHANGE_SEQUENCE = "exchangeSequence"
+"""In `extensions` of requests and answers."""
 _CHARACTERS_PER_POINT = 100
 """What reading a document costs that is then refused."""
 
@@ -113,6 +118,7 @@ class Pipeline:
     async def execute(self, request: GraphQLRequest, caller: Caller, *, allowed: Collection[OperationType]) -> Answer:
         """Run a query or a mutation. Never raises for anything the caller or a resolver did."""
         errors = ErrorRenderer(caller.request_id, caller.client.locale)
+        _take_mark(request, caller)
         try:
             operation = await self._admit(request, caller, allowed)
         except RequestRefused as refused:
@@ -124,6 +130,7 @@ class Pipeline:
     ) -> AsyncGenerator[Answer, None]:
         """Run any operation; a query or a mutation gives one answer. An answer with `refused` is the last."""
         errors = ErrorRenderer(caller.request_id, caller.client.locale)
+        _take_mark(request, caller)
         try:
             operation = await self._admit(request, caller, allowed)
         except RequestRefused as refused:
@@ -208,6 +215,8 @@ class Pipeline:
         )
         if isinstance(coerced, list):
             raise RequestRefused(coerced, BAD_USER_INPUT)
+        if faults := unreadable_variables(self._graphql, definition, coerced.coerced):
+            raise RequestRefused(faults[:ERRORS_SHOWN], BAD_USER_INPUT)
         return self._costs.of(definition, document.fragments, coerced.coerced)
 
     async def _spend(self, budget: Budget, key: str, points: int) -> int:
@@ -235,8 +244,8 @@ class Pipeline:
         except Exception as error:  # noqa: BLE001 - the edge: whatever a resolver or extension did ends here
             body = {"errors": [errors.unexpected(error)]}
             return self._failed(body, operation, INTERNAL)
-        cost = self._cost(operation.cost.points, operation.remaining, result.extensions)
-        return self._answer(result, operation, errors, cost)
+        others = {**(result.extensions or {}), **_marks(caller)}
+        return self._answer(result, operation, errors, self._cost(operation.cost.points, operation.remaining, others))
 
     def _failed(self, body: dict[str, object], operation: Operation, code: str) -> Answer:
         cost = self._cost(operation.cost.points, operation.remaining)
@@ -246,7 +255,7 @@ class Pipeline:
         self, operation: Operation, caller: Caller, errors: ErrorRenderer
     ) -> AsyncGenerator[Answer, None]:
         """One answer per event. The first also says what the subscription cost and what is left."""
-        extensions = self._cost(operation.cost.points, operation.remaining)
+        cost: Mapping[str, object] = self._cost(operation.cost.points, operation.remaining)["extensions"]
         try:
             source = await self._schema.stream(
                 operation.document.text,
@@ -261,8 +270,9 @@ class Pipeline:
                         raise TypeError(f"incremental delivery is not served, got {type(result).__name__}")
                     if not isinstance(result, PreExecutionError):
                         await self._spend(self._events_budget, caller.events_key, operation.cost.per_event or 0)
-                    yield self._answer(result, operation, errors, extensions)
-                    extensions = {}
+                    extensions = {**cost, **_marks(caller)}
+                    yield self._answer(result, operation, errors, {"extensions": extensions} if extensions else {})
+                    cost = {}
         except RequestRefused as refused:
             yield await self._refused(refused, errors, None, caller, operation)
         except Exception as error:  # noqa: BLE001 - the edge, as above
@@ -273,7 +283,7 @@ class Pipeline:
         result: ExecutionResult,
         operation: Operation,
         errors: ErrorRenderer,
-        extensions: dict[str, object],
+        extensions: Mapping[str, object],
     ) -> Answer:
         rendered = [errors.during_execution(error) for error in result.errors or ()]
         failed_whole = result.data is None and all(error.path is None for error in result.errors or ())
@@ -309,7 +319,9 @@ class Pipeline:
             remaining,
         )
 
-    def _cost(self, requested: int, remaining: int, others: Mapping[str, object] | None = None) -> dict[str, object]:
+    def _cost(
+        self, requested: int, remaining: int, others: Mapping[str, object] | None = None
+    ) -> dict[str, dict[str, object]]:
         return {
             "extensions": {
                 **(others or {}),
@@ -327,6 +339,23 @@ class Pipeline:
         name = getattr(getattr(first, "name", None), "value", "")
         known = root is not None and name in root.fields
         return f"{definition.operation.value} {name if known else 'other'}"
+
+
+def _take_mark(request: GraphQLRequest, caller: Caller) -> None:
+    """What the client says it has been shown of the exchange's journal, in `extensions` as it was told."""
+    shown = (request.extensions or {}).get(EXCHANGE_SEQUENCE)
+    if type(shown) is int and 0 < shown <= LONG_MAX:
+        caller.reader.see(shown)
+
+
+def _marks(caller: Caller) -> dict[str, object]:
+    """What the client has been shown by now, and since when the answer is behind it, if it is."""
+    reader = caller.reader
+    marks: dict[str, object] = {EXCHANGE_SEQUENCE: reader.shown} if reader.shown else {}
+    if reader.stale_since_ms is not None:
+        marks["staleSince"] = datetime_text(to_datetime(reader.stale_since_ms))
+        reader.stale_since_ms = None
+    return marks
 
 
 def _name(definition: OperationDefinitionNode) -> str | None:

@@ -1,13 +1,14 @@
 """What a transport hands to the pipeline and what it gets back; the same over HTTP and over a socket."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from graphql import OperationType
 
 from core.client_address import limit_key
 from core.errors import InvalidInput
+from services.read_marks import Reader
 from services.sessions import IssuedTokens
 from services.viewer import Client, Viewer
 
@@ -61,6 +62,8 @@ class Caller:
     """What requests are charged to; the viewer's account or API key, or the address, when empty."""
     events_key: str = ""
     """What the events of subscriptions are charged to: each socket has a budget of its own. As `limit_key` when empty."""
+    reader: Reader = field(default_factory=Reader, compare=False, repr=False)
+    """What the client has been shown of the exchange's journal."""
 
     def __post_init__(self) -> None:
         if not self.limit_key:

@@ -12,8 +12,10 @@ from graphql.language import FloatValueNode, IntValueNode
 from strawberry.scalars import JSON
 from strawberry.types.scalar import ScalarDefinition
 
-from core.money import MalformedNumber, canonical, parse_decimal
+from core.money import MalformedNumber, Unreadable, canonical, parse_decimal
 
+OrderNumber = NewType("OrderNumber", object)
+"""A Decimal of an input that answers malformed numbers as data: a Decimal, or an `Unreadable` (graph/numbers.py)."""
 Long = NewType("Long", int)
 URL = NewType("URL", str)
 
@@ -25,16 +27,17 @@ def _invalid(message: str) -> GraphQLError:
     return GraphQLError(message, extensions={"code": "BAD_USER_INPUT"})
 
 
-def _parse_decimal(value: object) -> Decimal:
+def _parse_decimal(value: object) -> Decimal | Unreadable:
+    """The number. One that is malformed is handed on, and refused by graph/numbers.py unless its input answers that itself."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise _invalid('Decimal: expected a string such as "12.5", never a float')
     try:
         return parse_decimal(str(value))
     except MalformedNumber as error:
-        raise _invalid(f"Decimal: {error}") from error
+        return Unreadable(str(value), f"Decimal: {error}")
 
 
-def _parse_decimal_literal(node: ValueNode, _variables: object = None) -> Decimal:
+def _parse_decimal_literal(node: ValueNode, _variables: object = None) -> Decimal | Unreadable:
     if isinstance(node, StringValueNode | IntValueNode | FloatValueNode):
         return _parse_decimal(node.value)
     raise _invalid('Decimal: expected a string such as "12.5"')
@@ -70,7 +73,12 @@ def _parse_datetime(value: object) -> datetime:
 def _serialize_datetime(value: object) -> str:
     if not isinstance(value, datetime):
         raise TypeError(f"a DateTime field got {type(value).__name__}")
-    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{value.microsecond // 1000:03d}Z"
+    return datetime_text(value)
+
+
+def datetime_text(moment: datetime) -> str:
+    """RFC 3339 in UTC, with milliseconds."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 
 def _parse_url(value: object) -> str:
@@ -82,14 +90,16 @@ def _parse_url(value: object) -> str:
     raise _invalid("URL: expected an absolute URL such as https://app.example.com/path")
 
 
+_DECIMAL = strawberry.scalar(
+    name="Decimal",
+    description="An exact decimal number as a JSON string, such as `12.5`. Never a float, never an exponent.",
+    serialize=_serialize_decimal,
+    parse_value=_parse_decimal,
+    parse_literal=_parse_decimal_literal,
+)
 SCALARS: dict[object, ScalarDefinition] = {
-    Decimal: strawberry.scalar(
-        name="Decimal",
-        description="An exact decimal number as a JSON string, such as `12.5`. Never a float, never an exponent.",
-        serialize=_serialize_decimal,
-        parse_value=_parse_decimal,
-        parse_literal=_parse_decimal_literal,
-    ),
+    Decimal: _DECIMAL,
+    OrderNumber: _DECIMAL,
     Long: strawberry.scalar(
         name="Long",
         description="An integer up to 2^53 - 1 as a JSON number.",

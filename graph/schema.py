@@ -1,4 +1,4 @@
-"""The whole surface: the only module that knows the resolvers."""
+"""The whole surface. It and the `*_roots` it is put together from are the only modules that know the resolvers."""
 
 from collections.abc import AsyncGenerator
 from functools import cache
@@ -13,6 +13,7 @@ from graph.execution import PipelineSchema
 from graph.fields import mutation, query, subscription
 from graph.scalars import SCALARS
 from graph.step_up import StepUpDemanded
+from graph.trading_roots import TradingMutation, TradingQuery, TradingSubscription
 from graph.types.admin import AdminUser, AdminUserPayload
 from graph.types.asset import Asset
 from graph.types.audit import AccountEvent, AuditEvent, SecurityChanged
@@ -34,6 +35,7 @@ from graph.types.connection import Connection
 from graph.types.market import Market
 from graph.types.node import Node
 from graph.types.order_book import OrderBookUpdate
+from graph.types.order_payloads import MarketPayload
 from graph.types.price import PriceTick
 from graph.types.security import ExternalIdentity, OAuthProvider, Passkey
 from graph.types.server import CostEstimate, ServerStatus
@@ -70,7 +72,7 @@ async def _admin() -> AdminQuery:
 
 
 @strawberry.type(description="Everything that can be read.")
-class Query:
+class Query(TradingQuery):
     node: Node | None = strawberry.field(
         resolver=node_resolvers.node, description="Any object by its id; null when there is none (any more)."
     )
@@ -112,7 +114,7 @@ class Query:
 
 
 @strawberry.type(description="Everything that can be watched. Each stream gives the current value first, then changes.")
-class Subscription:
+class Subscription(TradingSubscription):
     price_ticks: AsyncGenerator[PriceTick, None] = strawberry.subscription(
         resolver=market_resolvers.price_ticks,
         description="Prices of markets. A reader that falls behind skips to the newest of each market.",
@@ -149,7 +151,7 @@ class Subscription:
 
 
 @strawberry.type(description="Everything that can be changed.")
-class Mutation:
+class Mutation(TradingMutation):
     sign_up: AuthPayload = mutation(
         account_resolvers.sign_up,
         "Make an account. The answer is the same whether the address has one or not; the mail tells.",
@@ -339,6 +341,13 @@ class Mutation:
         account_resolvers.delete_account,
         "Delete the account for good. docs/security.md says what is kept.",
         access=Access.ACTIVE,
+        step_up=StepUpDemanded(),
+        alone=True,
+    )
+    set_market_status: MarketPayload = mutation(
+        admin_resolvers.set_market_status,
+        "Say what a market accepts from now on.",
+        access=Access.ADMIN,
         step_up=StepUpDemanded(),
         alone=True,
     )

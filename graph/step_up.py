@@ -21,6 +21,7 @@ from core.clock import to_ms
 from core.errors import InvalidInput
 from core.money import canonical
 from graph.access import Access, Info, Next, NotSignedIn, require
+from graph.numbers import unreadable
 from services.step_up import Deed
 
 PROOF = "step_up_proof"
@@ -85,6 +86,8 @@ def deed_of(info: Info, operation: str, parameters: object) -> Deed:
     except RecursionError as error:
         raise InvalidInput("the parameters are nested too deeply", field=["input", "parameters"]) from error
     coerced = coerce_input_value(parameters, input_type)
+    for fault in unreadable(coerced, input_type):
+        raise InvalidInput(fault, field=["input", "parameters"])
     schema = info.schema
     argument = next(each for each in definition.arguments if each.python_name == "input")
     given = convert_argument(coerced, argument.type, schema.schema_converter.scalar_registry, schema.config)

@@ -49,6 +49,8 @@ class UserDocument(Document):
     withdrawals_held_until_ms: int | None = None
     authority_ms: int
     authority_version: int = 1
+    freeze_untold_ms: int | None = None
+    """Since when the exchange has not confirmed whether the account is frozen; None: it has."""
 
     class Settings:
         """Where it is kept."""
@@ -58,6 +60,7 @@ class UserDocument(Document):
         indexes: ClassVar = [
             IndexModel([("email_key", ASCENDING)], unique=True, sparse=True),
             IndexModel([("authority_ms", ASCENDING)]),
+            IndexModel([("freeze_untold_ms", ASCENDING)], sparse=True),
             IndexModel([("created_ms", ASCENDING)]),
             IndexModel([("status", ASCENDING), ("created_ms", ASCENDING)]),
         ]
@@ -212,11 +215,24 @@ async def hold_withdrawals(user_id: str, held_until_ms: int) -> None:
 async def set_status(
     user_id: str, status: UserStatus, *, was: Sequence[UserStatus], now_ms: int, frozen_ms: int | None
 ) -> bool:
-    """Change the state from one of `was`. False when it is none of them."""
-    update = _authority(now_ms, {"status": status, **({} if frozen_ms is None else {"frozen_ms": frozen_ms})})
+    """Change the state from one of `was`; the exchange is to be told. False when it is none of them."""
+    changes: dict[str, object] = {"status": status, "freeze_untold_ms": now_ms}
+    update = _authority(now_ms, {**changes, **({} if frozen_ms is None else {"frozen_ms": frozen_ms})})
     if frozen_ms is None:
         update["$unset"] = {"frozen_ms": ""}
     return await _update({"_id": user_id, "status": {"$in": [each.value for each in was]}}, update)
+
+
+async def freeze_told(user_id: str, status: UserStatus) -> bool:
+    """Note that the exchange knows what this state means for it. False when the account is in another one by now."""
+    return await _update({"_id": user_id, "status": status}, {"$unset": {"freeze_untold_ms": ""}})
+
+
+async def freezes_untold(before_ms: int) -> list[str]:
+    """Ids of accounts of whose state the exchange has not been told since before this moment; they are few."""
+    query = {"freeze_untold_ms": {"$gte": 0, "$lt": before_ms}}
+    rows = UserDocument.get_pymongo_collection().find(query, projection=["_id"])
+    return [row["_id"] async for row in rows]
 
 
 async def set_role(user_id: str, role: Role, now_ms: int) -> None:
@@ -229,7 +245,7 @@ async def erase(user_id: str, now_ms: int, *, only_unverified: bool = False) -> 
     query: dict[str, Any] = {"_id": user_id, "status": {"$ne": UserStatus.DELETED}}
     if only_unverified:
         query["email_verified_ms"] = {"$exists": False}
-    update = _authority(now_ms, {"status": UserStatus.DELETED, "recovery_hashes": []})
+    update = _authority(now_ms, {"status": UserStatus.DELETED, "recovery_hashes": [], "freeze_untold_ms": now_ms})
     update["$unset"] = dict.fromkeys(
         (
             *("email", "email_key", "email_verified_ms", "pending_email", "pending_email_key"),

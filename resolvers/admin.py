@@ -14,6 +14,9 @@ from graph.types.admin import AdminUser, AdminUserPayload
 from graph.types.audit import Actions, AuditEvent
 from graph.types.auth_inputs import SetUserStatusInput
 from graph.types.connection import After, Connection, First, connect
+from graph.types.market import Market
+from graph.types.order_inputs import SetMarketStatusInput
+from graph.types.order_payloads import MarketPayload
 from resolvers.ids import key_of
 from resolvers.viewers import viewer_of
 
@@ -68,13 +71,27 @@ async def set_user_status(
 ) -> AdminUserPayload:
     if input.status is UserStatus.DELETED:
         raise UnknownObject("expected one of {choices}", {"choices": "ACTIVE, FROZEN, SUSPENDED"}, field=["status"])
-    reason = input.reason.strip()
-    if not 0 < len(reason) <= LONGEST_REASON:
-        raise InvalidInput(f"expected a reason of 1 to {LONGEST_REASON} characters", field=["input", "reason"])
+    reason = _reason(input.reason)
     person = await info.context.accounts.freezes.by_operator(
         viewer_of(info), key_of(input.id, "User", "AdminUser"), input.status, reason, info.context.client
     )
     return AdminUserPayload(user=AdminUser.of(person))
+
+
+async def set_market_status(
+    info: Info, input: Annotated[SetMarketStatusInput, strawberry.argument(description="The decision.")]
+) -> MarketPayload:
+    market = await info.context.trading.markets.set_status(
+        viewer_of(info), input.symbol, input.status, _reason(input.reason), info.context.client
+    )
+    return MarketPayload(market=Market.of(market))
+
+
+def _reason(text: str) -> str:
+    reason = text.strip()
+    if not 0 < len(reason) <= LONGEST_REASON:
+        raise InvalidInput(f"expected a reason of 1 to {LONGEST_REASON} characters", field=["input", "reason"])
+    return reason
 
 
 def _key(id_: str) -> str:

@@ -18,6 +18,7 @@ from graph.types.asset import Asset, Chain
 from graph.types.audit import AuditEvent
 from graph.types.market import Market
 from graph.types.node import Node
+from graph.types.order import Fill, Order, OrderGroup
 from graph.types.security import ExternalIdentity, Passkey
 from graph.types.session import ApiKey, Session
 from graph.types.trade import Trade
@@ -138,6 +139,34 @@ async def _admin_user(context: Context, parts: list[str]) -> Node | None:
     return None if person is None else AdminUser.of(person)
 
 
+async def _order(context: Context, parts: list[str]) -> Node | None:
+    viewer, sequence = context.viewer, _only_number(parts)
+    if viewer is None or sequence is None:
+        return None
+    state = await context.trading.reads.order(viewer.user_id, sequence, context.reader)
+    return None if state is None else Order.of(state)
+
+
+async def _order_group(context: Context, parts: list[str]) -> Node | None:
+    viewer, sequence = context.viewer, _only_number(parts)
+    if viewer is None or sequence is None:
+        return None
+    state = await context.trading.reads.group(viewer.user_id, sequence, context.reader)
+    return None if state is None else OrderGroup.of(state)
+
+
+async def _fill(context: Context, parts: list[str]) -> Node | None:
+    viewer, number = context.viewer, _only_number(parts)
+    if viewer is None or number is None:
+        return None
+    state = (await context.trading.reads.fills(viewer.user_id, [number], context.reader)).get(number)
+    return None if state is None else Fill.of(state)
+
+
+def _only_number(parts: list[str]) -> int | None:
+    return int(parts[0]) if len(parts) == 1 and _SEQUENCE.fullmatch(parts[0]) else None
+
+
 async def _is_operator(context: Context) -> bool:
     try:
         await require(context, Access.SUPPORT, None)
@@ -157,6 +186,9 @@ _PRIVATE: dict[str, Callable[[Context, list[str]], Awaitable[Node | None]]] = {
     "ApiKey": _api_key,
     "AuditEvent": _audit_event,
     "ExternalIdentity": _identity,
+    "Fill": _fill,
+    "Order": _order,
+    "OrderGroup": _order_group,
     "Passkey": _passkey,
     "Session": _session,
     "User": _user,

@@ -23,6 +23,7 @@ from server.errors import CannotRun
 from server.origins import page_origins
 from services import even_time
 from services.account_services import AccountParts, AccountRules, AccountServices, build_account_services
+from services.exchange_gateway import ExchangeGateway
 from services.identities import redirect_rule
 from services.mail_content import MailContent
 from services.mail_delivery import MailDelivery
@@ -41,6 +42,7 @@ class AccountGround:
     box: SecretBox
     limits: RateLimits
     quote_assets: Collection[str]
+    gateway: ExchangeGateway
 
 
 async def open_accounts(settings: Settings, ground: AccountGround, stack: AsyncExitStack) -> AccountServices:
@@ -70,6 +72,7 @@ async def open_accounts(settings: Settings, ground: AccountGround, stack: AsyncE
         hasher=hasher,
         breaches=breaches,
         providers=providers,
+        gateway=ground.gateway,
     )
     accounts = build_account_services(_rules(settings, ground), parts)
     try:

@@ -35,6 +35,7 @@ from services import catalogue, server_status
 from services.market_reads import MarketDataReads
 from services.market_view import MarketView
 from services.markets import MarketReads
+from services.trading_services import build_trading_services
 from workers import feeds
 from workers import mail as mail_worker
 from workers.mail import MailWorker
@@ -119,13 +120,20 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
         stack.push_async_callback(cache.close)
         known = await catalogue.load()
         limiters = await _limiters(settings, clock, stack)
-        accounts = await open_accounts(
-            settings, AccountGround(clock, bus, cache, box, limiters.limits, frozenset(known.assets)), stack
-        )
-        mail = await open_mail(settings, clock, box, stack)
         metrics = Metrics(paths=PATHS)
         view = MarketView(bus, known, process=process, observer=metrics)
         exchange_view = MarketView(bus, known, process=process, observer=metrics, origin=MarketDataOrigin.EXCHANGE)
+        holder = "embedded" if settings.embedded_database else process
+        exchange = open_exchange(settings, ExchangeGround(clock, bus, known, view, process, holder), stack)
+        accounts = await open_accounts(
+            settings,
+            AccountGround(clock, bus, cache, box, limiters.limits, frozenset(known.assets), exchange.gateway),
+            stack,
+        )
+        trading = build_trading_services(
+            gateway=exchange.gateway, bus=bus, cache=cache, clock=clock, catalogue=known, audit=accounts.audit
+        )
+        mail = await open_mail(settings, clock, box, stack)
         if isinstance(bus, RedisBus):
             metrics.watch_count("bus_lost_messages", "Messages this process gave up", lambda: bus.lost)
             metrics.watch_count(
@@ -139,7 +147,6 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
             metrics.watch_count("limits_failures", "Counts kept in this process alone", lambda: limits.failures)
             metrics.watch_count("budget_failures", "Charges kept in this process alone", lambda: budget.failures)
         metrics.watch_feeds(lambda: _feeds(view), clock)
-        holder = "embedded" if settings.embedded_database else process
         worker = feeds.MarketDataSetup(
             settings=settings,
             clock=clock,
@@ -147,7 +154,6 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
             catalogue=known,
             holder=holder,
         )
-        exchange = open_exchange(settings, ExchangeGround(clock, bus, known, view, process, holder), stack)
         yield Resources(
             settings=settings,
             clock=clock,
@@ -163,6 +169,7 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
                 markets=MarketReads(known, view),
                 market_data=MarketDataReads(view, exchange_view),
                 accounts=accounts,
+                trading=trading,
                 server_status=lambda: server_status.read(
                     clock=clock, mode=settings.mode, database=database, bus=bus, view=view
                 ),
@@ -178,6 +185,7 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
                 "revocations": accounts.revocations.run,
                 "last-use": accounts.last_use.run,
                 "signing-keys": accounts.tokens.run,
+                "read-marks": trading.marks.run,
                 **exchange.background,
             },
             workers={

@@ -6,14 +6,13 @@ https://http-spec.graphql.org
 """
 
 import asyncio
-import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
 import orjson
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from core.clock import Clock
 from core.errors import ExpectedError, InvalidInput, RateLimited, TranslatableError
@@ -27,9 +26,10 @@ from graph.errors import (
     RequestRefused,
 )
 from graph.pipeline import Pipeline
-from graph.request import QUERIES, QUERIES_AND_MUTATIONS, Answer, Caller, GraphQLRequest, Outgoing, request_from_json
+from graph.request import QUERIES, QUERIES_AND_MUTATIONS, Answer, Caller, GraphQLRequest, request_from_json
 from server.authentication import Authentication, CrossSiteRefused, Handshake
 from server.cookies import set_cookies
+from server.http_exchange import ClientGone, HttpExchange
 from server.media_types import JSON, RESPONSE_JSON, answer_type, is_json_in_utf8
 from server.origins import Header, Origins
 from server.transport_metrics import TransportMetrics
@@ -37,9 +37,8 @@ from services.authority import CredentialRejected
 
 _ALLOW = b"GET, POST, OPTIONS"
 _PARAMETERS = frozenset({"query", "operationName", "variables", "extensions"})
-_DRAIN_BYTES = 16 * 1024 * 1024
-_DRAIN_SECONDS = 2.0
-"""How much of a body that is too large is read and thrown away, so that its sender gets to see the answer."""
+_SEQUENCE = b"x-exchange-sequence"
+"""What the client has been shown of the exchange's journal; back goes what it has been shown by now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +131,6 @@ class UnsupportedMediaType(HttpRefused):
     code = "UNSUPPORTED_MEDIA_TYPE"
 
 
-class ClientGone(Exception):
-    """The client closed the connection before it was answered."""
-
-
 class GraphQLHTTP:
     """The application. Mount it at the path itself; it does not look at the path."""
 
@@ -161,7 +156,7 @@ class GraphQLHTTP:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
-        exchange = _Exchange(scope, receive, send)
+        exchange = HttpExchange(scope, receive, send)
         if exchange.method == "OPTIONS":
             await exchange.respond(204, b"", [(b"allow", _ALLOW), *self._origins.preflight_headers(exchange.origin)])
             return
@@ -169,13 +164,13 @@ class GraphQLHTTP:
         media_type = answer_type(exchange.header(b"accept"))
         handshake = exchange.handshake(self._request_id())
         errors = ErrorRenderer(handshake.request_id, accepted_locale(handshake.header(b"accept-language")))
-        outgoing: Outgoing | None = None
+        caller: Caller | None = None
         try:
             if media_type is None:
                 raise NotAcceptable(f"answers are {RESPONSE_JSON} or {JSON}")
             request = await self._read(exchange)
             caller = await self._caller(handshake)
-            outgoing = caller.outgoing
+            caller.reader.see(_shown(handshake.header(_SEQUENCE)))
             answer = await self._execute(exchange, request, caller)
         except ClientGone:
             return
@@ -187,7 +182,7 @@ class GraphQLHTTP:
         except Exception as error:  # noqa: BLE001 - the edge: no request ends without an answer
             answer = Answer({"errors": [errors.unexpected(error)]}, INTERNAL)
         self._count(answer, time.perf_counter() - started)
-        await self._respond(exchange, answer, media_type, errors, outgoing)
+        await self._respond(exchange, answer, media_type, errors, caller)
 
     async def _caller(self, handshake: Handshake) -> Caller:
         try:
@@ -201,7 +196,7 @@ class GraphQLHTTP:
         except DatabaseAway as error:
             raise AuthorityAway(error.message) from error
 
-    async def _read(self, exchange: "_Exchange") -> GraphQLRequest:
+    async def _read(self, exchange: HttpExchange) -> GraphQLRequest:
         try:
             if exchange.method == "GET":
                 return request_from_json(self._parameters_of_url(exchange.query_string))
@@ -228,7 +223,7 @@ class GraphQLHTTP:
                 parameters[name] = _decode(str(text).encode()) if text else None
         return parameters
 
-    async def _json(self, exchange: "_Exchange") -> object:
+    async def _json(self, exchange: HttpExchange) -> object:
         if not is_json_in_utf8(exchange.header(b"content-type")):
             raise UnsupportedMediaType(f"a POST body must be {JSON}, in UTF-8")
         if exchange.header(b"content-encoding").strip().lower() not in {"", "identity"}:
@@ -253,7 +248,7 @@ class GraphQLHTTP:
         limit = self._limits.body_bytes
         return BodyTooLarge(f"the body has more than {limit} bytes", limit=limit)
 
-    async def _execute(self, exchange: "_Exchange", request: GraphQLRequest, caller: Caller) -> Answer:
+    async def _execute(self, exchange: HttpExchange, request: GraphQLRequest, caller: Caller) -> Answer:
         """Run it, until it is answered or the client has gone."""
         allowed = QUERIES if exchange.method == "GET" else QUERIES_AND_MUTATIONS
         answer: Answer | None = None
@@ -276,11 +271,11 @@ class GraphQLHTTP:
 
     async def _respond(
         self,
-        exchange: "_Exchange",
+        exchange: HttpExchange,
         answer: Answer,
         media_type: str | None,
         errors: ErrorRenderer,
-        outgoing: Outgoing | None,
+        caller: Caller | None,
     ) -> None:
         try:
             body = orjson.dumps(answer.body)
@@ -295,6 +290,9 @@ class GraphQLHTTP:
             headers.append((b"retry-after", str(answer.retry_after_seconds).encode()))
         if answer.remaining is not None:
             headers += self._rate_headers(answer.remaining)
+        if caller is not None and caller.reader.shown:
+            headers.append((_SEQUENCE, str(caller.reader.shown).encode()))
+        outgoing = None if caller is None else caller.outgoing
         if outgoing is not None and (exchange.origin is None or self._origins.allows_credentials(exchange.origin)):
             headers += set_cookies(outgoing, self._clock)
         await exchange.respond(status, body, headers)
@@ -308,7 +306,7 @@ class GraphQLHTTP:
             (b"ratelimit", f'"points";r={remaining};t={full_in}'.encode()),
         ]
 
-    async def _refuse(self, exchange: "_Exchange", refused: HttpRefused, body: bytes, media_type: str) -> None:
+    async def _refuse(self, exchange: HttpExchange, refused: HttpRefused, body: bytes, media_type: str) -> None:
         headers = self._headers(exchange, media_type)
         if isinstance(refused, MethodNotAllowed):
             headers.append((b"allow", _ALLOW))
@@ -321,75 +319,13 @@ class GraphQLHTTP:
             headers.append((b"connection", b"close"))
         await exchange.respond(refused.status, b"" if exchange.method == "HEAD" else body, headers, drain=unread)
 
-    def _headers(self, exchange: "_Exchange", media_type: str) -> list[Header]:
+    def _headers(self, exchange: HttpExchange, media_type: str) -> list[Header]:
         return [
             (b"content-type", f"{media_type}; charset=utf-8".encode()),
             (b"cache-control", b"no-store"),
             (b"vary", b"Accept, Authorization, Cookie, Origin"),
             *self._origins.response_headers(exchange.origin),
         ]
-
-
-class _Exchange:
-    """One request and its answer, in ASGI's messages."""
-
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.method: str = scope["method"]
-        self.headers: list[Header] = scope["headers"]
-        self.query_string: bytes = scope["query_string"]
-        client = scope.get("client")
-        self.peer: str | None = client[0] if client else None
-        self._receive = receive
-        self._send = send
-        self._body_ended = False
-
-    def handshake(self, request_id: str) -> Handshake:
-        """What tells who asks."""
-        return Handshake(self.headers, self.peer, request_id, is_get=self.method == "GET")
-
-    def header(self, name: bytes) -> str:
-        """All values of a header, joined by commas; empty when there is none."""
-        return ",".join([value.decode("latin-1") for key, value in self.headers if key == name])
-
-    @property
-    def origin(self) -> str | None:
-        """The page's origin a browser names."""
-        return self.header(b"origin") or None
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """The body as it arrives. Raises ClientGone."""
-        while not self._body_ended:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                raise ClientGone
-            self._body_ended = not message.get("more_body", False)
-            yield message.get("body", b"")
-
-    async def until_gone(self) -> None:
-        """Raises ClientGone when the client closes the connection; a body that was not read is thrown away until then."""
-        while True:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                raise ClientGone
-
-    async def respond(self, status: int, body: bytes, headers: list[Header], *, drain: bool = False) -> None:
-        """Send the answer. `drain`: go on reading a while, so that a client that is still sending gets to read it."""
-        length = [] if status == 204 else [(b"content-length", str(len(body)).encode())]
-        start: Message = {"type": "http.response.start", "status": status, "headers": [*headers, *length]}
-        await self._send(start)
-        await self._send({"type": "http.response.body", "body": body, "more_body": drain})
-        if drain:
-            await self._drain()
-            await self._send({"type": "http.response.body", "body": b""})
-
-    async def _drain(self) -> None:
-        thrown_away = 0
-        with contextlib.suppress(TimeoutError, ClientGone):
-            async with asyncio.timeout(_DRAIN_SECONDS):
-                async for chunk in self.chunks():
-                    thrown_away += len(chunk)
-                    if thrown_away > _DRAIN_BYTES:
-                        return
 
 
 def _status(answer: Answer, method: str, media_type: str | None) -> int:
@@ -403,6 +339,11 @@ def _status(answer: Answer, method: str, media_type: str | None) -> int:
     if media_type == JSON:
         return 200
     return {INTERNAL: 500, OperationTimedOut.code: 504}.get(answer.refused, 400)
+
+
+def _shown(header: str) -> int:
+    """The sequence in a header; what is none says nothing."""
+    return int(header) if header.isascii() and header.isdigit() and len(header) < 16 else 0
 
 
 def _decode(data: bytes) -> object:

@@ -28,6 +28,7 @@ from server.ws_messages import (
     Subscribe,
     read_message,
 )
+from services.read_marks import Reader
 
 TOO_MANY_OPERATIONS = "TOO_MANY_OPERATIONS"
 _FRAMES_PER_TURN = 16
@@ -218,7 +219,8 @@ class Session:
 
     async def _caller(self, request_id: str) -> Caller:
         caller = await self._authority.current()
-        return replace(caller, client=replace(caller.client, request_id=request_id), events_key=self._events_key)
+        client = replace(caller.client, request_id=request_id)
+        return replace(caller, client=client, events_key=self._events_key, reader=Reader())
 
     async def _answer(self, message: Subscribe, caller: Caller) -> None:
         started = time.perf_counter()

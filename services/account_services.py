@@ -21,7 +21,9 @@ from services.authority import Authority
 from services.challenges import Challenges
 from services.common_passwords import CommonPasswords
 from services.devices import Devices
+from services.exchange_gateway import ExchangeGateway
 from services.freezes import Freezes
+from services.frozen_accounts import FrozenAccounts
 from services.holds import Holds
 from services.identities import Identities
 from services.last_use import LastUse
@@ -64,6 +66,7 @@ class AccountParts:
     hasher: PasswordHasher
     breaches: PwnedPasswords
     providers: Mapping[str, IdentityProvider]
+    gateway: ExchangeGateway
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,7 @@ class AccountServices:
     step_up: StepUp
     api_keys: ApiKeys
     freezes: Freezes
+    frozen: FrozenAccounts
     audit: AuditLog
 
     async def load(self) -> None:
@@ -106,6 +110,7 @@ def build_account_services(rules: AccountRules, parts: AccountParts) -> AccountS
     passwords = Passwords(parts.hasher, CommonPasswords.load(), parts.breaches)
     revocations = Revocations(bus, clock)
     states = AccountStates(revocations, bus, parts.cache, clock)
+    frozen = FrozenAccounts(parts.gateway, clock)
     tokens = AccessTokens(parts.box, clock, issuer=rules.issuer)
     last_use = LastUse(clock)
     authority = Authority(
@@ -131,6 +136,7 @@ def build_account_services(rules: AccountRules, parts: AccountParts) -> AccountS
         sessions=sessions,
         api_keys=api_keys,
         states=states,
+        frozen=frozen,
         devices=devices,
         throttles=throttles,
         audit=audit,
@@ -210,10 +216,12 @@ def build_account_services(rules: AccountRules, parts: AccountParts) -> AccountS
             sessions=sessions,
             api_keys=api_keys,
             states=states,
+            frozen=frozen,
             throttles=throttles,
             audit=audit,
             mailbox=mailbox,
             clock=clock,
         ),
+        frozen=frozen,
         audit=audit,
     )

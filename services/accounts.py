@@ -23,6 +23,7 @@ from services.audit import AuditLog
 from services.devices import Devices
 from services.email_addresses import EmailAddress, parse_email
 from services.even_time import even_time
+from services.frozen_accounts import FrozenAccounts
 from services.holds import Holds
 from services.mail import Mailbox
 from services.names import checked_name
@@ -57,6 +58,7 @@ class Accounts:
         sessions: Sessions,
         api_keys: ApiKeys,
         states: AccountStates,
+        frozen: FrozenAccounts,
         devices: Devices,
         throttles: Throttles,
         audit: AuditLog,
@@ -71,6 +73,7 @@ class Accounts:
         self._sessions = sessions
         self._api_keys = api_keys
         self._states = states
+        self._frozen = frozen
         self._devices = devices
         self._throttles = throttles
         self._audit = audit
@@ -188,6 +191,7 @@ class Accounts:
         await self._states.changed(person.id)
         await self._sessions.end_all(person.id, "the account was deleted")
         await self._api_keys.end_all(person.id)
+        await self._frozen.tell(person.id)
         await passkey.delete_all(person.id)
         await identity.delete_all(person.id)
         await self._devices.forget_all(person.id)

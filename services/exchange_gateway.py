@@ -44,6 +44,19 @@ class ExchangeGateway(Protocol):
         ...
 
 
+class NoExchange:
+    """The gateway of a process from which no exchange can be reached."""
+
+    async def ask(self, command: Command) -> Answer:  # noqa: ARG002
+        return refused(OrderErrorCode.EXCHANGE_UNAVAILABLE)
+
+    async def preview(self, wish: PreviewOrder) -> PreviewState | None:  # noqa: ARG002
+        return None
+
+    async def house(self) -> HouseState | None:
+        return None
+
+
 class _Gateway:
     """What all ways have in common."""
 

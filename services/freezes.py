@@ -14,6 +14,7 @@ from services.account_states import AccountStates
 from services.accounts import Accounts
 from services.api_keys import ApiKeys
 from services.audit import AuditLog
+from services.frozen_accounts import FrozenAccounts
 from services.mail import Mailbox
 from services.one_time_tokens import TokenPurpose
 from services.sessions import Sessions
@@ -37,6 +38,7 @@ class Freezes:
         sessions: Sessions,
         api_keys: ApiKeys,
         states: AccountStates,
+        frozen: FrozenAccounts,
         throttles: Throttles,
         audit: AuditLog,
         mailbox: Mailbox,
@@ -46,6 +48,7 @@ class Freezes:
         self._sessions = sessions
         self._api_keys = api_keys
         self._states = states
+        self._frozen = frozen
         self._throttles = throttles
         self._audit = audit
         self._mailbox = mailbox
@@ -71,6 +74,7 @@ class Freezes:
         if not lifted:
             raise NotFrozen("the account is not frozen, or was suspended by an operator")
         await self._states.changed(viewer.user_id)
+        await self._frozen.tell(viewer.user_id)
         await self._audit.record(viewer.user_id, AuditAction.UNFROZEN, client=client)
         await self._mailbox.send(MailKind.ACCOUNT_UNFROZEN, user_id=viewer.user_id, ip=client.address)
         return await _person(viewer.user_id)
@@ -89,6 +93,7 @@ class Freezes:
         await self._states.changed(user_id)
         if frozen:
             await self._end_everything(user_id, "an operator has stopped the account")
+        await self._frozen.tell(user_id)
         await self._audit.record(
             user_id,
             AuditAction.FROZEN if frozen else AuditAction.UNFROZEN,
@@ -114,6 +119,7 @@ class Freezes:
         if frozen:
             await self._states.changed(user_id)
         await self._end_everything(user_id, "the account was frozen")
+        await self._frozen.tell(user_id)
         if frozen:
             await self._audit.record(user_id, AuditAction.FROZEN, client=client, actor=actor)
             await self._mailbox.send(MailKind.ACCOUNT_FROZEN, user_id=user_id, ip=client.address)

@@ -21,6 +21,7 @@ from integrations.oauth.base import IdentityProvider
 from server.graphql_app import build_pipeline
 from services import catalogue
 from services.account_services import AccountParts, AccountRules, AccountServices, build_account_services
+from services.exchange_gateway import ExchangeGateway, NoExchange
 from services.identities import redirect_rule
 from services.mail_content import MailContent
 from services.mail_delivery import MailDelivery
@@ -31,7 +32,9 @@ from services.passkeys import PasskeySite
 from services.passwords import PasswordHasher
 from services.server_status import ServerState
 from services.sessions import SessionLife
+from services.trading_services import build_trading_services
 from services.viewer import Client, Viewer
+from tests.trading import SmallExchange
 
 ISSUER = "https://api.vault.example"
 PAGE = "https://app.vault.example"
@@ -68,6 +71,7 @@ def build_accounts(
     limits: RateLimits | None = None,
     providers: Mapping[str, IdentityProvider] | None = None,
     rules: AccountRules = RULES,
+    gateway: ExchangeGateway | None = None,
 ) -> AccountServices:
     """Account services with cheap hashes. Nothing is read before `load`."""
     time = clock or ManualClock()
@@ -80,6 +84,7 @@ def build_accounts(
         hasher=PasswordHasher(memory_kib=8, workers=2),
         breaches=PwnedPasswords(None, clock=time),
         providers=providers or {},
+        gateway=gateway or NoExchange(),
     )
     return build_account_services(rules, parts)
 
@@ -111,13 +116,28 @@ class World:
     """One process on the test's database: services, the real schema in front of them, and a letterbox."""
 
     def __init__(
-        self, *, limits: RateLimits | None = None, providers: Mapping[str, IdentityProvider] | None = None
+        self,
+        *,
+        limits: RateLimits | None = None,
+        providers: Mapping[str, IdentityProvider] | None = None,
+        gateway: ExchangeGateway | None = None,
     ) -> None:
         self.clock = ManualClock(1_790_000_000_000)
         self.bus = MemoryBus()
         self.letters = Letterbox()
-        self.accounts = build_accounts(clock=self.clock, bus=self.bus, limits=limits or NoLimits(), providers=providers)
+        self.gateway = gateway or SmallExchange(self.bus)
+        self.accounts = build_accounts(
+            clock=self.clock, bus=self.bus, limits=limits or NoLimits(), providers=providers, gateway=self.gateway
+        )
         known = catalogue.read_files()
+        self.trading = build_trading_services(
+            gateway=self.gateway,
+            bus=self.bus,
+            cache=MemoryCache(self.clock),
+            clock=self.clock,
+            catalogue=known,
+            audit=self.accounts.audit,
+        )
         view, exchange_view = (
             MarketView(self.bus, known, process="this process", observer=_NoLosses(), origin=origin)
             for origin in (MarketDataOrigin.REFERENCE, MarketDataOrigin.EXCHANGE)
@@ -133,6 +153,7 @@ class World:
                 markets=MarketReads(known, view),
                 market_data=MarketDataReads(view, exchange_view),
                 accounts=self.accounts,
+                trading=self.trading,
                 server_status=_no_status,
             ),
             budget=MemoryBudget(self.clock, per_minute=60_000_000),

@@ -28,11 +28,13 @@ from graph.request import ALL_OPERATIONS, QUERIES_AND_MUTATIONS, Caller, GraphQL
 from server.graphql_app import build_pipeline
 from services import catalogue
 from services.catalogue import Catalogue
+from services.exchange_gateway import NoExchange
 from services.exchange_rules import market_rules
 from services.market_reads import MarketDataReads
 from services.market_view import MarketView
 from services.markets import MarketReads
 from services.server_status import ServerState
+from services.trading_services import build_trading_services
 from tests.accounts import CLIENT, build_accounts
 
 BTC, ETH = "BTC-USDT", "ETH-USDT"
@@ -143,6 +145,7 @@ class Markets:
             for origin in (MarketDataOrigin.REFERENCE, MarketDataOrigin.EXCHANGE)
         )
         self.market_data = market_data or MarketDataReads(self.view, self.exchange_view)
+        accounts = build_accounts()
         self.pipeline = build_pipeline(
             settings=Settings(_env_file=None),
             clock=ManualClock(),
@@ -153,7 +156,15 @@ class Markets:
                 exchange_view=self.exchange_view,
                 markets=MarketReads(self.catalogue, self.view),
                 market_data=self.market_data,
-                accounts=build_accounts(),
+                accounts=accounts,
+                trading=build_trading_services(
+                    gateway=NoExchange(),
+                    bus=self.bus,
+                    cache=MemoryCache(ManualClock()),
+                    clock=ManualClock(),
+                    catalogue=self.catalogue,
+                    audit=accounts.audit,
+                ),
                 server_status=_no_status,
             ),
             budget=MemoryBudget(ManualClock(), per_minute=60_000_000),

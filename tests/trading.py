@@ -1,144 +1,334 @@
-"""A trading house for tests: writer and projector on one database, as one process runs them, with people who ask."""
+"""Trading for tests: states of orders, groups and fills, rows of them in the database, and an exchange that does what tests need of one."""
 
-import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Any
 
-from core.bus import Bus, MemoryBus
-from core.clock import Clock, SystemClock
-from core.order_vocabulary import OrderType
-from core.vocabulary import MarketStatus, OrderSide
-from events.answers import Answer
-from events.commands import CancelOrder, Command, MoveFunds, OrderWish, PlaceOrder
-from events.journal import MarketConfigured
-from exchange.accounts import House
-from exchange.engine import Exchange
-from exchange.reply import Reply
-from services.exchange import ExchangeWriter, WriterParts
-from services.exchange_gateway import LocalGateway
-from services.exchange_inbox import Inbox
-from services.exchange_tape import ExchangeTrade
-from services.journal_feed import JournalFeed
-from services.leases import Holding
-from services.projection import Projector
-from services.projection_view import ProjectionView
-from tests.exchange.floor import EXACT, ROUNDING
+from core.bus import Bus
+from core.order_vocabulary import (
+    Liquidity,
+    OrderErrorCode,
+    OrderEventType,
+    OrderGroupKind,
+    OrderGroupStatus,
+    OrderStatus,
+    OrderType,
+    SelfTradePrevention,
+    TimeInForce,
+)
+from core.rows import Rows
+from core.vocabulary import OrderSide
+from events import codec
+from events.answers import Answer, HouseState, PreviewOrder, PreviewState, RefusalState, TimerState
+from events.commands import (
+    AmendOrder,
+    CancelAll,
+    CancelGroup,
+    CancelOrder,
+    Command,
+    OrderWish,
+    PlaceBracket,
+    PlaceOco,
+    PlaceOrder,
+    SetCancelTimer,
+)
+from events.trading import AccountLogged, FillState, GroupState, LoggedFill, LoggedOrder, OrderState, trading_topic
+from models.base import replace_rows, transaction
+from models.client_key import UsedKey, insert_keys
+from models.fill import insert_fills
+from models.order import insert_orders
+from models.order_group import renew_groups
+from models.packs import AccountLogDocument, Pack, insert_packs
+from models.projection import ProjectionDocument
+from models.trading_account import renew_accounts
 
-SCALES = {"ETH": 18, "USDT": 6, "BTC": 8, "USD": 2}
-CASH = frozenset({"USDT", "USD"})
-FUNDS = {"ETH": 10**21, "USDT": 10**13, "BTC": 10**11, "USD": 10**10}
+ATTO = 10**18
+BTC = "BTC-USDT"
+NOW_MS = 1_790_000_000_000
+ORDER_ROWS, GROUP_ROWS, FILL_ROWS = Rows(OrderState), Rows(GroupState), Rows(FillState)
+Code = OrderErrorCode
+D = Decimal
+
+
+def order_state(order_id: int, account: str = "ann", **changes: Any) -> OrderState:
+    """An order to buy 2 at 100 that is open."""
+    state = OrderState(
+        id=order_id,
+        account=account,
+        client_id=f"key-{order_id}",
+        symbol=BTC,
+        side=OrderSide.BUY,
+        type=OrderType.LIMIT,
+        status=OrderStatus.OPEN,
+        time_in_force=TimeInForce.GTC,
+        good_till_ms=None,
+        quantity=D(2),
+        quote_quantity=None,
+        price=D(100),
+        stop_price=None,
+        trailing_delta=None,
+        trailing_unit=None,
+        activation_price=None,
+        trigger_source=None,
+        trigger=None,
+        post_only=False,
+        display_quantity=None,
+        max_slippage=None,
+        self_trade=SelfTradePrevention.CANCEL_NEWEST,
+        filled_quantity=D(0),
+        filled_quote=D(0),
+        remaining_quantity=D(2),
+        fee=D(0),
+        fee_asset="USDT",
+        group=None,
+        reason=None,
+        created_ms=NOW_MS + order_id,
+        updated_ms=NOW_MS + order_id,
+        sequence=order_id,
+    )
+    return replace(state, **changes)
+
+
+def group_state(group_id: int, account: str = "ann", **changes: Any) -> GroupState:
+    """A group of two exits."""
+    state = GroupState(
+        group_id, account, f"key-{group_id}", BTC, OrderGroupKind.OCO, OrderGroupStatus.ACTIVE,
+        (group_id + 1, group_id + 2), NOW_MS + group_id, group_id + 2,
+    )  # fmt: skip
+    return replace(state, **changes)
+
+
+def fill_state(fill_id: int, order: int, number: int, account: str = "ann", **changes: Any) -> FillState:
+    """One of an order's fills: 0.5 at 100."""
+    state = FillState(
+        fill_id, number, account, order, number, BTC, OrderSide.BUY, D(100), D("0.5"), D(50), D("0.05"), "USDT",
+        Liquidity.MAKER, NOW_MS + fill_id, fill_id // 2,
+    )  # fmt: skip
+    return replace(state, **changes)
+
+
+async def store_orders(states: Sequence[OrderState], first: int = 1) -> None:
+    """Rows as the projection writes them, numbered from `first`."""
+    rows = [
+        {**ORDER_ROWS.write(state), "_id": state.id, "number": number} for number, state in enumerate(states, first)
+    ]
+    await insert_orders(rows)
+
+
+async def store_group(state: GroupState) -> None:
+    async with transaction(ProjectionDocument) as session:
+        await renew_groups([{**GROUP_ROWS.write(state), "_id": state.id}], session)
+
+
+async def store_fills(states: Sequence[FillState]) -> None:
+    """Rows, each order's numbered from 1."""
+    counts: dict[int, int] = {}
+    rows = []
+    for state in states:
+        counts[state.order] = counts.get(state.order, 0) + 1
+        rows.append({**FILL_ROWS.write(state), "_id": state.id, "order_fill": counts[state.order]})
+    await insert_fills(rows)
+
+
+async def store_account(account: str = "ann", sequence: int = 1, **fields: Any) -> None:
+    row = {"_id": account, "sequence": sequence, "open": [], "timers": [], "orders": 0, "fills": 0, "logged": 0}
+    async with transaction(ProjectionDocument) as session:
+        await renew_accounts([{**row, **fields}], session)
+
+
+async def store_log(logged: AccountLogged) -> None:
+    """A pack of the account's log."""
+    await insert_packs(AccountLogDocument, [Pack(logged.account, logged.first, logged.last, codec.encode(logged))])
+
+
+def logged(account: str, *events: LoggedOrder | LoggedFill) -> AccountLogged:
+    """What a batch did: these events, in order."""
+    orders = tuple(event for event in events if isinstance(event, LoggedOrder))
+    fills = tuple(event for event in events if isinstance(event, LoggedFill))
+    last = events[-1]
+    sequence = last.order.sequence if isinstance(last, LoggedOrder) else last.fill.sequence
+    return AccountLogged(account, events[0].number, last.number, orders, fills, (), sequence, NOW_MS)
+
+
+def changed(number: int, state: OrderState, change: OrderEventType = OrderEventType.ACCEPTED) -> LoggedOrder:
+    return LoggedOrder(number, change, state, None, None)
 
 
 @dataclass
-class Sources:
-    """References that say what a test lets them say."""
+class Asked:
+    """A gateway that keeps what it is asked and answers as it is told."""
 
-    waiting: list[Command] = field(default_factory=list)
-    ready: asyncio.Event = field(default_factory=asyncio.Event)
+    answer: Callable[[Command], Answer] = lambda command: Answer()
+    shown: PreviewState | None = None
+    commands: list[Command] = field(default_factory=list)
+    previews: list[PreviewOrder] = field(default_factory=list)
 
-    def take(self) -> Sequence[Command]:
-        """What was not told yet."""
-        self.ready.clear()
-        told, self.waiting = self.waiting, []
-        return told
+    async def ask(self, command: Command) -> Answer:
+        self.commands.append(command)
+        return self.answer(command)
 
+    async def preview(self, wish: PreviewOrder) -> PreviewState | None:
+        self.previews.append(wish)
+        return self.shown
 
-class Silent:
-    """Books, tape and statuses that nobody looks at."""
-
-    def all_touched(self, exchange: Exchange) -> None: ...
-
-    def touched(self, exchange: Exchange, command: Command, reply: Reply) -> None: ...
-
-    def publish(self, exchange: Exchange, now_ms: int) -> None: ...
-
-    async def room(self) -> None: ...
-
-    async def flush(self) -> None: ...
-
-    def take(self, trades: Sequence[ExchangeTrade]) -> None: ...
-
-    async def status_changed(self, symbol: str, status: MarketStatus, time_ms: int) -> None: ...
+    async def house(self) -> HouseState | None:
+        return None
 
 
-class TradingHouse:
-    """Everything of one process. `writer` and `projector` are its present lives."""
+def refusing(code: OrderErrorCode, field: str = "", **more: Any) -> Callable[[Command], Answer]:
+    return lambda command: Answer(RefusalState(code, field, **more))
 
-    def __init__(
-        self,
-        clock: Clock | None = None,
-        bus: Bus | None = None,
-        *,
-        rules: Sequence[MarketConfigured] = (EXACT, ROUNDING),
-        scales: Mapping[str, int] = SCALES,
-    ) -> None:
-        self.scales = dict(scales)
-        self.clock = clock or SystemClock()
-        self.bus = bus or MemoryBus()
-        self.inbox = Inbox()
-        self.feed = JournalFeed(self.bus)
-        self.sources = Sources()
-        self.gateway = LocalGateway(self.inbox, self.clock)
-        self.parts = WriterParts(
-            self.inbox, self.feed, self.sources, Silent(), self.bus, self.clock, self.scales, lambda: rules
+
+class SmallExchange:
+    """Keeps orders, matches nothing, and writes what it did into the documents at once. It knows an order by its id and its key."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._sequence = 1000
+        self._orders: dict[int, OrderState] = {}
+        self._groups: dict[int, GroupState] = {}
+        self._keys: dict[tuple[str, str], tuple[str, int]] = {}
+        self._numbers: dict[str, list[int]] = {}
+        self._logged: dict[str, int] = {}
+
+    async def ask(self, command: Command) -> Answer:
+        if isinstance(command, PlaceOrder | PlaceOco | PlaceBracket):
+            return await self._place(command)
+        if isinstance(command, CancelOrder | AmendOrder):
+            return await self._change(command)
+        if isinstance(command, CancelGroup):
+            return await self._cancel_group(command)
+        if isinstance(command, CancelAll):
+            mine = [state for state in self._orders.values() if state.account == command.account and is_open(state)]
+            return await self._end(command.account, mine)
+        if isinstance(command, SetCancelTimer):
+            expires = NOW_MS + command.timeout_ms
+            timer = TimerState(command.owner, command.symbols, expires) if command.timeout_ms else None
+            return Answer(timer=timer, sequence=self._sequence)
+        return Answer(sequence=self._sequence)
+
+    async def preview(self, wish: PreviewOrder) -> PreviewState | None:
+        quantity = None if wish.wish.quantity is None else D(wish.wish.quantity) / ATTO
+        return PreviewState(((D(100), D(1)), (D(101), D(1))), quantity, D("100.5"), D(101), D("0.005"), D("0.2"), "USDT", D("201.2"), None)  # fmt: skip
+
+    async def house(self) -> HouseState | None:
+        return None
+
+    async def _place(self, command: PlaceOrder | PlaceOco | PlaceBracket) -> Answer:
+        key = (command.account, command.client_id)
+        if key in self._keys:
+            digest, made = self._keys[key]
+            if digest != command.digest:
+                name = "clientOrderId" if isinstance(command, PlaceOrder) else "clientGroupId"
+                return Answer(RefusalState(Code.IDEMPOTENCY_MISMATCH, name))
+            return Answer(made=made, replayed=True)
+        wishes = wishes_of(command)
+        if (malformed := next((wish.malformed for wish in wishes if wish.malformed), None)) is not None:
+            return Answer(RefusalState(Code.MALFORMED_NUMBER, malformed))
+        made = self._next()
+        self._keys[key] = (command.digest, made)
+        await insert_keys([UsedKey(*key, command.digest, made)])
+        if isinstance(command, PlaceOrder):
+            states = [wished(command.account, made, command.client_id, command.wish)]
+            return Answer(made=made, orders=tuple(states), sequence=await self._write(command.account, states))
+        states = [
+            wished(command.account, self._next(), f"{command.client_id}/{place}", wish, group=made)
+            for place, wish in enumerate(wishes)
+        ]
+        kind = OrderGroupKind.OCO if isinstance(command, PlaceOco) else OrderGroupKind.BRACKET
+        group = group_state(
+            made, command.account, client_id=command.client_id, kind=kind, orders=tuple(each.id for each in states)
         )
-        self.writer = ExchangeWriter(self.parts, Holding(self.clock))
-        self.projector = self.new_projector()
-        self._keys = 0
+        self._groups[made] = group
+        await store_group(group)
+        sequence = await self._write(command.account, states)
+        return Answer(made=made, orders=tuple(states), group=group, sequence=sequence)
 
-    def new_writer(self) -> ExchangeWriter:
-        """Another life of the writer."""
-        return ExchangeWriter(self.parts, Holding(self.clock))
+    async def _change(self, command: CancelOrder | AmendOrder) -> Answer:
+        order_id = command.order or self._keys.get((command.account, command.client_id), ("", 0))[1]
+        state = self._orders.get(order_id)
+        if state is None or state.account != command.account or not is_open(state):
+            return Answer(RefusalState(Code.UNKNOWN_ORDER, "by"))
+        if isinstance(command, CancelOrder):
+            return await self._end(command.account, [state], made=state.id)
+        price = state.price if command.price is None else D(command.price) / ATTO
+        new = replace(state, price=price, sequence=self._next())
+        sequence = await self._write(command.account, [new], OrderEventType.AMENDED)
+        return Answer(made=new.id, orders=(new,), sequence=sequence)
 
-    def new_projector(self) -> Projector:
-        """Another life of the projector."""
-        return Projector(
-            ProjectionView(self.scales, CASH), self.feed, Silent(), Silent(), bus=self.bus, clock=self.clock
-        )
+    async def _cancel_group(self, command: CancelGroup) -> Answer:
+        group_id = command.group or self._keys.get((command.account, command.client_id), ("", 0))[1]
+        group = self._groups.get(group_id)
+        if group is None or group.account != command.account:
+            return Answer(RefusalState(Code.UNKNOWN_ORDER, "by"))
+        answer = await self._end(command.account, [self._orders[each] for each in group.orders], made=group.id)
+        ended = replace(group, status=OrderGroupStatus.CANCELED, sequence=answer.sequence)
+        self._groups[group_id] = ended
+        await store_group(ended)
+        return replace(answer, group=ended)
 
-    def key(self) -> str:
-        """A key that was not used yet."""
-        self._keys += 1
-        return f"key-{self._keys}"
+    async def _end(self, account: str, states: Sequence[OrderState], made: int = 0) -> Answer:
+        ended = [
+            replace(state, status=OrderStatus.CANCELED, reason=Code.CANCELED_BY_USER, sequence=self._next())
+            for state in states
+        ]
+        sequence = await self._write(account, ended, OrderEventType.CANCELED) if ended else self._sequence
+        return Answer(made=made, orders=tuple(ended), sequence=sequence)
 
-    async def give(self, account: str, asset: str, units: int) -> Answer:
-        """Test funds."""
-        key = self.key()
-        return await self.gateway.ask(MoveFunds(account, House.TEST_FUNDS, asset, units, key, f"digest of {key}"))
+    async def _write(
+        self, account: str, states: Sequence[OrderState], change: OrderEventType = OrderEventType.ACCEPTED
+    ) -> int:
+        """Be journal and projection at once."""
+        numbers = self._numbers.setdefault(account, [])
+        events = []
+        for state in states:
+            self._orders[state.id] = state
+            if state.id not in numbers:
+                numbers.append(state.id)
+            self._logged[account] = self._logged.get(account, 0) + 1
+            events.append(changed(self._logged[account], state, change))
+            await insert_orders([{**ORDER_ROWS.write(state), "_id": state.id, "number": numbers.index(state.id) + 1}])
+        open_ids = [each for each in numbers if is_open(self._orders[each])]
+        await store_account(account, self._sequence, open=open_ids, orders=len(numbers), logged=self._logged[account])
+        happened = logged(account, *events)
+        await store_log(happened)
+        mark = {"_id": "exchange", "batch": self._sequence, "sequence": self._sequence, "time_ms": NOW_MS}
+        await replace_rows(ProjectionDocument, [mark])
+        self._bus.publish(trading_topic(account), happened)
+        return self._sequence
 
-    async def place(self, account: str, wish: OrderWish, key: str = "") -> Answer:
-        """Place an order, under a new key unless one is given."""
-        return await self.gateway.ask(PlaceOrder(account, key or self.key(), f"digest of {wish}", wish))
+    def _next(self) -> int:
+        self._sequence += 1
+        return self._sequence
 
-    async def limit(self, account: str, side: OrderSide, ticks: int, lots: int, key: str = "") -> Answer:
-        """A limit order on the exact market."""
-        wish = OrderWish(EXACT.symbol, side, OrderType.LIMIT, quantity=lots * EXACT.lot, price=ticks * EXACT.tick)
-        return await self.place(account, wish, key)
 
-    async def cancel(self, account: str, order: int) -> Answer:
-        """Cancel by id."""
-        return await self.gateway.ask(CancelOrder(account, order))
+def is_open(state: OrderState) -> bool:
+    return state.status in (OrderStatus.OPEN, OrderStatus.TRIGGER_PENDING)
 
-    @asynccontextmanager
-    async def open(self, *people: str) -> AsyncIterator[None]:
-        """Run writer and projector; people get funds."""
-        await self.writer.open()
-        await self.projector.load()
-        tasks = [asyncio.create_task(self.writer.serve()), asyncio.create_task(self.projector.run())]
-        try:
-            for person in people:
-                for asset, units in FUNDS.items():
-                    await self.give(person, asset, units)
-            yield
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def projected(self) -> None:
-        """Until the documents hold everything the writer has done."""
-        async with asyncio.timeout(20):
-            while self.projector.place.sequence < self.writer.exchange.state.sequence:
-                await asyncio.sleep(0)
-        await self.projector.flush()
+def wishes_of(command: PlaceOrder | PlaceOco | PlaceBracket) -> list[OrderWish]:
+    if isinstance(command, PlaceOrder):
+        return [command.wish]
+    return [command.profit, command.stop] if isinstance(command, PlaceOco) else [command.entry, *command.exits]
+
+
+def wished(account: str, order_id: int, key: str, wish: OrderWish, *, group: int | None = None) -> OrderState:
+    """An order as it was wished for, open."""
+
+    def decimal(number: int | None) -> Decimal | None:
+        return None if number is None else D(number) / ATTO
+
+    return order_state(
+        order_id,
+        account,
+        client_id=key,
+        symbol=wish.symbol,
+        side=wish.side,
+        type=wish.type,
+        quantity=decimal(wish.quantity),
+        remaining_quantity=decimal(wish.quantity),
+        price=decimal(wish.price),
+        stop_price=decimal(wish.stop_price),
+        group=group,
+    )

@@ -128,3 +128,9 @@ class Asset(Node):
             decimals=asset.decimals,
             kind=asset.kind,
         )
+
+
+@strawberry.type(description="So much of an asset.")
+class AssetAmount:
+    asset: Asset = strawberry.field(description="The asset.")
+    amount: Decimal = strawberry.field(description="How much of it.")

@@ -15,6 +15,9 @@ from graph.types.asset import Asset
 from graph.types.audit import AccountEvent, Actions, AuditEvent, SecurityChanged
 from graph.types.connection import After, Before, Connection, First, Last, connect
 from graph.types.node import Node
+from graph.types.order import Fill, Order
+from graph.types.order_inputs import FillFilter, OrderFilter
+from graph.types.order_payloads import CancelTimer
 from graph.types.security import ExternalIdentity, Passkey, SecurityState
 from graph.types.session import ApiKey, Session
 from models.user import UserDocument
@@ -98,6 +101,49 @@ class User(Node):
             node=lambda happened: SecurityChanged.of(happened.cursor, happened.row),
             cursor=lambda happened: happened.cursor,
         )
+
+    @strawberry.field(description="Orders by their acceptance. At most 500 a page, 50 without a size.")
+    async def orders(
+        self,
+        info: Info,
+        filter: Annotated[OrderFilter | None, strawberry.argument(description="Which orders.")] = None,
+        order_by: Annotated[TimeOrder, strawberry.argument(description="Direction in time.")] = TimeOrder.NEWEST_FIRST,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection[Order] | None:
+        criteria = (filter or OrderFilter()).criteria()
+        request = PageRequest(first, after, last, before)
+        page, total = await info.context.trading.pages.orders(
+            self.person.id, criteria, order_by, request, info.context.reader
+        )
+        return connect(
+            page, node=lambda each: Order.of(each.state), cursor=lambda each: str(each.number), total_count=total
+        )
+
+    @strawberry.field(description="Fills of all orders. At most 500 a page, 50 without a size.")
+    async def fills(
+        self,
+        info: Info,
+        filter: Annotated[FillFilter | None, strawberry.argument(description="Which fills.")] = None,
+        order_by: Annotated[TimeOrder, strawberry.argument(description="Direction in time.")] = TimeOrder.NEWEST_FIRST,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection[Fill] | None:
+        criteria = (filter or FillFilter()).criteria()
+        request = PageRequest(first, after, last, before)
+        page, total = await info.context.trading.pages.fills(
+            self.person.id, criteria, order_by, request, info.context.reader
+        )
+        return connect(page, node=Fill.of, cursor=lambda state: str(state.number), total_count=total)
+
+    @strawberry.field(description="Timers that cancel orders unless they are set again, the next first.")
+    async def cancel_timers(self, info: Info) -> list[CancelTimer]:
+        timers = await info.context.trading.timers.of(self.person.id, info.context.reader)
+        return [CancelTimer.of(timer) for timer in timers]
 
     @staticmethod
     def of(person: UserDocument, session_id: str | None) -> "User":

@@ -8,7 +8,7 @@ from typing import Any
 
 from core.account_vocabulary import AuthFactor, Role
 from core.database import Database
-from core.ids import encode_id
+from core.ids import encode_id, sequence_in
 from graph.request import ALL_OPERATIONS, GraphQLRequest
 from models import identity, passkey, session, user
 from models.identity import IdentityDocument
@@ -16,6 +16,7 @@ from models.passkey import PasskeyDocument
 from services.viewer import Client
 from tests.accounts import Person, World
 from tests.stored import Rows, everything
+from tests.trading import fill_state, store_fills
 
 MARK = "zzalice"
 """Stands in every text of hers, so that an answer that shows one shows this."""
@@ -86,9 +87,31 @@ async def alice_in(world: World) -> Alice:
         "SecurityState": encode_id("SecurityState", person.user_id),
         "Session": encode_id("Session", other.id),
         "User": encode_id("User", person.user_id),
+        **await _traded(world, person),
     }
     await world.deliver()
     return Alice(person, ids)
+
+
+async def _traded(world: World, person: Person) -> dict[str, str]:
+    """An open order of hers, a group, and a fill."""
+    terms = {"symbol": "BTC-USDT", "side": "SELL", "quantity": "1"}
+    placed = await world.data(
+        """mutation($order: PlaceOrderInput!, $oco: PlaceOcoInput!) {
+          placeOrder(input: $order) { order { id } errors { code } } placeOco(input: $oco) { group { id } errors { code } }
+        }""",
+        person,
+        order={"clientOrderId": f"{MARK}-order", "order": {**terms, "type": "LIMIT", "price": "100"}},
+        oco={"clientGroupId": f"{MARK}-group", "oco": {**terms, "takeProfitPrice": "110", "stopPrice": "90"}},
+    )
+    order_id = placed["placeOrder"]["order"]["id"]
+    fill = fill_state(2 * 999, sequence_in(order_id, "Order") or 0, 1, person.user_id)
+    await store_fills([fill])
+    return {
+        "Fill": encode_id("Fill", fill.id),
+        "Order": order_id,
+        "OrderGroup": placed["placeOco"]["group"]["id"],
+    }
 
 
 async def as_operator(world: World, person: Person, role: Role = Role.ADMIN) -> Person:
@@ -133,8 +156,9 @@ async def answer(world: World, person: Person | None, document: str, variables: 
 
 
 def codes_of(body: Mapping[str, Any]) -> list[str]:
-    """The codes of everything an answer refuses: errors of the request, and refusals as data."""
+    """The codes of everything an answer refuses: errors of the request, and refusals as data. A price that nobody knows refuses nothing."""
     codes = [str(error["extensions"]["code"]) for error in body.get("errors", ())]
+    codes = [code for code in codes if code != "FEED_UNAVAILABLE"]
     for payload in (body.get("data") or {}).values():
         if isinstance(payload, dict):
             codes += [str(error["code"]) for error in payload.get("errors") or () if isinstance(error, dict)]

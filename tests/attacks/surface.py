@@ -58,6 +58,8 @@ NAMED: dict[str, object] = {
     "parameters": {"name": "a key", "scopes": ["READ"]},
     "password": PASSWORD,
     "quoteAsset": "BTC",
+    "symbol": "BTC-USDT",
+    "symbols": ["BTC-USDT"],
     "status": "SUSPENDED",
 }
 """What an argument or input field of this name needs, so that a call is not refused for it."""

@@ -35,7 +35,7 @@ def is_translatable(module: ModuleType, called: ast.expr) -> bool:
 
 
 def texts() -> set[str]:
-    """The English texts: literals given to a translatable error, or named `text` to be given to one."""
+    """The English texts: literals given to a translatable error, named `text` to be given to one, or in a table of `_TEXTS`."""
     found = set()
     for module, tree in modules():
         for node in ast.walk(tree):
@@ -44,6 +44,15 @@ def texts() -> set[str]:
                 literal = node.args[0] if not isinstance(node.func, ast.Attribute) or len(node.args) == 2 else None
             elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
                 literal = node.value if node.targets[0].id == "text" else None
+            elif (
+                isinstance(node, ast.AnnAssign)
+                and isinstance(node.target, ast.Name)
+                and node.target.id.endswith("_TEXTS")
+            ):
+                table = node.value.values if isinstance(node.value, ast.Dict) else []
+                found |= {
+                    each.value for each in table if isinstance(each, ast.Constant) and isinstance(each.value, str)
+                }
             if isinstance(literal, ast.Constant) and isinstance(literal.value, str) and " " in literal.value:
                 found.add(literal.value)
     return found

@@ -10,7 +10,7 @@ from core.vocabulary import OrderSide
 from exchange.snapshot import digest
 from models import client_key, fill, journal, order, trading_account
 from services.exchange import Fenced
-from tests.trading import TradingHouse
+from tests.trading_house import TradingHouse
 
 BUY, SELL = OrderSide.BUY, OrderSide.SELL
 

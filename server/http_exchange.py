@@ -1,0 +1,80 @@
+"""One HTTP request and its answer, in ASGI's messages."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from starlette.types import Message, Receive, Scope, Send
+
+from server.authentication import Handshake
+from server.origins import Header
+
+_DRAIN_BYTES = 16 * 1024 * 1024
+_DRAIN_SECONDS = 2.0
+"""How much of a body that is too large is read and thrown away, so that its sender gets to see the answer."""
+
+
+class ClientGone(Exception):
+    """The client closed the connection before it was answered."""
+
+
+class HttpExchange:
+    """One request and its answer, in ASGI's messages."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.method: str = scope["method"]
+        self.headers: list[Header] = scope["headers"]
+        self.query_string: bytes = scope["query_string"]
+        client = scope.get("client")
+        self.peer: str | None = client[0] if client else None
+        self._receive = receive
+        self._send = send
+        self._body_ended = False
+
+    def handshake(self, request_id: str) -> Handshake:
+        """What tells who asks."""
+        return Handshake(self.headers, self.peer, request_id, is_get=self.method == "GET")
+
+    def header(self, name: bytes) -> str:
+        """All values of a header, joined by commas; empty when there is none."""
+        return ",".join([value.decode("latin-1") for key, value in self.headers if key == name])
+
+    @property
+    def origin(self) -> str | None:
+        """The page's origin a browser names."""
+        return self.header(b"origin") or None
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it arrives. Raises ClientGone."""
+        while not self._body_ended:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            self._body_ended = not message.get("more_body", False)
+            yield message.get("body", b"")
+
+    async def until_gone(self) -> None:
+        """Raises ClientGone when the client closes the connection; a body that was not read is thrown away until then."""
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+
+    async def respond(self, status: int, body: bytes, headers: list[Header], *, drain: bool = False) -> None:
+        """Send the answer. `drain`: go on reading a while, so that a client that is still sending gets to read it."""
+        length = [] if status == 204 else [(b"content-length", str(len(body)).encode())]
+        start: Message = {"type": "http.response.start", "status": status, "headers": [*headers, *length]}
+        await self._send(start)
+        await self._send({"type": "http.response.body", "body": body, "more_body": drain})
+        if drain:
+            await self._drain()
+            await self._send({"type": "http.response.body", "body": b""})
+
+    async def _drain(self) -> None:
+        thrown_away = 0
+        with contextlib.suppress(TimeoutError, ClientGone):
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                async for chunk in self.chunks():
+                    thrown_away += len(chunk)
+                    if thrown_away > _DRAIN_BYTES:
+                        return

@@ -1,0 +1,48 @@
+"""Tells the exchange which accounts are frozen. The database decides; the exchange is told until it has confirmed.
+
+Every change of an account's state marks it as untold in the same write. Whoever made the change tells the exchange at once; where it does
+not answer, the mark stays, and `reconcile` tells it again.
+"""
+
+import structlog
+
+from core.account_vocabulary import UserStatus
+from core.clock import Clock
+from events.commands import FreezeAccount
+from models import user
+from services.exchange_gateway import ExchangeGateway
+
+log = structlog.get_logger(__name__)
+
+RECONCILE_SECONDS = 5.0
+"""How often `reconcile` is worth calling."""
+
+
+class FrozenAccounts:
+    """Tells, and tells again."""
+
+    def __init__(self, gateway: ExchangeGateway, clock: Clock) -> None:
+        self._gateway = gateway
+        self._clock = clock
+
+    async def tell(self, user_id: str) -> bool:
+        """Let the exchange freeze the account, or let it go on, as its state is now. False: it did not confirm, and is told again later.
+
+        A state that changes meanwhile is told as well, so whoever tells last has told the newest.
+        """
+        while True:
+            person = await user.by_id(user_id)
+            if person is None:
+                return True
+            frozen = person.status is not UserStatus.ACTIVE
+            answer = await self._gateway.ask(FreezeAccount(user_id, frozen))
+            if answer.refusal is not None:
+                log.warning("frozen_accounts.untold", user_id=user_id, frozen=frozen, reason=answer.refusal.code)
+                return False
+            if await user.freeze_told(user_id, person.status):
+                return True
+
+    async def reconcile(self) -> int:
+        """Tell what has not been confirmed. How many accounts are still untold."""
+        untold = await user.freezes_untold(self._clock.now_ms() + 1)
+        return sum([not await self.tell(user_id) for user_id in untold])
