@@ -60,6 +60,12 @@ class Settings(SettingsFields):
         """Whether this process starts its own database."""
         return self.mongo_url is None
 
+    def mirrors(self, symbol: str) -> bool:
+        """Whether the house quotes the reference's book in a market."""
+        said = {symbol: kind for symbol, _, kind in (entry.rpartition("=") for entry in self.liquidity or ())}
+        default = said.get("", "none" if self.mode is Mode.PRODUCTION else "mirror")
+        return said.get(symbol, default) == "mirror"
+
     @property
     def ethereum_mainnet_url(self) -> SecretStr | None:
         """JSON-RPC of Ethereum's main network: ETHEREUM_RPC_URL, or the endpoint of the provider whose key is set."""

@@ -18,6 +18,7 @@ from core.settings_values import (
     EncryptionKey,
     EncryptionKeys,
     HttpUrl,
+    Liquidity,
     MailAddress,
     MongoUrl,
     Networks,
@@ -163,6 +164,21 @@ class ProviderSettings(BaseSettings):
     )
 
 
+class ExchangeSettings(BaseSettings):
+    """Exchange"""
+
+    liquidity: Liquidity | None = Field(
+        default=None,
+        description="Where the house mirrors the reference's book: `mirror` or `none`, markets apart as in "
+        "`none,BTC-USDT=mirror`. Unset: `mirror`, with `MODE=PRODUCTION` `none`.",
+    )
+    house_exposure_usd: Decimal = Field(
+        default=Decimal(1_000_000),
+        ge=0,
+        description="What the house may own or owe of each base asset through its quotes, in US dollars at the reference's price.",
+    )
+
+
 class ChainSettings(BaseSettings):
     """Chains"""
 
@@ -278,6 +294,7 @@ TOPICS: tuple[type[BaseSettings], ...] = (
     StorageSettings,
     PriceSettings,
     ProviderSettings,
+    ExchangeSettings,
     ChainSettings,
     AccountSettings,
     IdentityProviderSettings,
@@ -291,6 +308,7 @@ class SettingsFields(
     StorageSettings,
     PriceSettings,
     ProviderSettings,
+    ExchangeSettings,
     ChainSettings,
     AccountSettings,
     IdentityProviderSettings,

@@ -27,6 +27,7 @@ from pymongo.uri_parser import parse_uri
 from core.money import MalformedNumber, parse_decimal
 from core.vocabulary import PriceSource
 
+LIQUIDITY_KINDS = ("mirror", "none")
 MOST_REPLAY_SPEED = 1_000_000
 KEY_BYTES = 32
 PROVIDERS = tuple(source for source in PriceSource if source is not PriceSource.EXCHANGE)
@@ -202,6 +203,23 @@ def _source_names(value: object) -> object:
     return names
 
 
+def _liquidity(value: object) -> object:
+    parts = _split(value)
+    if not isinstance(parts, tuple):
+        return parts
+    names = [str(part).rpartition("=") for part in parts]
+    for symbol, equals, kind in names:
+        if kind.strip().lower() not in LIQUIDITY_KINDS or (equals and not _SYMBOL.fullmatch(symbol.strip())):
+            raise WrongValue(
+                f"{shown(symbol + equals + kind)} says no liquidity",
+                "mirror or none, or a list such as none,BTC-USDT=mirror",
+            )
+    if not names or len({symbol for symbol, _, _ in names}) != len(names):
+        wrong = "a market is named twice" if names else "nothing is said"
+        raise WrongValue(wrong, "each market once, and what holds for all others once")
+    return tuple(f"{symbol.strip()}{equals}{kind.strip().lower()}" for symbol, equals, kind in names)
+
+
 def _origin(text: str) -> str:
     if text != "*":
         parts = urlsplit(text) if _is_url(text, ("http", "https")) else None
@@ -270,6 +288,8 @@ Domain = Annotated[
 ]
 PrivateKey = Annotated[SecretStr, AfterValidator(_private_key)]
 Sources = Annotated[tuple[PriceSource, ...], NoDecode, BeforeValidator(_source_names)]
+Liquidity = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_liquidity)]
+"""`mirror` or `none` for all markets, `SYMBOL=mirror` or `SYMBOL=none` for one."""
 Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode, BeforeValidator(_split)]
 Networks = Annotated[tuple[Annotated[str, AfterValidator(_network)], ...], NoDecode, BeforeValidator(_split)]
 Speed = Annotated[str, AfterValidator(_speed)]

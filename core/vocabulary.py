@@ -23,10 +23,14 @@ class Series(StrEnum):
     LIVE = "LIVE"
     SIMULATED = "SIMULATED"
     REPLAY = "REPLAY"
+    EXCHANGE = "EXCHANGE"
+    """This exchange's own."""
 
 
 def series_of(source: PriceSource) -> Series:
     """The history a source's data belongs to."""
+    if source is PriceSource.EXCHANGE:
+        return Series.EXCHANGE
     if source is PriceSource.SIMULATED:
         return Series.SIMULATED
     if source is PriceSource.REPLAY:
@@ -87,6 +91,11 @@ class MarketDataOrigin(StrEnum):
 
     EXCHANGE = "EXCHANGE"
     REFERENCE = "REFERENCE"
+
+
+def origin_of(series: Series) -> MarketDataOrigin:
+    """Whose data a history holds."""
+    return MarketDataOrigin.EXCHANGE if series is Series.EXCHANGE else MarketDataOrigin.REFERENCE
 
 
 class OrderSide(StrEnum):

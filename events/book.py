@@ -36,7 +36,10 @@ def depth_chart(levels: Sequence[Level], points: int) -> list[Level]:
 
 @dataclass(frozen=True, slots=True)
 class WindowSnapshot:
-    """The whole window, best levels first. Figures are those of the window as it is shown (grouped where it is grouped)."""
+    """The whole window, best levels first. Figures are those of the window as it is shown (grouped where it is grouped).
+
+    `bid_orders` and `ask_orders`: people's orders at each of the levels; empty where the venue does not say.
+    """
 
     symbol: str
     sequence: int
@@ -44,6 +47,8 @@ class WindowSnapshot:
     asks: tuple[Level, ...]
     checksum: str
     time_ms: int
+    bid_orders: tuple[int, ...] = ()
+    ask_orders: tuple[int, ...] = ()
 
     @property
     def mid(self) -> Decimal | None:
@@ -66,7 +71,7 @@ class WindowSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class WindowDelta:
-    """Levels of the window with their new quantity, 0 removes; best first."""
+    """Levels of the window with their new quantity, 0 removes; best first. Orders as in WindowSnapshot."""
 
     symbol: str
     previous_sequence: int
@@ -75,3 +80,5 @@ class WindowDelta:
     asks: tuple[Level, ...]
     checksum: str
     time_ms: int
+    bid_orders: tuple[int, ...] = ()
+    ask_orders: tuple[int, ...] = ()

@@ -1,7 +1,8 @@
 """Events as bytes, for the bus between processes and for storage.
 
 Layout: `{"t": type name, "v": version, ...fields}` as JSON; Decimals and enums as text, tuples as arrays. A reader refuses a
-version it does not know. To change an event: raise its version in `VERSIONS` and add an upcaster for the old one.
+version it does not know; a field with a default may be missing. To change an event otherwise: raise its version in `VERSIONS` and add an
+upcaster for the old one.
 """
 
 import dataclasses
@@ -13,7 +14,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import orjson
 
-from events import account, market, trading
+from events import account, answers, market, trading
 
 Decoder = Callable[[Any], Any]
 
@@ -29,6 +30,7 @@ EVENT_TYPES: tuple[type, ...] = (
     market.BookReset,
     market.BookChanged,
     market.BookLost,
+    market.BooksConfirmed,
     market.CandleChanged,
     market.FeedChanged,
     market.MarketStatusChanged,
@@ -45,6 +47,9 @@ EVENT_TYPES: tuple[type, ...] = (
     trading.AccountLogged,
     trading.ProjectionAdvanced,
     trading.JournalAppended,
+    answers.Answer,
+    answers.PreviewState,
+    answers.HouseState,
 )
 VERSIONS: dict[str, int] = {event.__name__: 1 for event in EVENT_TYPES}
 
@@ -75,8 +80,10 @@ def decode(data: bytes | str) -> object:
         name = body["t"]
         if body["v"] != VERSIONS[name]:
             raise UnknownEvent(f"{name} version {body['v']} is not known here")
-        decoders = _DECODERS[name]
-        return _TYPES[name](**{field: read(body[field]) for field, read in decoders.items()})
+        decoders, optional = _DECODERS[name], _OPTIONAL[name]
+        return _TYPES[name](
+            **{field: read(body[field]) for field, read in decoders.items() if field in body or field not in optional}
+        )
     except UnknownEvent:
         raise
     except (KeyError, TypeError, ValueError, ArithmeticError) as error:
@@ -109,4 +116,8 @@ _TYPES = {event.__name__: event for event in EVENT_TYPES}
 _FIELDS = {event.__name__: tuple(get_type_hints(event)) for event in EVENT_TYPES}
 _DECODERS = {
     event.__name__: {name: _decoder(hint) for name, hint in get_type_hints(event).items()} for event in EVENT_TYPES
+}
+_OPTIONAL = {
+    event.__name__: {field.name for field in dataclasses.fields(event) if field.default is not dataclasses.MISSING}
+    for event in EVENT_TYPES
 }

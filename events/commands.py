@@ -137,6 +137,13 @@ class SetFeeTier(NamedTuple):
     taker_ppm: int
 
 
+class ForgetKeys(NamedTuple):
+    """Remember the clients' keys no longer that led to this sequence or an older one: storage has them. What commands after this one need
+    from there (`Exchange.lookups`) is to be asked for after it."""
+
+    through: int
+
+
 class ConfigureMarket(NamedTuple):
     """Open a market, or change its rules."""
 
@@ -196,6 +203,7 @@ Command = (
     | MoveFunds
     | FreezeAccount
     | SetFeeTier
+    | ForgetKeys
     | ConfigureMarket
     | SetMarketStatus
     | ReferencePrice

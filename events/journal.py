@@ -21,7 +21,8 @@ from core.vocabulary import MarketStatus, OrderSide, PriceSource
 
 
 class Terms(NamedTuple):
-    """What an order asks for. 0 where a number is not given; `trail` is in ticks or millionths; `budget` is in units of the quote asset, of a market order sized in it."""
+    """What an order asks for. 0 where a number is not given; `trail` is in ticks or millionths; `budget` is in units of the quote asset, of a market order sized in it;
+    `slippage_ppm` of a market order is the most it may pay beyond the best price, -1: not given."""
 
     side: OrderSide
     type: OrderType
@@ -38,6 +39,7 @@ class Terms(NamedTuple):
     post_only: bool = False
     display: int = 0
     self_trade: SelfTradePrevention = SelfTradePrevention.CANCEL_NEWEST
+    slippage_ppm: int = -1
 
 
 class WriterStarted(NamedTuple):
@@ -47,7 +49,8 @@ class WriterStarted(NamedTuple):
 
 
 class MarketConfigured(NamedTuple):
-    """A market is there, with these rules. `tick` and `lot` in 10^-18; `min_value` in ticks times lots; `max_lots` and `band_ppm` 0: no limit."""
+    """A market is there, with these rules. `tick` and `lot` in 10^-18; `min_value` in ticks times lots; `max_lots` and `band_ppm` 0: no limit.
+    One without a reference is its own: its trades fire its stops."""
 
     symbol: str
     base: str
@@ -63,6 +66,7 @@ class MarketConfigured(NamedTuple):
     band_ppm: int
     maker_ppm: int
     taker_ppm: int
+    has_reference: bool = True
 
 
 class MarketStatusChanged(NamedTuple):
@@ -126,6 +130,7 @@ class GroupAccepted(NamedTuple):
     exits: tuple[Terms, ...]
     maker_ppm: int
     taker_ppm: int
+    time_ms: int = 0
 
 
 class GroupGrown(NamedTuple):
@@ -149,6 +154,7 @@ class OrderAccepted(NamedTuple):
     maker_ppm: int
     taker_ppm: int
     group: int = 0
+    time_ms: int = 0
 
 
 class Traded(NamedTuple):
@@ -215,6 +221,12 @@ class OrderAmended(NamedTuple):
     keeps_place: bool
 
 
+class KeysForgotten(NamedTuple):
+    """The clients' keys that led to this sequence or an older one are remembered in storage alone from now on."""
+
+    through: int
+
+
 Event = (
     WriterStarted
     | MarketConfigured
@@ -232,4 +244,5 @@ Event = (
     | TrailStarted
     | ReferenceExtreme
     | OrderAmended
+    | KeysForgotten
 )

@@ -32,6 +32,7 @@ _NAMES: dict[type, str] = {
     journal.OrderAmended: "order-amended",
     journal.TrailStarted: "trail-started",
     journal.ReferenceExtreme: "reference-extreme",
+    journal.KeysForgotten: "keys-forgotten",
 }
 
 
@@ -42,7 +43,7 @@ class UnknownFormat(Exception):
 def encode(events: Iterable[Event]) -> bytes:
     """Rows of these events."""
     rows = [[_NAMES[type(event)], *event] for event in events]
-    return orjson.dumps([[_plain(field) for field in row] for row in rows])
+    return orjson.dumps([[plain(field) for field in row] for row in rows])
 
 
 def decode(payload: bytes, *, written_in: int) -> list[Event]:
@@ -59,15 +60,16 @@ def decode(payload: bytes, *, written_in: int) -> list[Event]:
         raise UnknownFormat("a batch of the journal cannot be read") from error
 
 
-def _plain(field: object) -> object:
-    if isinstance(field, tuple):
-        return [_plain(part) for part in field]
+def plain(field: object) -> object:
+    """A field as JSON can hold it: tuples as lists, integers that may pass 63 bits as text."""
+    if isinstance(field, tuple | list):
+        return [plain(part) for part in field]
     if type(field) is int and not -_WIDEST <= field <= _WIDEST:
         return str(field)
     return field
 
 
-def _reader(kind: Any) -> Callable[[list[Any]], Any]:
+def reader(kind: Any) -> Callable[[list[Any]], Any]:
     """Makes an event of this kind from a row, whose first element is its name."""
     fields = [_field(hint) for hint in get_type_hints(kind).values()]
 
@@ -79,7 +81,7 @@ def _reader(kind: Any) -> Callable[[list[Any]], Any]:
 
 def _field(hint: Any) -> Callable[[Any], Any]:
     if hint is Terms:
-        read = _reader(Terms)
+        read = reader(Terms)
         return lambda value: read(["", *value])
     if hint == tuple[str, ...]:
         return tuple
@@ -90,9 +92,9 @@ def _field(hint: Any) -> Callable[[Any], Any]:
         members = {member.value: member for member in hint}
         return members.__getitem__
     if hint in {int, bool, str}:
-        reader: Callable[[Any], Any] = hint
-        return reader
+        convert: Callable[[Any], Any] = hint
+        return convert
     raise TypeError(f"an event of the journal may not hold {hint}")
 
 
-_READERS = {name: _reader(kind) for kind, name in _NAMES.items()}
+_READERS = {name: reader(kind) for kind, name in _NAMES.items()}

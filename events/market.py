@@ -1,7 +1,7 @@
-"""What became true of a market: the messages that travel from the market data worker to every API process.
+"""What became true of a market: the messages that travel from the market data worker, and from the exchange, to every API process.
 
 Every event is versioned by the codec (`events/codec.py`). Times are epoch milliseconds, UTC. Sequences are ours, per market
-and kind, +1 for every accepted change; they continue over a clean restart.
+and kind, +1 for every accepted change; they continue over a clean restart. Whose a book, a ticker or a status is, its topic says.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class TickAccepted:
 
 @dataclass(frozen=True, slots=True)
 class TradeAccepted:
-    """A reference trade, from the source that leads this market. `trade_id` is the provider's, `sequence` ours."""
+    """A trade of the source that leads this market, or of this exchange. `trade_id` is the provider's, `sequence` ours."""
 
     symbol: str
     series: Series
@@ -58,24 +58,31 @@ class TickerChanged:
 
 @dataclass(frozen=True, slots=True)
 class BookReset:
-    """The whole reference book of a market; best levels first. Replaces what was known."""
+    """The whole book of a market; best levels first. Replaces what was known.
+
+    `bid_orders` and `ask_orders`: people's orders at each of the levels; empty where the venue does not say.
+    """
 
     symbol: str
     sequence: int
     bids: tuple[tuple[Decimal, Decimal], ...]
     asks: tuple[tuple[Decimal, Decimal], ...]
     time_ms: int
+    bid_orders: tuple[int, ...] = ()
+    ask_orders: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class BookChanged:
-    """Changed levels with their new quantity, 0 removes. Follows `sequence - 1`."""
+    """Changed levels with their new quantity, 0 removes. Follows `sequence - 1`. Orders as in BookReset."""
 
     symbol: str
     sequence: int
     bids: tuple[tuple[Decimal, Decimal], ...]
     asks: tuple[tuple[Decimal, Decimal], ...]
     time_ms: int
+    bid_orders: tuple[int, ...] = ()
+    ask_orders: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +91,13 @@ class BookLost:
 
     symbol: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BooksConfirmed:
+    """The exchange's writer works: what it has told of its books so far still holds."""
+
+    time_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +202,7 @@ MarketEvent = (
     | BookReset
     | BookChanged
     | BookLost
+    | BooksConfirmed
     | CandleChanged
     | FeedChanged
     | MarketStatusChanged
@@ -197,3 +212,7 @@ MARKET_TOPIC = "market"
 """All MarketEvents and PaceRequested, in the order they happened."""
 CONTROL_TOPIC = "market-control"
 """ResyncRequested and PaceConfirmed, towards the worker."""
+EXCHANGE_TOPIC = "exchange-market"
+"""MarketEvents of this exchange's own markets, from its writer and its projector."""
+EXCHANGE_CONTROL_TOPIC = "exchange-market-control"
+"""ResyncRequested, towards both."""

@@ -6,6 +6,7 @@ side of every movement and may owe: over all accounts each asset sums to zero.
 
 from collections import defaultdict
 from enum import StrEnum
+from typing import Final
 
 from events import journal
 from exchange.order import Order
@@ -20,6 +21,11 @@ class House(StrEnum):
     TEST_FUNDS = "house:test-funds"
 
 
+FEES: Final = House.FEES
+ROUNDING: Final = House.ROUNDING
+INVENTORY: Final = House.INVENTORY
+
+
 class Balance:
     """Of one asset, in its units."""
 
@@ -31,20 +37,34 @@ class Balance:
 
 
 class Account:
-    """A person's account. `keys` are the client's keys that have been used: whose digest, and the order or entry they made.
+    """A person's account. `keys` are the client's keys that are remembered: their digest, and the sequence of what they made; `forgot`: others
+    were used before.
 
     `open` are its open orders, `open_in` their number by market; `timers` are its cancel timers by
     owner; `sequence` is that of the last event about it.
     """
 
-    __slots__ = ("balances", "frozen", "id", "keys", "maker_ppm", "open", "open_in", "sequence", "taker_ppm", "timers")
+    __slots__ = (
+        "balances",
+        "forgot",
+        "frozen",
+        "id",
+        "keys",
+        "maker_ppm",
+        "open",
+        "open_in",
+        "sequence",
+        "taker_ppm",
+        "timers",
+    )
 
     def __init__(self, account_id: str) -> None:
         self.id = account_id
         self.frozen = False
+        self.forgot = False
         self.balances: dict[str, Balance] = {}
         self.open: dict[int, Order] = {}
-        self.open_in: dict[str, int] = {}
+        self.open_in: defaultdict[str, int] = defaultdict(int)
         self.keys: dict[str, tuple[str, int]] = {}
         self.maker_ppm: int | None = None
         self.taker_ppm: int | None = None

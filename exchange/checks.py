@@ -5,7 +5,7 @@ account and the book, and says what is to be held.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TypeAlias
 
 from core.order_vocabulary import OrderErrorCode, OrderType, TimeInForce, TrailingUnit
 from core.vocabulary import MarketStatus, OrderSide
@@ -18,22 +18,20 @@ from exchange.references import References
 from exchange.refusal import Refusal
 from exchange.trailing import stop_of
 from exchange.triggers import fires_rising
-from exchange.walk import Offered, best_price, cost, crosses, shifted, walk
+from exchange.walk import Found, Offered, best_price, crosses, shifted, walk
+from exchange.words import ABSOLUTE, BUY, FOK, LIMIT, MARKET, SELL, TRAILING_STOP
 
-WITH_LIMIT = frozenset({OrderType.LIMIT, OrderType.STOP_LOSS_LIMIT, OrderType.TAKE_PROFIT_LIMIT})
+WITH_LIMIT = frozenset({LIMIT, OrderType.STOP_LOSS_LIMIT, OrderType.TAKE_PROFIT_LIMIT})
 Code = OrderErrorCode
 _EXIT_FIELDS = {
-    (OrderType.LIMIT, "price"): "takeProfitPrice",
+    (LIMIT, "price"): "takeProfitPrice",
     (OrderType.STOP_LOSS_LIMIT, "price"): "stopLimitPrice",
 }
 """Fields of exits, as clients name them."""
 
 
-class Admitted(NamedTuple):
-    """Terms as the journal takes them, and the units to hold."""
-
-    terms: Terms
-    hold: int
+Admitted: TypeAlias = tuple[Terms, int]
+"""Terms as the journal takes them, and the units to hold."""
 
 
 def market_refusal(market: Market, wish: OrderWish) -> Refusal | None:
@@ -66,7 +64,7 @@ def terms_of(market: Market, wish: OrderWish, references: References, now_ms: in
         return Refusal(Code.PRICE_REQUIRED, "price")
     if stop_price is None and kind in WITH_STOP:
         return Refusal(Code.PRICE_REQUIRED, "stopPrice")
-    if trail is None and kind is OrderType.TRAILING_STOP:
+    if trail is None and kind is TRAILING_STOP:
         return Refusal(Code.PRICE_REQUIRED, "trailingDelta")
     tick, lot = market.tick, market.lot
     ticks, off_price = divmod(price, tick) if price else (0, 0)
@@ -82,23 +80,28 @@ def terms_of(market: Market, wish: OrderWish, references: References, now_ms: in
         refused = _off_tick(market, wish)
         if refused is not None:
             return refused
-        trail = (trail or 0) // tick if trail_unit is TrailingUnit.ABSOLUTE else trail
+        trail = (trail or 0) // tick if trail_unit is ABSOLUTE else trail
     if off_quantity or off_display:
         field, actual = ("quantity", quantity) if off_quantity else ("displayQuantity", display)
         return Refusal(Code.QUANTITY_OFF_LOT, field, limit=lot, actual=actual)
     budget = quote_quantity // market.quote_unit if quote_quantity else 0
     terms = Terms(
         side, kind, force, lots, ticks if limited else 0, budget, stop, source, trail or 0, trail_unit, activation,
-        good_till_ms or 0, post_only, shown, self_trade,
+        good_till_ms or 0, post_only, shown, self_trade, -1 if slippage_ppm is None else slippage_ppm,
     )  # fmt: skip
-    return _sizes(market, wish, terms) or _prices(market, terms, references) or _conflict(wish, now_ms) or terms
+    return (
+        _sizes(market, wish, terms, references)
+        or _prices(market, terms, references)
+        or _conflict(wish, now_ms)
+        or terms
+    )
 
 
 def _off_tick(market: Market, wish: OrderWish) -> Refusal | None:
     """Whether a trailing stop's own prices are no whole ticks."""
     if wish.activation_price is not None and wish.activation_price % market.tick:
         return Refusal(Code.PRICE_OFF_TICK, "activationPrice", limit=market.tick, actual=wish.activation_price)
-    if wish.trail is not None and wish.trail_unit is TrailingUnit.ABSOLUTE and wish.trail % market.tick:
+    if wish.trail is not None and wish.trail_unit is ABSOLUTE and wish.trail % market.tick:
         return Refusal(Code.PRICE_OFF_TICK, "trailingDelta", limit=market.tick, actual=wish.trail)
     return None
 
@@ -117,7 +120,7 @@ def _not_positive(wish: OrderWish) -> str:
     return next(field for field, number in numbers.items() if number is not None and number <= 0)
 
 
-def _sizes(market: Market, wish: OrderWish, terms: Terms) -> Refusal | None:
+def _sizes(market: Market, wish: OrderWish, terms: Terms, references: References) -> Refusal | None:
     if wish.quantity is not None:
         if terms.lots < market.min_lots:
             return Refusal(
@@ -127,10 +130,21 @@ def _sizes(market: Market, wish: OrderWish, terms: Terms) -> Refusal | None:
             return Refusal(
                 Code.QUANTITY_TOO_LARGE, "quantity", limit=market.max_lots * market.lot, actual=wish.quantity
             )
-    price = terms.price or terms.stop
-    if wish.quantity is not None and price and price * terms.lots < market.min_value:
-        return _too_little(market, price * terms.lots, "quantity")
+    price = _least_price(market, terms, references)
+    if wish.quantity is not None and price is not None and price * terms.lots < market.min_value:
+        return _too_little(market, max(0, price) * terms.lots, "quantity")
     return None
+
+
+def _least_price(market: Market, terms: Terms, references: References) -> int | None:
+    """The price in ticks that an order's size is judged at: its limit or stop, of one that trails the worst it could trade at as things
+    stand; None: not known."""
+    if not terms.trail:
+        return terms.price or terms.stop or None
+    newest = references.newest(terms.source)
+    if (not terms.activation and newest is None) or (terms.trail_unit is TrailingUnit.PERCENT and terms.trail >= PPM):
+        return None
+    return worst_price(market, terms, newest.price if newest is not None else 0)
 
 
 def _too_little(market: Market, value: int, field: str) -> Refusal:
@@ -148,8 +162,8 @@ def _prices(market: Market, terms: Terms, references: References) -> Refusal | N
     around = terms.stop or (newest.price if newest else market.last)
     if terms.price and around and market.band_ppm:
         for bound, beyond in (
-            (shifted(around, market.band_ppm, OrderSide.BUY), terms.price.__gt__),
-            (shifted(around, market.band_ppm, OrderSide.SELL), terms.price.__lt__),
+            (shifted(around, market.band_ppm, BUY), terms.price.__gt__),
+            (shifted(around, market.band_ppm, SELL), terms.price.__lt__),
         ):
             if beyond(bound):
                 return Refusal(
@@ -176,7 +190,7 @@ def _conflict(wish: OrderWish, now_ms: int) -> Refusal | None:
 
 def _conflicting(wish: OrderWish) -> str:
     """The field that does not go with the others, if any."""
-    kind, is_market, trails = wish.type, wish.type is OrderType.MARKET, wish.type is OrderType.TRAILING_STOP
+    kind, is_market, trails = wish.type, wish.type is MARKET, wish.type is TRAILING_STOP
     fleeting = kind in AT_ANY_PRICE or wish.time_in_force not in WAITING
     ends_at_a_time = wish.time_in_force is TimeInForce.GTD
     if (wish.quantity is None) == (wish.quote_quantity is None):
@@ -221,28 +235,28 @@ def admission(
     open_here = account.open_in.get(market.symbol, 0)
     if open_here >= market.max_open_orders:
         return Refusal(Code.TOO_MANY_OPEN_ORDERS, "symbol", limit=market.max_open_orders, actual=open_here)
-    if terms.type is OrderType.MARKET:
+    if terms.type is MARKET:
         return _market_order(market, account, terms, wish, house, taker_ppm=taker_ppm)
-    buys = terms.side is OrderSide.BUY
+    buys = terms.side is BUY
     newest = references.newest(terms.source) if terms.trail else None
     if terms.trail and not terms.activation and newest is None:
         return Refusal(Code.PRICE_STALE, "symbol")
     worst = terms.price or worst_price(market, terms, newest.price if newest else 0)
-    hold = cost(market, worst * terms.lots, max(taker_ppm, maker_ppm)) if buys else terms.lots * market.lot_units
+    hold = market.cost(worst * terms.lots, max(taker_ppm, maker_ppm)) if buys else terms.lots * market.lot_units
     refused = _funds(market, account, terms.side, hold)
     if refused is not None:
         return refused
-    if terms.type is OrderType.LIMIT:
+    if terms.type is LIMIT:
         best = best_price(market, terms.side, house) if terms.post_only else 0
         if best and crosses(terms.side, best, terms.price):
             return Refusal(Code.POST_ONLY_WOULD_TAKE, "price")
-        if terms.time_in_force is TimeInForce.FOK:
-            found = walk(market, account, terms.side, terms.self_trade, house=house, lots=terms.lots, limit=terms.price)
+        if terms.time_in_force is FOK:
+            found = reach(market, account, terms, wish, house=house, taker_ppm=taker_ppm)
             if found.lots < terms.lots:
                 return Refusal(
                     Code.FOK_NOT_FILLABLE, "quantity", limit=found.lots * market.lot, actual=terms.lots * market.lot
                 )
-    return Admitted(terms, hold)
+    return terms, hold
 
 
 def worst_price(market: Market, terms: Terms, price: int) -> int:
@@ -250,7 +264,7 @@ def worst_price(market: Market, terms: Terms, price: int) -> int:
     begins, if it waits for no price to begin at."""
     stop = terms.stop
     if terms.trail:
-        sign = 1 if terms.side is OrderSide.SELL else -1
+        sign = 1 if terms.side is SELL else -1
         stop = sign * stop_of(sign * (terms.activation or price), terms.trail, terms.trail_unit)
     return shifted(stop, market.band_ppm, terms.side)
 
@@ -274,7 +288,7 @@ def exits_of(
     for wish in wishes:
         if wish.side is not side or wish.symbol != market.symbol:
             return Refusal(Code.TERMS_CONFLICT, "side" if wish.side is not side else "symbol")
-        if wish.trail is not None and side is OrderSide.BUY:
+        if wish.trail is not None and side is BUY:
             return Refusal(Code.TERMS_CONFLICT, "trailingDelta")
         terms = terms_of(market, wish, references, now_ms)
         if isinstance(terms, Refusal):
@@ -282,20 +296,25 @@ def exits_of(
                 terms.code, _EXIT_FIELDS.get((wish.type, terms.field), terms.field), terms.limit, terms.actual
             )
         exits.append(terms)
+    return profit_refusal(market, exits) or tuple(exits)
+
+
+def profit_refusal(market: Market, exits: Sequence[Terms]) -> Refusal | None:
+    """Whether a profit does not lie beyond the stop that goes with it."""
     profits, stops = [terms.price for terms in exits if not terms.stop], [terms.stop for terms in exits if terms.stop]
     if profits and stops and 0 not in profits:
-        apart = profits[0] > stops[0] if exits[0].side is OrderSide.SELL else profits[0] < stops[0]
+        apart = profits[0] > stops[0] if exits[0].side is SELL else profits[0] < stops[0]
         if not apart:
             return Refusal(
                 Code.TERMS_CONFLICT, "stopPrice", limit=profits[0] * market.tick, actual=stops[0] * market.tick
             )
-    return tuple(exits)
+    return None
 
 
 def dearest(market: Market, exits: Sequence[Terms]) -> int:
     """The worst price in ticks that any of these trades at, where it is known before."""
     prices = [terms.price or worst_price(market, terms, market.last) for terms in exits]
-    return max(prices) if exits[0].side is OrderSide.BUY else min(prices)
+    return max(prices) if exits[0].side is BUY else min(prices)
 
 
 def oco_hold(
@@ -306,8 +325,8 @@ def oco_hold(
     if open_here + len(exits) > market.max_open_orders:
         return Refusal(Code.TOO_MANY_OPEN_ORDERS, "symbol", limit=market.max_open_orders, actual=open_here)
     side, lots = exits[0].side, exits[0].lots
-    buys = side is OrderSide.BUY
-    hold = cost(market, dearest(market, exits) * lots, most_ppm) + 2 if buys else lots * market.lot_units
+    buys = side is BUY
+    hold = market.cost(dearest(market, exits) * lots, most_ppm) + 2 if buys else lots * market.lot_units
     refused = _funds(market, account, side, hold)
     if refused is not None:
         return refused
@@ -322,32 +341,41 @@ def oco_hold(
 def _market_order(
     market: Market, account: Account, terms: Terms, wish: OrderWish, house: Offered | None, *, taker_ppm: int
 ) -> Admitted | Refusal:
-    buys = terms.side is OrderSide.BUY
-    best = best_price(market, terms.side, house)
-    if not best:
+    buys = terms.side is BUY
+    if not best_price(market, terms.side, house):
         return Refusal(Code.NO_LIQUIDITY, "symbol")
-    allowed = market.band_ppm if wish.max_slippage_ppm is None else wish.max_slippage_ppm
-    limit = shifted(best, allowed, terms.side) if allowed or wish.max_slippage_ppm is not None else 0
-    found = walk(
-        market, account, terms.side, terms.self_trade, house=house,
-        lots=terms.lots, limit=limit, budget=terms.budget, taker_ppm=taker_ppm,
-    )  # fmt: skip
+    found = reach(market, account, terms, wish, house=house, taker_ppm=taker_ppm)
     if found.lots and found.value < market.min_value and (terms.budget or found.lots == terms.lots):
         return _too_little(market, found.value, "quoteQuantity" if terms.budget else "quantity")
-    hold = cost(market, found.value, taker_ppm) if buys else found.lots * market.lot_units
+    hold = market.cost(found.value, taker_ppm) if buys else found.lots * market.lot_units
     refused = _funds(market, account, terms.side, hold)
     if refused is not None:
         return refused
     if found.lots == 0:
         code = Code.SELF_TRADE if found.own_order else Code.NOTIONAL_TOO_SMALL
         return Refusal(code, "quoteQuantity" if terms.budget else "quantity")
-    if terms.time_in_force is TimeInForce.FOK and terms.lots > found.lots:
+    if terms.time_in_force is FOK and terms.lots > found.lots:
         return Refusal(Code.FOK_NOT_FILLABLE, "quantity", limit=found.lots * market.lot, actual=terms.lots * market.lot)
-    return Admitted(terms._replace(lots=terms.lots or found.lots, price=found.worst), hold)
+    return terms._replace(lots=terms.lots or found.lots, price=found.worst), hold
+
+
+def reach(
+    market: Market, account: Account, terms: Terms, wish: OrderWish, *, house: Offered | None, taker_ppm: int
+) -> Found:
+    """What a limit or a market order would find at once."""
+    limit = terms.price
+    if terms.type is MARKET:
+        allowed = market.band_ppm if wish.max_slippage_ppm is None else wish.max_slippage_ppm
+        bounded = allowed or wish.max_slippage_ppm is not None
+        limit = shifted(best_price(market, terms.side, house), allowed, terms.side) if bounded else 0
+    return walk(
+        market, account, terms.side, terms.self_trade, house=house,
+        lots=terms.lots, limit=limit, budget=terms.budget, taker_ppm=taker_ppm,
+    )  # fmt: skip
 
 
 def _funds(market: Market, account: Account, side: OrderSide, hold: int) -> Refusal | None:
-    balance = account.balances.get(market.quote if side is OrderSide.BUY else market.base)
+    balance = account.balances.get(market.quote if side is BUY else market.base)
     available = balance.available if balance is not None else 0
     if hold > available:
         return Refusal(Code.INSUFFICIENT_FUNDS, "quantity", limit=available, actual=hold)

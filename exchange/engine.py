@@ -5,15 +5,17 @@ journal. A refused command makes no event, changes nothing and uses up no key.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from core.order_vocabulary import OrderErrorCode, OrderStatus
-from core.vocabulary import MarketStatus, OrderSide
+from core.vocabulary import OrderSide
 from events import commands, journal
 from exchange.accounts import Account, House
 from exchange.amendments import amendment
 from exchange.house import Quotes
+from exchange.keys import Keys, Used
+from exchange.market import Market
 from exchange.matching import Matcher
 from exchange.order import Order
 from exchange.placing import Desk
@@ -21,9 +23,12 @@ from exchange.references import References
 from exchange.refusal import Refusal
 from exchange.reply import Reply
 from exchange.state import State
+from exchange.walk import Offered
 from exchange.watching import Watch
+from exchange.words import CANCELED, HALTED, TRIGGER_PENDING
 
 Code = OrderErrorCode
+_BY_USER = Code.CANCELED_BY_USER
 
 
 class Exchange:
@@ -31,9 +36,10 @@ class Exchange:
 
     def __init__(self, state: State | None = None) -> None:
         self.state = state or State()
+        self._keys = Keys(self.state)
         self._matcher = Matcher(self.state, self._emit)
         self._watch = Watch(self.state, self._matcher, self._emit)
-        self._desk = Desk(self.state, self._matcher, self._watch, self._emit)
+        self._desk = Desk(self.state, self._keys, self._matcher, self._watch, self._emit)
         self._events: list[journal.Event] = []
         self._execute: dict[type, Callable[[Any, int], Reply]] = {
             commands.PlaceOrder: self._desk.place,
@@ -47,6 +53,7 @@ class Exchange:
             commands.MoveFunds: self._move_funds,
             commands.FreezeAccount: self._freeze,
             commands.SetFeeTier: self._set_fee_tier,
+            commands.ForgetKeys: self._forget_keys,
             commands.ConfigureMarket: self._configure_market,
             commands.SetMarketStatus: self._set_market_status,
             commands.ReferencePrice: self._reference_price,
@@ -57,10 +64,20 @@ class Exchange:
 
     def execute(self, command: commands.Command, now_ms: int) -> Reply:
         """Do what is asked, or refuse it."""
+        self._desk.now_ms = now_ms
         reply = self._execute[type(command)](command, now_ms)
-        if self._matcher.filled:
-            self._desk.protect()
+        if self._matcher.filled or self._matcher.traded:
+            self._follow_up(now_ms)
         return reply
+
+    def _follow_up(self, now_ms: int) -> None:
+        """Do what trades lead to: exits of what entries filled, and stops that a market's own trades fire, whose trades may lead to more."""
+        self._desk.protect()
+        traded = self._matcher.traded
+        while traded:
+            symbol = next(iter(traded))
+            self._watch.own_trade(self.state.markets[symbol], traded.pop(symbol), now_ms)
+            self._desk.protect()
 
     def take_events(self) -> list[journal.Event]:
         """What happened since the last call, in order."""
@@ -75,6 +92,18 @@ class Exchange:
         """What is known of a market's reference."""
         return self._watch.references(symbol)
 
+    def offered(self, market: Market, side: OrderSide) -> Offered | None:
+        """What the house offers to an order of this side; None: it never quoted in this market."""
+        return self._matcher.offered(market, side)
+
+    def lookups(self, command: commands.Command) -> tuple[tuple[str, str], ...]:
+        """The account and key to look up in storage before this command is executed, and to `recall` if it is there."""
+        return self._keys.lookups(command)
+
+    def recall(self, found: Mapping[tuple[str, str], Used]) -> None:
+        """Know these keys (by account and key: digest, and the sequence of what it made) from storage, instead of those of the last call."""
+        self._keys.recall(found)
+
     def start_writer(self, epoch: int) -> None:
         """Let a new writer begin."""
         self._emit(journal.WriterStarted(epoch))
@@ -85,13 +114,13 @@ class Exchange:
 
     def _cancel_group(self, command: commands.CancelGroup, now_ms: int) -> Reply:  # noqa: ARG002
         account = self.state.accounts.get(command.account)
-        used = account.keys.get(command.client_id) if account is not None and command.client_id else None
+        used = self._keys.used(account, command.client_id) if account is not None and command.client_id else None
         group = self.state.groups.get(command.group if used is None else used[1])
         if group is None or group.account is not account:
             return Reply(Refusal(Code.UNKNOWN_ORDER if used is None else Code.ORDER_NOT_OPEN, "by"))
-        if group.market.status is MarketStatus.HALTED:
+        if group.market.status is HALTED:
             return Reply(Refusal(Code.MARKET_HALTED, "by"))
-        ended = [*group.legs, *([group.entry] if group.entry is not None and group.entry_is_open else [])]
+        ended = [*group.legs, *([group.entry] if group.entry is not None else [])]
         self._matcher.end_group(group, Code.CANCELED_BY_USER)
         return Reply(made=group.id, ended=ended)
 
@@ -99,17 +128,17 @@ class Exchange:
         order = self._open_order(command)
         if isinstance(order, Refusal):
             return Reply(order)
-        if order.market.status is MarketStatus.HALTED:
+        if order.market.status is HALTED:
             return Reply(Refusal(Code.MARKET_HALTED, "by"))
-        self._matcher.end(order, OrderStatus.CANCELED, Code.CANCELED_BY_USER)
-        return Reply(order=order, made=order.id)
+        self._matcher.end(order, CANCELED, _BY_USER)
+        return Reply(None, order, order.id)
 
     def _open_order(self, command: commands.CancelOrder | commands.AmendOrder) -> Order | Refusal:
         """The order that is meant. Of an id that is not open the core cannot say whose it was: UNKNOWN_ORDER; of a key it can."""
         account = self.state.accounts.get(command.account)
         if account is None:
             return Refusal(Code.UNKNOWN_ORDER, "by")
-        used = account.keys.get(command.client_id) if command.client_id else None
+        used = self._keys.used(account, command.client_id) if command.client_id else None
         order = account.open.get(command.order if used is None else used[1])
         if order is not None:
             return order
@@ -122,7 +151,8 @@ class Exchange:
         order = self._open_order(command)
         if isinstance(order, Refusal):
             return Reply(order)
-        if order.group is not None:
+        others = (command.quantity, command.display_quantity, command.good_till_ms)
+        if order.group is not None and any(change is not None for change in others):
             return Reply(Refusal(Code.TERMS_CONFLICT, "by"))
         if command.expected_sequence not in {None, order.sequence}:
             return Reply(
@@ -141,7 +171,7 @@ class Exchange:
         if isinstance(event, Refusal):
             return Reply(event)
         self._emit(event)
-        if not event.keeps_place and order.status is not OrderStatus.TRIGGER_PENDING:
+        if not event.keeps_place and order.status is not TRIGGER_PENDING:
             self._matcher.match(order)
         return Reply(order=order, made=order.id)
 
@@ -158,16 +188,16 @@ class Exchange:
             for order in (account.open.values() if account is not None else ())
             if (not symbols or order.market.symbol in symbols)
             and (not sides or order.terms.side in sides)
-            and order.market.status is not MarketStatus.HALTED
+            and order.market.status is not HALTED
         ]
         for order in chosen:
             if order.id in self.state.orders:
-                self._matcher.end(order, OrderStatus.CANCELED, code)
+                self._matcher.end(order, CANCELED, code)
         return chosen
 
     def _move_funds(self, command: commands.MoveFunds, now_ms: int) -> Reply:  # noqa: ARG002
         account = self.state.accounts.get(command.account) or Account(command.account)
-        used = account.keys.get(command.key)
+        used = self._keys.used(account, command.key)
         if used is not None and used[0] == command.digest:
             return Reply(made=used[1], replayed=True)
         if account.frozen:
@@ -189,11 +219,17 @@ class Exchange:
         ended = list(account.open.values()) if account is not None and command.frozen else []
         for order in ended:
             if order.id in self.state.orders:
-                self._matcher.end(order, OrderStatus.CANCELED, Code.ACCOUNT_FROZEN)
+                self._matcher.end(order, CANCELED, Code.ACCOUNT_FROZEN)
         return Reply(ended=ended)
 
     def _set_fee_tier(self, command: commands.SetFeeTier, now_ms: int) -> Reply:  # noqa: ARG002
         self._emit(journal.FeeTierChanged(*command))
+        return Reply()
+
+    def _forget_keys(self, command: commands.ForgetKeys, now_ms: int) -> Reply:  # noqa: ARG002
+        remembered = self.state.remembered
+        if remembered and remembered[0][0] <= command.through:
+            self._emit(journal.KeysForgotten(command.through))
         return Reply()
 
     def _configure_market(self, command: commands.ConfigureMarket, now_ms: int) -> Reply:  # noqa: ARG002
@@ -203,6 +239,7 @@ class Exchange:
             waiting = len(self.state.triggers[rules.symbol]) + len(self.state.trailing[rules.symbol])
             if market.bids or market.asks or waiting:
                 return Reply(Refusal(Code.TERMS_CONFLICT, "tickSize"))
+            self._watch.lose(commands.ReferenceLost(rules.symbol))
         self._emit(rules)
         return Reply()
 
@@ -227,9 +264,9 @@ class Exchange:
     def _advance(self, command: commands.Advance, now_ms: int) -> Reply:  # noqa: ARG002
         expiring, ended = self.state.expiring, []
         while expiring and expiring[0][0] <= now_ms:
-            _, order_id = heapq.heappop(expiring)
+            expires_ms, order_id = heapq.heappop(expiring)
             order = self.state.orders.get(order_id)
-            if order is not None and 0 < order.terms.expires_ms <= now_ms:
+            if order is not None and order.terms.expires_ms == expires_ms:
                 self._matcher.end(order, OrderStatus.EXPIRED, Code.EXPIRED)
                 ended.append(order)
         timers = self.state.timers

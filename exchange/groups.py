@@ -15,10 +15,10 @@ from exchange.order import Order
 class Group:
     """`id` is the sequence of its acceptance; `legs` are its open exits. `lots` is what they still are to trade; what they traded is summed up
     as in an order (see there). `worst` is the worst price in ticks any of them trades at.
-    `unprotected` is what a bracket's entry has filled and no exit is for yet."""
+    `entered`: a bracket's entry was accepted; `entry` is that while it is open, `unprotected` what it has filled and no exit is for yet."""
 
     __slots__ = (
-        "account", "client_id", "entry", "entry_is_open", "exits", "fee_value", "fees", "hold", "id", "kind", "legs", "lots", "maker_ppm", "market",
+        "account", "client_id", "created_ms", "entered", "entry", "exits", "fee_value", "fees", "hold", "id", "kind", "legs", "lots", "maker_ppm", "market",
         "quote", "side", "taker_ppm", "unprotected", "value", "worst",
     )  # fmt: skip
 
@@ -33,10 +33,11 @@ class Group:
         self.hold = accepted.hold
         self.exits: tuple[Terms, ...] = accepted.exits
         self.maker_ppm, self.taker_ppm = accepted.maker_ppm, accepted.taker_ppm
+        self.created_ms: int = accepted.time_ms
         self.lots = accepted.exits[0].lots
         self.value = self.fee_value = 0
         self.quote = self.fees = 0
+        self.entered = False
         self.entry: Order | None = None
-        self.entry_is_open = False
         self.unprotected = 0
         self.legs: list[Order] = []

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-from core.order_vocabulary import OrderErrorCode, OrderStatus, SelfTradePrevention, TimeInForce
+from core.order_vocabulary import OrderErrorCode, OrderStatus
 from core.vocabulary import OrderSide
 from events import journal
-from exchange.accounts import House
+from exchange.accounts import INVENTORY
 from exchange.book import Level
 from exchange.groups import Group
 from exchange.house import Quotes
@@ -13,19 +13,22 @@ from exchange.market import Market
 from exchange.order import Order
 from exchange.state import State
 from exchange.walk import Offered, best_price, crosses, opposite, walk
+from exchange.words import BUY, CANCEL_NEWEST, CANCEL_OLDEST, CANCELED, FOK
 
 Code = OrderErrorCode
+_NO_LIQUIDITY = Code.NO_LIQUIDITY
 Emit = Callable[[journal.Event], None]
 """Lets an event happen at once."""
 
 
 class Matcher:
     """Makes trades of orders, and of orders and the house's `quotes` (by market). `filled` are the groups whose entry has traded since
-    somebody looked."""
+    somebody looked, `traded` the markets without a reference that have, with the price in ticks of their last trade before."""
 
     def __init__(self, state: State, emit: Emit) -> None:
         self.quotes: dict[str, Quotes] = {}
         self.filled: dict[int, Group] = {}
+        self.traded: dict[str, int] = {}
         self._state = state
         self._emit = emit
 
@@ -37,7 +40,7 @@ class Matcher:
         if best and crosses(terms.side, best, order.price):
             self.end(order, OrderStatus.REJECTED, Code.POST_ONLY_WOULD_TAKE)
             return
-        if terms.time_in_force is TimeInForce.FOK:
+        if terms.time_in_force is FOK:
             found = walk(
                 market,
                 order.account,
@@ -55,9 +58,9 @@ class Matcher:
     def match(self, taker: Order) -> None:
         """Let an order that has just become active trade, and end what is left of one that does not rest."""
         market, limit = taker.market, taker.price
-        buys = taker.terms.side is OrderSide.BUY
+        buys = taker.side is BUY
         opposite = market.asks if buys else market.bids
-        reason = Code.NO_LIQUIDITY
+        reason: OrderErrorCode = _NO_LIQUIDITY
         quotes = self.quotes.get(market.symbol)
         while taker.remaining:
             level = opposite.best
@@ -66,28 +69,29 @@ class Matcher:
             if level is None:
                 break
             if level.price > limit if buys else level.price < limit:
-                reason = Code.SLIPPAGE_EXCEEDED if taker.at_any_price else Code.NO_LIQUIDITY
+                if taker.at_any_price:
+                    reason = Code.SLIPPAGE_EXCEEDED
                 break
             maker = level.first
             if maker is None:
                 break
             if maker.account is taker.account:
-                if taker.terms.self_trade is not SelfTradePrevention.CANCEL_NEWEST:
-                    self.end(maker, OrderStatus.CANCELED, Code.SELF_TRADE)
-                if taker.terms.self_trade is SelfTradePrevention.CANCEL_OLDEST:
+                if taker.terms.self_trade is not CANCEL_NEWEST:
+                    self.end(maker, CANCELED, Code.SELF_TRADE)
+                if taker.terms.self_trade is CANCEL_OLDEST:
                     continue
-                self.end(taker, OrderStatus.CANCELED, Code.SELF_TRADE)
+                self.end(taker, CANCELED, Code.SELF_TRADE)
                 return
             lots = min(taker.remaining, maker.visible)
             self._happen(
                 self._trade(market, maker, taker, side=taker.terms.side, price=level.price, lots=lots), maker, taker
             )
         if taker.remaining and not taker.rests:
-            self.end(taker, OrderStatus.CANCELED, reason)
+            self.end(taker, CANCELED, reason)
 
     def _meets_house(self, quotes: Quotes, taker: Order, level: Level | None) -> bool:
         """Let an order trade with the house, if that is better than the people's best price; at an equal price they come first."""
-        buys = taker.terms.side is OrderSide.BUY
+        buys = taker.terms.side is BUY
         house_side = opposite(taker.terms.side)
         best = quotes.best(house_side)
         if best is None:
@@ -111,14 +115,14 @@ class Matcher:
         return None if quotes is None else Offered(quotes, quotes.room(opposite(side), market, self._inventory(market)))
 
     def _inventory(self, market: Market) -> int:
-        return self._state.house[House.INVENTORY][market.base]
+        return self._state.house[INVENTORY][market.base]
 
     def _trade(
         self, market: Market, maker: Order | None, taker: Order | None, *, side: OrderSide, price: int, lots: int
     ) -> journal.Traded:
         """What changes hands when the taker is on this side, each order's sums rounded once in the exchange's favour. None is the house, which pays no fee."""
         value = price * lots
-        buyer, seller = (taker, maker) if side is OrderSide.BUY else (maker, taker)
+        buyer, seller = (taker, maker) if side is BUY else (maker, taker)
         paid = market.quote_up(buyer.value + value) - buyer.quote if buyer is not None else 0
         earned = market.quote_down(seller.value + value) - seller.quote if seller is not None else paid
         if buyer is None:
@@ -140,6 +144,9 @@ class Matcher:
 
     def _happen(self, trade: journal.Traded, *orders: Order) -> None:
         """Let a trade happen, and what follows from it for the groups of its orders."""
+        market = orders[0].market
+        if not market.has_reference:
+            self.traded.setdefault(market.symbol, market.last)
         self._emit(trade)
         for order in orders:
             group = order.group
@@ -149,7 +156,7 @@ class Matcher:
                 self.filled[group.id] = group
             elif group.lots == 0:
                 for leg in list(group.legs):
-                    self._emit(journal.OrderEnded(leg.id, OrderStatus.CANCELED, Code.CANCELED_BY_GROUP))
+                    self._emit(journal.OrderEnded(leg.id, CANCELED, Code.CANCELED_BY_GROUP))
 
     def end(self, order: Order, status: OrderStatus, code: OrderErrorCode) -> None:
         """End an open order, and with an exit the rest of its group."""
@@ -161,17 +168,17 @@ class Matcher:
         """End all orders of a group, but this one."""
         for leg in list(group.legs):
             if leg is not but:
-                self._emit(journal.OrderEnded(leg.id, OrderStatus.CANCELED, code))
-        if group.entry is not None and group.entry_is_open:
-            self._emit(journal.OrderEnded(group.entry.id, OrderStatus.CANCELED, code))
+                self._emit(journal.OrderEnded(leg.id, CANCELED, code))
+        if group.entry is not None:
+            self._emit(journal.OrderEnded(group.entry.id, CANCELED, code))
 
     def move_through(self, market: Market, quotes: Quotes, side: OrderSide) -> None:
         """Where the reference's bids (asks) have come up (down) to people's orders, the house takes these at their price."""
-        resting = market.asks if side is OrderSide.BUY else market.bids
+        resting = market.asks if side is BUY else market.bids
         while resting.best is not None and (best := quotes.best(side)) is not None:
             price, offered = best
             order = resting.best.first
-            if order is None or (order.price > price if side is OrderSide.BUY else order.price < price):
+            if order is None or (order.price > price if side is BUY else order.price < price):
                 return
             lots = min(order.visible, offered, quotes.room(side, market, self._inventory(market)))
             if lots == 0:

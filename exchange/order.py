@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from core.order_vocabulary import OrderStatus, OrderType, TimeInForce
-from events.journal import Terms
+from core.order_vocabulary import OrderErrorCode, OrderStatus, OrderType, TimeInForce
+from core.vocabulary import OrderSide
+from events.journal import OrderAccepted, OrderTriggered
+from exchange.words import LIMIT, MARKET, OPEN, TRAILING_STOP
 
-AT_ANY_PRICE = frozenset({OrderType.MARKET, OrderType.STOP_LOSS, OrderType.TAKE_PROFIT, OrderType.TRAILING_STOP})
+AT_ANY_PRICE = frozenset({MARKET, OrderType.STOP_LOSS, OrderType.TAKE_PROFIT, TRAILING_STOP})
 WITH_STOP = frozenset(
     {OrderType.STOP_LOSS, OrderType.STOP_LOSS_LIMIT, OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT}
 )
-TRIGGERED = WITH_STOP | {OrderType.TRAILING_STOP}
+TRIGGERED = WITH_STOP | {TRAILING_STOP}
 WAITING = frozenset({TimeInForce.GTC, TimeInForce.GTD})
 
 if TYPE_CHECKING:
@@ -29,45 +31,39 @@ class Order:
     `value` sums price times lots of its fills in ticks and lots, `fee_value` the same times the fee in millionths; what was paid is each of
     them rounded once, in the exchange's favour, so that an order of many fills pays no more than one of a single fill.
     `group` is what it belongs to; `shares`: the group holds for it. `follows`: it is a stop that trails a price already. `previous` and `following` are its neighbours in its level's queue.
+    `trigger` is what fired a stop; `reason` why an ended order ended before it was filled.
     """
 
     __slots__ = (
-        "account", "at_any_price", "client_id", "fee_value", "fees", "following", "follows", "group", "hold", "id", "level", "lots", "maker_ppm", "market",
-        "previous", "price", "quote", "remaining", "rests", "sequence", "shares", "side", "status", "taker_ppm", "terms", "value", "visible",
+        "account", "at_any_price", "client_id", "created_ms", "fee_value", "fees", "following", "follows", "group", "hold", "id", "level", "lots", "maker_ppm", "market",
+        "previous", "price", "quote", "reason", "remaining", "rests", "sequence", "shares", "side", "status", "taker_ppm", "terms", "trigger", "value", "visible",
     )  # fmt: skip
 
-    def __init__(
-        self,
-        sequence: int,
-        account: Account,
-        market: Market,
-        client_id: str,
-        terms: Terms,
-        *,
-        hold: int,
-        maker_ppm: int,
-        taker_ppm: int,
-    ) -> None:
+    def __init__(self, sequence: int, account: Account, market: Market, accepted: OrderAccepted) -> None:
+        _, _, client_id, _, terms, hold, maker_ppm, taker_ppm, _, created_ms = accepted
+        kind = terms.type
         self.id = self.sequence = sequence
         self.account = account
         self.market = market
-        self.client_id = client_id
+        self.client_id: str = client_id
         self.terms = terms
-        self.status = OrderStatus.OPEN
+        self.status: OrderStatus = OPEN
         self.follows = False
-        self.side = terms.side
+        self.side: OrderSide = terms.side
         self.group: Group | None = None
         self.shares = False
         self.lots = self.remaining = terms.lots
-        self.at_any_price = terms.type is not OrderType.LIMIT and terms.type in AT_ANY_PRICE
+        self.at_any_price = kind is not LIMIT and kind in AT_ANY_PRICE
         self.rests = not self.at_any_price and terms.time_in_force in WAITING
         self.price = terms.price
         self.visible = terms.display or terms.lots
         self.hold = hold
         self.maker_ppm = maker_ppm
         self.taker_ppm = taker_ppm
-        self.value = self.fee_value = 0
-        self.quote = self.fees = 0
+        self.created_ms = created_ms
+        self.trigger: OrderTriggered | None = None
+        self.reason: OrderErrorCode | None = None
+        self.value = self.fee_value = self.quote = self.fees = 0
         self.level: Level | None = None
         self.previous: Order | None = None
         self.following: Order | None = None

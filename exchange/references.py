@@ -4,11 +4,13 @@ from dataclasses import dataclass
 
 from core.order_vocabulary import TriggerSource
 from core.vocabulary import PriceSource
+from exchange.market import Market
+from exchange.words import LAST
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A price in ticks, whose it is and when it was."""
+    """A price in ticks, whose it is and when it was (0: that is not known)."""
 
     price: int
     source: PriceSource
@@ -16,12 +18,13 @@ class Known:
 
 
 class References:
-    """The newest price of each source; none while it is stale."""
+    """The newest price of each source; none while it is stale. Of a `market` that has no reference the last is its own last trade."""
 
-    __slots__ = ("_known",)
+    __slots__ = ("_known", "_market")
 
-    def __init__(self) -> None:
+    def __init__(self, market: Market | None = None) -> None:
         self._known: dict[TriggerSource, Known] = {}
+        self._market = market
 
     def take(self, source: TriggerSource, known: Known) -> Known | None:
         """Let this be the newest; returns the one before."""
@@ -35,4 +38,13 @@ class References:
 
     def newest(self, source: TriggerSource) -> Known | None:
         """None while it is stale."""
-        return self._known.get(source)
+        return self._known.get(source) or self._own(source)
+
+    def are_own(self) -> bool:
+        """Whether it is the market's own trades that count."""
+        return self._market is not None and not self._market.has_reference and LAST not in self._known
+
+    def _own(self, source: TriggerSource) -> Known | None:
+        if source is LAST and self._market is not None and self.are_own() and self._market.last:
+            return Known(self._market.last, PriceSource.EXCHANGE, 0)
+        return None

@@ -4,21 +4,21 @@
 """
 
 import heapq
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable
 from typing import Any
 
 from core.errors import InvariantBroken
-from core.order_vocabulary import OrderGroupKind, OrderStatus
-from core.vocabulary import OrderSide
+from core.order_vocabulary import OrderGroupKind
 from events import journal
 from exchange.accounts import Account, House, HouseBalances
+from exchange.fills import finish, forget_if_over, set_aside, traded
 from exchange.groups import Group
-from exchange.holds import group_hold, hold_needed
 from exchange.market import Market
 from exchange.order import TRIGGERED, Order
 from exchange.trailing import Trailing
 from exchange.triggers import Triggers, awaited
+from exchange.words import BUY, LIMIT, OPEN, TRIGGER_PENDING
 
 
 class State:
@@ -35,9 +35,12 @@ class State:
         self.groups: dict[int, Group] = {}
         self.house: dict[House, HouseBalances] = {house: defaultdict(int) for house in House}
         self.expiring: list[tuple[int, int]] = []
-        """A heap of times and orders; those that ended before are passed over."""
+        """A heap of times and orders; those that ended before, or are to end at another time, are passed over."""
         self.timers: list[tuple[int, str, str]] = []
         """A heap of times, accounts and owners; those that were set again are passed over."""
+
+        self.remembered: deque[tuple[int, str, str]] = deque()
+        """The keys that accounts remember, oldest first: what a key led to, whose it is, and the key."""
 
     def evolve(self, event: journal.Event) -> None:
         """Let an event have happened."""
@@ -51,8 +54,20 @@ class State:
             account = self.accounts[account_id] = Account(account_id)
         return account
 
+    def _remember(self, account: Account, key: str, digest: str) -> None:
+        """Let a client's key have led to this event."""
+        account.keys[key] = (digest, self.sequence)
+        self.remembered.append((self.sequence, account.id, key))
+
     def _writer_started(self, event: journal.WriterStarted) -> None:
         self.epoch = event.epoch
+
+    def _keys_forgotten(self, event: journal.KeysForgotten) -> None:
+        while self.remembered and self.remembered[0][0] <= event.through:
+            _, account_id, key = self.remembered.popleft()
+            account = self.accounts[account_id]
+            del account.keys[key]
+            account.forgot = True
 
     def _market_configured(self, event: journal.MarketConfigured) -> None:
         market = self.markets.get(event.symbol)
@@ -61,6 +76,7 @@ class State:
             self.triggers[event.symbol] = Triggers()
             self.trailing[event.symbol] = Trailing()
         else:
+            market.last = market.last * market.tick // event.tick
             market.configure(event)
 
     def _market_status_changed(self, event: journal.MarketStatusChanged) -> None:
@@ -73,7 +89,7 @@ class State:
         self.house[House(event.house)][event.asset] -= event.units
         if balance.available < 0:
             raise InvariantBroken(f"{account.id} would have less than nothing of {event.asset}")
-        account.keys[event.key] = (event.digest, self.sequence)
+        self._remember(account, event.key, event.digest)
         account.sequence = self.sequence
 
     def _account_frozen(self, event: journal.AccountFrozen) -> None:
@@ -98,8 +114,8 @@ class State:
     def _group_accepted(self, event: journal.GroupAccepted) -> None:
         account, market = self.account(event.account), self.markets[event.symbol]
         group = self.groups[self.sequence] = Group(self.sequence, account, market, event)
-        self._set_aside(group, event.hold)
-        account.keys[event.client_id] = (event.digest, group.id)
+        set_aside(group, event.hold)
+        self._remember(account, event.client_id, event.digest)
         account.sequence = self.sequence
 
     def _group_grown(self, event: journal.GroupGrown) -> None:
@@ -107,12 +123,12 @@ class State:
         group.account.sequence = self.sequence
         if not event.lots:
             group.unprotected = 0
-            self._forget_if_over(group)
+            forget_if_over(self, group)
             return
         group.unprotected -= event.lots
         group.lots += event.lots
         group.hold += event.hold
-        self._set_aside(group, event.hold)
+        set_aside(group, event.hold)
         for leg in group.legs:
             leg.lots += event.lots
             leg.remaining += event.lots
@@ -125,44 +141,35 @@ class State:
                 leg.visible = leg.remaining
             leg.sequence = self.sequence
 
-    def _set_aside(self, holder: Order | Group, units: int) -> None:
-        """Hold so many units more (negative: fewer) for an order or a group."""
-        market = holder.market
-        balance = holder.account.balance(market.quote if holder.side is OrderSide.BUY else market.base)
-        balance.available -= units
-        balance.held += units
-        if balance.available < 0:
-            raise InvariantBroken(f"{holder.account.id} would hold more than there is")
-
     def _order_accepted(self, event: journal.OrderAccepted) -> None:
-        account_id, symbol, client_id, digest, terms, hold, maker_ppm, taker_ppm, group = event
-        account, market = self.account(account_id), self.markets[symbol]
-        order = Order(
-            self.sequence, account, market, client_id, terms, hold=hold, maker_ppm=maker_ppm, taker_ppm=taker_ppm
-        )
+        account_id, symbol, client_id, digest, terms, hold, _, _, group, _ = event
+        sequence, market = self.sequence, self.markets[symbol]
+        account = self.accounts.get(account_id) or self.account(account_id)
+        order = Order(sequence, account, market, event)
         if hold:
-            self._set_aside(order, hold)
-        self.orders[order.id] = account.open[order.id] = order
-        account.open_in[symbol] = account.open_in.get(symbol, 0) + 1
+            set_aside(order, hold)
+        self.orders[sequence] = account.open[sequence] = order
+        account.open_in[symbol] += 1
+        account.sequence = sequence
         if group:
             self._join(order, self.groups[group])
         else:
-            account.keys[client_id] = (digest, order.id)
-        account.sequence = self.sequence
+            account.keys[client_id] = (digest, sequence)
+            self.remembered.append((sequence, account_id, client_id))
         if terms.expires_ms:
-            heapq.heappush(self.expiring, (terms.expires_ms, order.id))
-        if terms.type in TRIGGERED:
-            order.status = OrderStatus.TRIGGER_PENDING
+            heapq.heappush(self.expiring, (terms.expires_ms, sequence))
+        if order.rests and terms.type is LIMIT:
+            (market.bids if order.side is BUY else market.asks).add(order)
+        elif terms.type in TRIGGERED:
+            order.status = TRIGGER_PENDING
             if awaited(terms):
                 self.triggers[symbol].add(order)
-        elif order.rests:
-            (market.bids if order.side is OrderSide.BUY else market.asks).add(order)
 
     def _join(self, order: Order, group: Group) -> None:
         """Let an order be a bracket's entry, which comes first and holds for itself, or an exit."""
         order.group = group
-        if group.kind is OrderGroupKind.BRACKET and group.entry is None:
-            group.entry, group.entry_is_open = order, True
+        if group.kind is OrderGroupKind.BRACKET and not group.entered:
+            group.entry, group.entered = order, True
         else:
             group.legs.append(order)
             order.shares = True
@@ -189,8 +196,9 @@ class State:
     def _order_triggered(self, event: journal.OrderTriggered) -> None:
         order = self.orders[event.order]
         self._wait_no_longer(order)
-        order.status = OrderStatus.OPEN
+        order.status = OPEN
         order.price = event.price
+        order.trigger = event
         order.sequence = order.account.sequence = self.sequence
         if order.rests:
             order.market.side(order.terms.side).add(order)
@@ -198,7 +206,7 @@ class State:
     def _order_amended(self, event: journal.OrderAmended) -> None:
         order, terms = self.orders[event.order], event.terms
         level, side = order.level, order.market.side(terms.side)
-        waits = order.status is OrderStatus.TRIGGER_PENDING
+        waits = order.status is TRIGGER_PENDING
         followers = self.trailing[order.market.symbol].beside(order)
         peak = followers.peak(order) if order.follows else 0
         if waits:
@@ -212,7 +220,7 @@ class State:
             shown = min(order.visible, shown)
             level.visible += shown - order.visible
         order.visible = shown
-        self._set_aside(order, event.hold - order.hold)
+        set_aside(order, event.hold - order.hold)
         order.hold = event.hold
         order.sequence = order.account.sequence = self.sequence
         if terms.expires_ms:
@@ -227,139 +235,12 @@ class State:
 
     def _order_ended(self, event: journal.OrderEnded) -> None:
         order = self.orders[event.order]
-        if order.status is OrderStatus.TRIGGER_PENDING:
+        if order.status is TRIGGER_PENDING:
             self._wait_no_longer(order)
         order.status = event.status
+        order.reason = event.code
         order.sequence = order.account.sequence = self.sequence
-        self._finish(order)
-
-    def _traded(self, event: journal.Traded) -> None:
-        market = self.markets[event.symbol]
-        market.last = event.price
-        buys = event.taker_side is OrderSide.BUY
-        buyer, seller = (event.taker, event.maker) if buys else (event.maker, event.taker)
-        buyer_fee, seller_fee = (event.taker_fee, event.maker_fee) if buys else (event.maker_fee, event.taker_fee)
-        value = event.price * event.lots
-        if buyer:
-            order = self.orders[buyer]
-            self._count_fill(order, value, event.lots, buyer_fee, taker=buys)
-            self._pay(order, event.paid, buyer_fee)
-            order.account.balance(market.base).available += event.lots * market.lot_units
-            self._settle(order)
-        else:
-            self._move_inventory(market, event.lots * market.lot_units, -event.paid)
-        if seller:
-            order = self.orders[seller]
-            self._count_fill(order, value, event.lots, seller_fee, taker=not buys)
-            order.quote += event.earned
-            units = event.lots * market.lot_units
-            (order if not order.shares or order.group is None else order.group).hold -= units
-            order.account.balance(market.base).held -= units
-            order.account.balance(market.quote).available += event.earned - seller_fee
-            self._settle(order)
-        else:
-            self._move_inventory(market, -event.lots * market.lot_units, event.earned)
-        self.house[House.FEES][market.quote] += buyer_fee + seller_fee
-        self.house[House.ROUNDING][market.quote] += event.paid - event.earned
-
-    def _move_inventory(self, market: Market, base_units: int, quote_units: int) -> None:
-        inventory = self.house[House.INVENTORY]
-        inventory[market.base] += base_units
-        inventory[market.quote] += quote_units
-
-    def _count_fill(self, order: Order, value: int, lots: int, fee: int, *, taker: bool) -> None:
-        order.value += value
-        order.fee_value += value * (order.taker_ppm if taker else order.maker_ppm)
-        order.fees += fee
-        order.remaining -= lots
-        if order.group is not None and not order.shares:
-            order.group.unprotected += lots
-        elif order.group is not None:
-            self._count_for_group(order, order.group, value, lots, fee, taker=taker)
-        order.status = OrderStatus.PARTIALLY_FILLED
-        order.sequence = order.account.sequence = self.sequence
-        level = order.level
-        if level is not None:
-            shown = min(order.visible, order.remaining) if taker else order.visible - lots
-            level.visible += shown - order.visible
-            order.visible = shown
-
-    def _count_for_group(self, order: Order, group: Group, value: int, lots: int, fee: int, *, taker: bool) -> None:
-        """What one exit fills the others lose; one that has nothing left is ended by the next event."""
-        group.value += value
-        group.fee_value += value * (order.taker_ppm if taker else order.maker_ppm)
-        group.fees += fee
-        group.lots -= lots
-        for leg in group.legs:
-            if leg is not order:
-                leg.lots -= lots
-                leg.remaining -= lots
-                leg.visible = leg.remaining
-                leg.sequence = self.sequence
-
-    def _pay(self, order: Order, paid: int, fee: int) -> None:
-        """Take what a fill costs from the hold, and release what the rest no longer needs."""
-        order.quote += paid
-        if order.shares and order.group is not None:
-            self._pay_for_group(order.group, paid, fee)
-            return
-        before, left = order.hold, order.hold - paid - fee
-        order.hold = left if order.at_any_price else hold_needed(order, order.price, order.remaining)
-        balance = order.account.balance(order.market.quote)
-        balance.held += order.hold - before
-        balance.available += left - order.hold
-        if left < order.hold:
-            raise InvariantBroken(f"order {order.id} paid more than it held")
-
-    def _pay_for_group(self, group: Group, paid: int, fee: int) -> None:
-        group.quote += paid
-        before, left = group.hold, group.hold - paid - fee
-        group.hold = group_hold(group, group.lots)
-        balance = group.account.balance(group.market.quote)
-        balance.held += group.hold - before
-        balance.available += left - group.hold
-        if left < group.hold:
-            raise InvariantBroken(f"group {group.id} paid more than it held")
-
-    def _settle(self, order: Order) -> None:
-        """Let a filled order end, and an iceberg show its next part at the end of the queue."""
-        if order.remaining == 0:
-            order.status = OrderStatus.FILLED
-            self._finish(order)
-        elif order.level is not None and order.visible == 0:
-            side = order.market.side(order.terms.side)
-            side.remove(order)
-            order.visible = min(order.terms.display, order.remaining)
-            side.add(order)
-
-    def _finish(self, order: Order) -> None:
-        market, account = order.market, order.account
-        market.side(order.terms.side).remove(order)
-        balance = account.balance(market.quote if order.terms.side is OrderSide.BUY else market.base)
-        balance.held -= order.hold
-        balance.available += order.hold
-        order.hold = 0
-        if order.group is not None:
-            self._leave(order, order.group)
-        account.open_in[market.symbol] -= 1
-        del self.orders[order.id], account.open[order.id]
-
-    def _leave(self, order: Order, group: Group) -> None:
-        """Let an ended order belong to its group no longer; what is held for exits is released with the last of them."""
-        if order.shares:
-            group.legs.remove(order)
-        else:
-            group.entry_is_open = False
-        if not group.legs and group.hold:
-            self._set_aside(group, -group.hold)
-            group.hold = 0
-        if not group.legs:
-            group.lots = 0
-        self._forget_if_over(group)
-
-    def _forget_if_over(self, group: Group) -> None:
-        if not group.legs and not group.entry_is_open and not group.unprotected:
-            del self.groups[group.id]
+        finish(self, order)
 
 
 _EVOLVE: dict[type, Callable[[State, Any], None]] = {
@@ -378,5 +259,6 @@ _EVOLVE: dict[type, Callable[[State, Any], None]] = {
     journal.ReferenceExtreme: State._reference_extreme,
     journal.OrderAmended: State._order_amended,
     journal.OrderEnded: State._order_ended,
-    journal.Traded: State._traded,
+    journal.Traded: traded,
+    journal.KeysForgotten: State._keys_forgotten,
 }

@@ -17,6 +17,7 @@ from core.order_vocabulary import TrailingUnit, TriggerSource
 from core.vocabulary import OrderSide
 from exchange.market import PPM
 from exchange.order import Order
+from exchange.words import ABSOLUTE, SELL
 
 Trails: TypeAlias = "SortedDict[int, dict[int, Order]]"
 """By distance, then by order."""
@@ -25,7 +26,7 @@ Trails: TypeAlias = "SortedDict[int, dict[int, Order]]"
 def stop_of(peak: int, trail: int, unit: TrailingUnit) -> int:
     """Where a stop to sell stands that trails a peak: rounded up, so that it fires rather a tick too early than too late. Of a stop to buy peak
     and result are negative."""
-    if unit is TrailingUnit.ABSOLUTE:
+    if unit is ABSOLUTE:
         return peak - trail
     share = PPM - trail if peak > 0 else PPM + trail
     return -(-peak * share // PPM)
@@ -150,9 +151,7 @@ class Trailing:
 
     def __init__(self) -> None:
         self._followers = {
-            (source, side): Followers(1 if side is OrderSide.SELL else -1)
-            for source in TriggerSource
-            for side in OrderSide
+            (source, side): Followers(1 if side is SELL else -1) for source in TriggerSource for side in OrderSide
         }
 
     def of(self, source: TriggerSource, side: OrderSide) -> Followers:

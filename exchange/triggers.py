@@ -10,9 +10,9 @@ from typing import TypeAlias
 from sortedcontainers import SortedDict
 
 from core.order_vocabulary import OrderType, TriggerSource
-from core.vocabulary import OrderSide
 from events.journal import Terms
 from exchange.order import Order
+from exchange.words import BUY
 
 _LOSS = frozenset({OrderType.STOP_LOSS, OrderType.STOP_LOSS_LIMIT})
 
@@ -76,4 +76,4 @@ def awaited(terms: Terms) -> int:
 
 def fires_rising(terms: Terms) -> bool:
     """Whether a stop fires when the price comes up to it: a loss of who buys, a profit of who sells. A sale that is to trail waits for a rise."""
-    return (terms.type in _LOSS) == (terms.side is OrderSide.BUY)
+    return (terms.type in _LOSS) == (terms.side is BUY)

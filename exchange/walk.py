@@ -1,7 +1,7 @@
 """What an order would find in the book, before it is let in."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from core.order_vocabulary import SelfTradePrevention
@@ -10,16 +10,18 @@ from exchange.accounts import Account
 from exchange.house import Quotes
 from exchange.market import PPM, Market
 from exchange.order import Order
+from exchange.words import BUY, CANCEL_OLDEST, SELL
 
 
 @dataclass(slots=True)
 class Found:
-    """Lots that can be had, their value (ticks times lots), the worst price, and what ended the walk."""
+    """Lots that can be had, their value (ticks times lots), the worst price, the lots by price (best first), and what ended the walk."""
 
     lots: int = 0
     value: int = 0
     worst: int = 0
     own_order: bool = False
+    levels: dict[int, int] = field(default_factory=dict)
 
 
 class Offered(NamedTuple):
@@ -31,18 +33,24 @@ class Offered(NamedTuple):
 
 def opposite(side: OrderSide) -> OrderSide:
     """The side an order of this side trades with."""
-    return OrderSide.SELL if side is OrderSide.BUY else OrderSide.BUY
+    return SELL if side is BUY else BUY
 
 
 def best_price(market: Market, side: OrderSide, house: Offered | None) -> int:
     """The best price that faces an order of this side; 0: nobody offers any."""
-    price, _, _ = next(offers(market, side, house), (0, 0, None))
-    return price
+    buys = side is BUY
+    level = (market.asks if buys else market.bids).best
+    quote = house.quotes.best(opposite(side)) if house is not None and house.room else None
+    if quote is None:
+        return level.price if level is not None else 0
+    if level is None:
+        return quote[0]
+    return min(level.price, quote[0]) if buys else max(level.price, quote[0])
 
 
 def crosses(side: OrderSide, price: int, limit: int) -> bool:
     """Whether an order of this side with this limit trades at a price."""
-    return price <= limit if side is OrderSide.BUY else price >= limit
+    return price <= limit if side is BUY else price >= limit
 
 
 def affordable(market: Market, price: int, budget: int, value: int, taker_ppm: int) -> int:
@@ -50,7 +58,7 @@ def affordable(market: Market, price: int, budget: int, value: int, taker_ppm: i
     low, high = 0, max(0, (budget * market.denominator // market.numerator - value) // price)
     while low < high:
         lots = (low + high + 1) // 2
-        if cost(market, value + price * lots, taker_ppm) <= budget:
+        if market.cost(value + price * lots, taker_ppm) <= budget:
             low = lots
         else:
             high = lots - 1
@@ -59,7 +67,7 @@ def affordable(market: Market, price: int, budget: int, value: int, taker_ppm: i
 
 def offers(market: Market, side: OrderSide, house: Offered | None) -> Iterator[tuple[int, int, Order | None]]:
     """What faces an order of this side, best first: price, lots, and whose order it is; None: the house's, after people's at an equal price."""
-    buys = side is OrderSide.BUY
+    buys = side is BUY
     people = (market.asks if buys else market.bids).levels()
     room = house.room if house is not None else 0
     quotes = house.quotes.levels(opposite(side)) if house is not None else iter(())
@@ -100,13 +108,13 @@ def walk(
         if limit and not crosses(side, price, limit):
             return found
         if order is not None and order.account is account:
-            if prevention is SelfTradePrevention.CANCEL_OLDEST:
+            if prevention is CANCEL_OLDEST:
                 continue
             found.own_order = True
             return found
         if lots:
             take = min(offered, lots - found.lots)
-        elif side is OrderSide.BUY:
+        elif side is BUY:
             take = min(offered, affordable(market, price, budget, found.value, taker_ppm))
         else:
             take = min(offered, (budget * market.denominator // market.numerator - found.value) // price)
@@ -115,18 +123,14 @@ def walk(
         found.lots += take
         found.value += take * price
         found.worst = price
+        found.levels[price] = found.levels.get(price, 0) + take
         if lots and found.lots == lots:
             return found
     return found
 
 
-def cost(market: Market, value: int, taker_ppm: int) -> int:
-    """What a buyer pays for a value it takes, fee included, in units of the quote asset."""
-    return market.quote_up(value) + market.fee(value * taker_ppm)
-
-
 def shifted(price: int, ppm: int, side: OrderSide) -> int:
     """The worst price within this share of a price: higher for who buys, lower for who sells; rounded towards the price."""
-    if side is OrderSide.BUY:
+    if side is BUY:
         return price * (PPM + ppm) // PPM
     return -(-price * max(0, PPM - ppm) // PPM)

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
+from core.vocabulary import MarketDataOrigin
 from graph.loaders import Loaders
 from graph.request import Caller, Outgoing, ShownCookies
 from services.account_services import AccountServices
@@ -33,6 +34,8 @@ class Services:
 
     catalogue: Catalogue
     view: MarketView
+    exchange_view: MarketView
+    """Of this exchange's own markets; `view` is of the reference."""
     markets: MarketReads
     market_data: MarketDataReads
     accounts: AccountServices
@@ -92,6 +95,10 @@ class Context:
     @property
     def view(self) -> MarketView:
         return self.services.view
+
+    def view_of(self, origin: MarketDataOrigin) -> MarketView:
+        """What this process knows of the markets of this origin."""
+        return self.services.exchange_view if origin is MarketDataOrigin.EXCHANGE else self.services.view
 
     @property
     def markets(self) -> MarketReads:

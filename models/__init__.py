@@ -17,6 +17,7 @@ from models.log_in_lock import LogInLockDocument
 from models.mail import MailDocument
 from models.market import MarketDocument
 from models.market_state import MarketStateDocument, SequenceDocument
+from models.market_status import MarketStatusDocument
 from models.one_time_token import OneTimeTokenDocument
 from models.order import OrderDocument
 from models.order_group import OrderGroupDocument
@@ -47,6 +48,7 @@ DOCUMENTS: tuple[type[Document], ...] = (
     MailDocument,
     MarketDocument,
     MarketStateDocument,
+    MarketStatusDocument,
     OneTimeTokenDocument,
     OrderDocument,
     OrderGroupDocument,

@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 
 from beanie import Document
 from pymongo import ASCENDING, IndexModel
+from pymongo.asynchronous.client_session import AsyncClientSession
 
-from models.base import insert_new_rows, update_older_rows
+from models.base import insert_new_rows, renew_rows
 
 Row = Mapping[str, Any]
 
@@ -29,14 +30,14 @@ class OrderDocument(Document):
         indexes: ClassVar = [IndexModel([("account", ASCENDING), ("number", ASCENDING)])]
 
 
-async def insert_orders(rows: Sequence[dict[str, Any]]) -> None:
-    """Store new orders; of one that is stored already the newer state stays."""
-    await update_orders(await insert_new_rows(OrderDocument, rows))
+async def insert_orders(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Store new orders; returns those that are stored already, which changed nothing."""
+    return await insert_new_rows(OrderDocument, rows)
 
 
-async def update_orders(rows: Sequence[Row]) -> None:
-    """Write these fields over older states of stored orders."""
-    await update_older_rows(OrderDocument, rows)
+async def renew_orders(rows: Sequence[Row], session: AsyncClientSession) -> None:
+    """Write newer states of stored orders."""
+    await renew_rows(OrderDocument, rows, session)
 
 
 async def by_ids(order_ids: Collection[int]) -> list[Row]:

@@ -4,8 +4,9 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from beanie import Document
+from pymongo.asynchronous.client_session import AsyncClientSession
 
-from models.base import put_newer_rows
+from models.base import renew_rows
 
 Row = Mapping[str, Any]
 
@@ -23,9 +24,9 @@ class OrderGroupDocument(Document):
         name = "order_groups"
 
 
-async def put_groups(rows: Sequence[Row]) -> None:
-    """Store these states, unless newer ones are stored."""
-    await put_newer_rows(OrderGroupDocument, rows)
+async def renew_groups(rows: Sequence[Row], session: AsyncClientSession) -> None:
+    """Write the newest states of groups."""
+    await renew_rows(OrderGroupDocument, rows, session)
 
 
 async def by_ids(group_ids: Collection[int]) -> list[Row]:

@@ -10,8 +10,16 @@ from typing import ClassVar
 from beanie import Document
 from bson import Binary
 from pymongo import ASCENDING, IndexModel
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.errors import DuplicateKeyError
 
 from models.base import replace_rows
+from models.client_key import ClientKeyDocument
+from models.fill import FillDocument
+from models.order import OrderDocument
+from models.order_group import OrderGroupDocument
+from models.packs import AccountLogDocument, StatementDocument
+from models.trading_account import TradingAccountDocument
 
 _WATERMARK = "exchange"
 
@@ -75,15 +83,39 @@ class SnapshotChunkDocument(Document):
         indexes: ClassVar = [IndexModel([("batch", ASCENDING)])]
 
 
+PROJECTED: tuple[type[Document], ...] = (
+    SnapshotDocument,
+    SnapshotChunkDocument,
+    OrderDocument,
+    OrderGroupDocument,
+    FillDocument,
+    StatementDocument,
+    AccountLogDocument,
+    TradingAccountDocument,
+    ClientKeyDocument,
+)
+"""All that is made of the journal and can be made again."""
+
+
 async def read_watermark() -> Watermark:
     """How far the documents reach; batch 0 at first."""
     row = await ProjectionDocument.get_pymongo_collection().find_one({"_id": _WATERMARK})
     return Watermark(0, 0, 0) if row is None else Watermark(row["batch"], row["sequence"], row["time_ms"])
 
 
-async def write_watermark(mark: Watermark) -> None:
-    """Note how far they reach."""
-    await replace_rows(ProjectionDocument, [{"_id": _WATERMARK, **asdict(mark)}])
+async def advance_watermark(before: Watermark, mark: Watermark, session: AsyncClientSession) -> bool:
+    """Note how far they reach. False: somebody else has noted something meanwhile."""
+    collection = ProjectionDocument.get_pymongo_collection()
+    if before.batch == 0:
+        try:
+            await collection.insert_one({"_id": _WATERMARK, **asdict(mark)}, session=session)
+        except DuplicateKeyError:
+            return False
+        return True
+    advanced = await collection.update_one(
+        {"_id": _WATERMARK, "batch": before.batch}, {"$set": asdict(mark)}, session=session
+    )
+    return advanced.matched_count == 1
 
 
 async def snapshots() -> list[Snapshot]:
@@ -124,6 +156,12 @@ async def delete_snapshots(batches: Sequence[int]) -> None:
         await SnapshotChunkDocument.get_pymongo_collection().delete_many({"batch": batch})
 
 
-async def delete_watermark() -> None:
-    """Let a rebuild begin from nothing."""
+async def forget_everything() -> None:
+    """Delete every row that the projection has written, the watermark first; the rows of trades and candles excepted."""
     await ProjectionDocument.get_pymongo_collection().delete_one({"_id": _WATERMARK})
+    for document in PROJECTED:
+        collection = document.get_pymongo_collection()
+        await collection.drop()
+        indexes = getattr(document.Settings, "indexes", ())
+        if indexes:
+            await collection.create_indexes(list(indexes))

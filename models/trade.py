@@ -1,4 +1,4 @@
-"""Reference trades: what the leading source of a market reported, numbered by us, kept for a while.
+"""Public trades: what the leading source of a market reported, numbered by us, kept for a while; this exchange's own, kept for good.
 
 Reads are ranges of sequences on one index; callers bound them. Candles outlive their trades.
 """
@@ -19,7 +19,7 @@ from models.base import insert_new_rows
 
 @dataclass(frozen=True, slots=True)
 class TradeEntry:
-    """One trade. `sequence` is ours, per series and market; `trade_id` the provider's; `expires_at` ends its storage."""
+    """One trade. `sequence` is ours, per series and market; `trade_id` the provider's; `expires_at` ends its storage; None: never."""
 
     series: Series
     symbol: str
@@ -30,7 +30,7 @@ class TradeEntry:
     quantity: Decimal
     taker_side: OrderSide | None
     time_ms: int
-    expires_at: datetime
+    expires_at: datetime | None
 
 
 class TradeDocument(Document):
@@ -40,7 +40,7 @@ class TradeDocument(Document):
     series: Series
     symbol: str
     sequence: int
-    expires_at: datetime
+    expires_at: datetime | None
 
     class Settings:
         """Where it is kept."""
@@ -89,7 +89,7 @@ def _row(trade: TradeEntry) -> dict[str, Any]:
 
 
 def _entry(row: Mapping[str, Any]) -> TradeEntry:
-    side = row["taker_side"]
+    side, expires_at = row["taker_side"], row["expires_at"]
     return TradeEntry(
         series=Series(row["series"]),
         symbol=row["symbol"],
@@ -100,5 +100,5 @@ def _entry(row: Mapping[str, Any]) -> TradeEntry:
         quantity=row["quantity"].to_decimal(),
         taker_side=None if side is None else OrderSide(side),
         time_ms=row["time_ms"],
-        expires_at=row["expires_at"].replace(tzinfo=UTC),
+        expires_at=None if expires_at is None else expires_at.replace(tzinfo=UTC),
     )

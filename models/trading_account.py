@@ -8,18 +8,20 @@ ids of open orders; `timers` `[{owner, expires_ms, symbols}]`; `positions` by as
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
+import bson
 from beanie import Document
+from bson import Binary
+from pymongo.asynchronous.client_session import AsyncClientSession
 
-from models.base import put_newer_rows
+from models.base import renew_rows
 
 Row = Mapping[str, Any]
 
 
 class TradingAccountDocument(Document):
-    """One account."""
+    """One account; `payload` is its row, packed: its many numbers cost the embedded engine more than all the rest."""
 
     id: str  # type: ignore[assignment]
-    sequence: int
 
     class Settings:
         """Where it is kept."""
@@ -27,18 +29,19 @@ class TradingAccountDocument(Document):
         name = "trading_accounts"
 
 
-async def put_accounts(rows: Sequence[Row]) -> None:
-    """Store these states, unless newer ones are stored."""
-    await put_newer_rows(TradingAccountDocument, rows)
+async def renew_accounts(rows: Sequence[Row], session: AsyncClientSession) -> None:
+    """Write the newest states of accounts."""
+    packed = [{"_id": row["_id"], "payload": Binary(bson.encode(row))} for row in rows]
+    await renew_rows(TradingAccountDocument, packed, session)
 
 
 async def by_id(account: str) -> Row | None:
     """One account; None: nothing ever happened on it."""
-    row: Row | None = await TradingAccountDocument.get_pymongo_collection().find_one({"_id": account})
-    return row
+    row = await TradingAccountDocument.get_pymongo_collection().find_one({"_id": account})
+    return None if row is None else bson.decode(row["payload"])
 
 
 async def everybody() -> AsyncIterator[Row]:
     """All accounts, the house's included; for audits."""
     async for row in TradingAccountDocument.get_pymongo_collection().find({}):
-        yield row
+        yield bson.decode(row["payload"])

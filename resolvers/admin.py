@@ -81,7 +81,7 @@ async def set_user_status(
 async def set_market_status(
     info: Info, input: Annotated[SetMarketStatusInput, strawberry.argument(description="The decision.")]
 ) -> MarketPayload:
-    market = await info.context.trading.market_statuses.set(
+    market = await info.context.trading.markets.set_status(
         viewer_of(info), input.symbol, input.status, _reason(input.reason), info.context.client
     )
     return MarketPayload(market=Market.of(market))

@@ -19,7 +19,6 @@ from graph.types.price import PriceTick
 from graph.types.ticker import Ticker
 from graph.types.trade import Trade
 from services import market_streams
-from services.market_reads import require_reference
 from services.markets import MarketCriteria
 
 Info = strawberry.Info[Context, None]
@@ -28,7 +27,7 @@ Symbol = Annotated[str, strawberry.argument(description="BASE-QUOTE in capitals,
 Symbols = Annotated[list[str], strawberry.argument(description="1 to 100 markets, BASE-QUOTE.")]
 Origin = Annotated[
     MarketDataOrigin,
-    strawberry.argument(description="Whose data. EXCHANGE is refused with NOT_AVAILABLE until there is an exchange."),
+    strawberry.argument(description="Whose data: the reference venues', or this exchange's own."),
 ]
 
 
@@ -70,17 +69,15 @@ async def price_ticks(info: Info, symbols: Symbols) -> AsyncGenerator[PriceTick,
 async def tickers(
     info: Info, symbols: Symbols, origin: Origin = MarketDataOrigin.REFERENCE
 ) -> AsyncGenerator[Ticker, None]:
-    require_reference(origin)
-    async with aclosing(market_streams.watch_tickers(info.context.view, symbols)) as events:
+    async with aclosing(market_streams.watch_tickers(info.context.view_of(origin), symbols)) as events:
         async for ticker in events:
-            yield Ticker.of(ticker)
+            yield Ticker.of(ticker, origin)
 
 
 async def trades(
     info: Info, symbol: Symbol, origin: Origin = MarketDataOrigin.REFERENCE
 ) -> AsyncGenerator[Trade, None]:
-    require_reference(origin)
-    async with aclosing(market_streams.watch_trades(info.context.view, symbol)) as events:
+    async with aclosing(market_streams.watch_trades(info.context.view_of(origin), symbol)) as events:
         async for trade in events:
             yield Trade.of(trade)
 
@@ -91,8 +88,7 @@ async def candles(
     interval: Annotated[CandleInterval, strawberry.argument(description="Length of a candle.")],
     origin: Origin = MarketDataOrigin.REFERENCE,
 ) -> AsyncGenerator[Candle, None]:
-    require_reference(origin)
-    async with aclosing(market_streams.watch_candles(info.context.view, symbol, interval)) as events:
+    async with aclosing(market_streams.watch_candles(info.context.view_of(origin), symbol, interval)) as events:
         async for candle in events:
             yield Candle.of(candle)
 
@@ -106,9 +102,8 @@ async def order_book(
         Decimal | None, strawberry.argument(description="Merge levels to multiples of this price step.")
     ] = None,
 ) -> AsyncGenerator[OrderBookUpdate, None]:
-    require_reference(origin)
     async with aclosing(
-        market_streams.watch_order_book(info.context.view, symbol, depth=depth, grouping=grouping)
+        market_streams.watch_order_book(info.context.view_of(origin), symbol, depth=depth, grouping=grouping)
     ) as events:
         async for update in events:
             yield order_book_update(update)
@@ -118,7 +113,7 @@ async def market_status_changed(
     info: Info,
     symbols: Annotated[list[str] | None, strawberry.argument(description="Which markets; without it, all.")] = None,
 ) -> AsyncGenerator[Market, None]:
-    view = info.context.view
+    view = info.context.view_of(MarketDataOrigin.EXCHANGE)
     async with aclosing(market_streams.watch_statuses(view, symbols)) as events:
         async for symbol in events:
             yield Market.of(view.catalogue.market(symbol))

@@ -17,7 +17,7 @@ from core.redis_bus import RedisBus
 from core.redis_cache import RedisCache
 from core.secret_box import SecretBox
 from core.settings import Settings
-from core.vocabulary import FeedStatus, PriceSource
+from core.vocabulary import FeedStatus, MarketDataOrigin, PriceSource
 from events import codec
 from events.market import FeedChanged
 from graph.context import Services
@@ -26,12 +26,12 @@ from models import DOCUMENTS
 from server.account_pages import PATHS as ACCOUNT_PATHS
 from server.accounts import AccountGround, open_accounts, open_mail
 from server.errors import CannotRun
+from server.exchange import ExchangeGround, open_exchange
 from server.graphql_app import Limiters
 from server.health import Health, feeds_check
 from server.metrics import Metrics
 from server.monitoring import MONITORING_PATHS
 from services import catalogue, server_status
-from services.exchange_gateway import NoExchange
 from services.market_reads import MarketDataReads
 from services.market_view import MarketView
 from services.markets import MarketReads
@@ -120,16 +120,20 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
         stack.push_async_callback(cache.close)
         known = await catalogue.load()
         limiters = await _limiters(settings, clock, stack)
-        gateway = NoExchange()
-        accounts = await open_accounts(
-            settings, AccountGround(clock, bus, cache, box, limiters.limits, frozenset(known.assets), gateway), stack
-        )
-        trading = build_trading_services(
-            gateway=gateway, bus=bus, cache=cache, clock=clock, catalogue=known, audit=accounts.audit
-        )
-        mail = await open_mail(settings, clock, box, stack)
         metrics = Metrics(paths=PATHS)
         view = MarketView(bus, known, process=process, observer=metrics)
+        exchange_view = MarketView(bus, known, process=process, observer=metrics, origin=MarketDataOrigin.EXCHANGE)
+        holder = "embedded" if settings.embedded_database else process
+        exchange = open_exchange(settings, ExchangeGround(clock, bus, known, view, process, holder), stack)
+        accounts = await open_accounts(
+            settings,
+            AccountGround(clock, bus, cache, box, limiters.limits, frozenset(known.assets), exchange.gateway),
+            stack,
+        )
+        trading = build_trading_services(
+            gateway=exchange.gateway, bus=bus, cache=cache, clock=clock, catalogue=known, audit=accounts.audit
+        )
+        mail = await open_mail(settings, clock, box, stack)
         if isinstance(bus, RedisBus):
             metrics.watch_count("bus_lost_messages", "Messages this process gave up", lambda: bus.lost)
             metrics.watch_count(
@@ -143,7 +147,6 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
             metrics.watch_count("limits_failures", "Counts kept in this process alone", lambda: limits.failures)
             metrics.watch_count("budget_failures", "Charges kept in this process alone", lambda: budget.failures)
         metrics.watch_feeds(lambda: _feeds(view), clock)
-        holder = "embedded" if settings.embedded_database else process
         worker = feeds.MarketDataSetup(
             settings=settings,
             clock=clock,
@@ -162,8 +165,9 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
             services=Services(
                 catalogue=known,
                 view=view,
+                exchange_view=exchange_view,
                 markets=MarketReads(known, view),
-                market_data=MarketDataReads(view),
+                market_data=MarketDataReads(view, exchange_view),
                 accounts=accounts,
                 trading=trading,
                 server_status=lambda: server_status.read(
@@ -177,14 +181,17 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
             background={
                 "database-monitor": database.monitor,
                 "market-view": view.run,
+                "exchange-view": exchange_view.run,
                 "revocations": accounts.revocations.run,
                 "last-use": accounts.last_use.run,
                 "signing-keys": accounts.tokens.run,
                 "read-marks": trading.marks.run,
+                **exchange.background,
             },
             workers={
                 feeds.NAME: lambda: _run_worker(worker),
                 mail_worker.NAME: MailWorker(bus, clock, holder, mail).run,
+                **exchange.workers,
             },
         )
 

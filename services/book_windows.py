@@ -37,6 +37,7 @@ class _WindowSide:
         self._grouping = grouping
         self._side = side if grouping is None else BookSide(descending=side.descending)
         self.shown: tuple[Level, ...] = ()
+        self._orders: dict[Decimal, int] | None = None
         self.reset()
 
     def reset(self) -> None:
@@ -48,6 +49,7 @@ class _WindowSide:
                 groups[group] = groups.get(group, _ZERO) + quantity
             self._side.replace(groups.items())
         self.shown = tuple(self._side.top(self._depth))
+        self._orders = self._count_orders()
 
     def follow(self, changes: Sequence[LevelChange]) -> tuple[Level, ...]:
         """Take over these changes of the book; returns what changed in the window."""
@@ -55,12 +57,37 @@ class _WindowSide:
             changes = [self._regroup(change, self._grouping) for change in changes]
         if not any(self._reaches(price) for price, _, _ in changes):
             return ()
-        before = dict(self.shown)
+        before, orders_before = dict(self.shown), self._orders or {}
         self.shown = tuple(self._side.top(self._depth))
+        self._orders = self._count_orders()
+        orders = self._orders or {}
         after = dict(self.shown)
-        changed = [level for level in self.shown if before.get(level[0]) != level[1]]
+        changed = [
+            level
+            for level in self.shown
+            if before.get(level[0]) != level[1] or orders_before.get(level[0]) != orders.get(level[0])
+        ]
         changed += [(price, _ZERO) for price in before if price not in after]
         return self._side.best_first(changed)
+
+    def orders(self, levels: Sequence[Level]) -> tuple[int, ...]:
+        """Orders at each of these levels of the window; empty where the venue does not say."""
+        orders = self._orders
+        return () if orders is None else tuple(orders.get(price, 0) for price, _ in levels)
+
+    def _count_orders(self) -> dict[Decimal, int] | None:
+        """Orders at each level that is shown, O(levels of the book) where it is grouped; None where the venue does not say."""
+        known = self._book_side.orders
+        if known is None:
+            return None
+        if self._grouping is None:
+            return {price: known[price] for price, _ in self.shown}
+        counts = dict.fromkeys((price for price, _ in self.shown), 0)
+        for price, count in known.items():
+            group = self._group(price, self._grouping)
+            if group in counts:
+                counts[group] += count
+        return counts
 
     def _reaches(self, price: Decimal) -> bool:
         if len(self.shown) < self._depth:
@@ -107,8 +134,16 @@ class BookWindow:
         """The window as it stands, under the sequence of its last snapshot or delta; None while the book is lost."""
         if self._book.lost is not None:
             return None
+        bids, asks = self._bids.shown, self._asks.shown
         return WindowSnapshot(
-            self._book.symbol, self._sequence, self._bids.shown, self._asks.shown, self._checksum, self._time_ms
+            symbol=self._book.symbol,
+            sequence=self._sequence,
+            bids=bids,
+            asks=asks,
+            checksum=self._checksum,
+            time_ms=self._time_ms,
+            bid_orders=self._bids.orders(bids),
+            ask_orders=self._asks.orders(asks),
         )
 
     def follow(self, diff: BookDiff) -> WindowSnapshot | WindowDelta | None:
@@ -124,7 +159,17 @@ class BookWindow:
             return None
         previous = self._sequence
         self._advance()
-        return WindowDelta(self._book.symbol, previous, self._sequence, bids, asks, self._checksum, self._time_ms)
+        return WindowDelta(
+            symbol=self._book.symbol,
+            previous_sequence=previous,
+            sequence=self._sequence,
+            bids=bids,
+            asks=asks,
+            checksum=self._checksum,
+            time_ms=self._time_ms,
+            bid_orders=self._bids.orders(bids),
+            ask_orders=self._asks.orders(asks),
+        )
 
     def _advance(self) -> None:
         self._sequence, self._time_ms = self._book.sequence, self._book.time_ms

@@ -26,10 +26,14 @@ LevelChange = tuple[Decimal, Decimal, Decimal]
 
 
 class BookSide:
-    """Levels of one side by price, best first: bids descend, asks ascend. Changing a level is O(log n)."""
+    """Levels of one side by price, best first: bids descend, asks ascend. Changing a level is O(log n).
+
+    `orders` are people's orders at each price; None: the venue does not say.
+    """
 
     def __init__(self, *, descending: bool) -> None:
         self.descending = descending
+        self.orders: dict[Decimal, int] | None = None
         self._levels: SortedDict = SortedDict()
 
     def __len__(self) -> int:
@@ -38,6 +42,17 @@ class BookSide:
     def replace(self, levels: Iterable[Level]) -> None:
         """Hold exactly these levels; those of quantity 0 are none."""
         self._levels = SortedDict({price: quantity for price, quantity in levels if quantity})
+        self.orders = None
+
+    def count_orders(self, levels: Iterable[Level], orders: Iterable[int]) -> None:
+        """Take over how many orders stand at each of these levels."""
+        if self.orders is None:
+            self.orders = {}
+        for (price, quantity), count in zip(levels, orders, strict=True):
+            if quantity:
+                self.orders[price] = count
+            else:
+                self.orders.pop(price, None)
 
     def put(self, price: Decimal, quantity: Decimal) -> Decimal:
         """Set a level's quantity, 0 removes it; returns what it was."""
@@ -110,6 +125,7 @@ class Book:
             self.lost = f"changes {self.sequence + 1} to {event.sequence - 1} of the book were missed"
             return None
         self.sequence, self.time_ms = event.sequence, event.time_ms
+        self._count_orders(event)
         return BookDiff(
             reset=False,
             bids=tuple((price, self.bids.put(price, quantity), quantity) for price, quantity in event.bids),
@@ -123,7 +139,16 @@ class Book:
         self.sequence, self.time_ms = event.sequence, event.time_ms
         self.bids.replace(event.bids)
         self.asks.replace(event.asks)
+        self._count_orders(event)
         return BookDiff(reset=True)
+
+    def _count_orders(self, event: BookReset | BookChanged) -> None:
+        for side, levels, orders in (
+            (self.bids, event.bids, event.bid_orders),
+            (self.asks, event.asks, event.ask_orders),
+        ):
+            if orders:
+                side.count_orders(levels, orders)
 
     def _equals(self, event: BookReset) -> bool:
         return event.bids == tuple(self.bids.top(len(self.bids))) and event.asks == tuple(self.asks.top(len(self.asks)))

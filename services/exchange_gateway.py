@@ -1,10 +1,27 @@
 """The way to the exchange: every process asks its one writer through this, wherever the writer runs."""
 
+import asyncio
 from typing import Protocol
 
+import structlog
+from pymongo.errors import PyMongoError
+
+from core.clock import Clock
 from core.order_vocabulary import OrderErrorCode
-from events.answers import Answer, HouseState, PreviewOrder, PreviewState, RefusalState
-from events.commands import Command
+from core.redis_requests import NotAsked, RedisRequests, Reply
+from events import codec, questions_codec
+from events.answers import Answer, HouseState, PreviewOrder, PreviewState, ReadHouse
+from events.commands import Command, MoveFunds, PlaceBracket, PlaceOco, PlaceOrder
+from events.questions_codec import Question
+from models import client_key
+from services.exchange_inbox import Answered, Asked, Inbox, refused
+
+log = structlog.get_logger(__name__)
+
+DEADLINE_MS = 5_000
+"""How long a question may wait for the writer; one that is begun later is refused there."""
+GRACE_SECONDS = 1.0
+"""How much longer its answer is waited for."""
 
 
 class ExchangeGateway(Protocol):
@@ -31,10 +48,106 @@ class NoExchange:
     """The gateway of a process from which no exchange can be reached."""
 
     async def ask(self, command: Command) -> Answer:  # noqa: ARG002
-        return Answer(RefusalState(OrderErrorCode.EXCHANGE_UNAVAILABLE))
+        return refused(OrderErrorCode.EXCHANGE_UNAVAILABLE)
 
     async def preview(self, wish: PreviewOrder) -> PreviewState | None:  # noqa: ARG002
         return None
 
     async def house(self) -> HouseState | None:
         return None
+
+
+class _Gateway:
+    """What all ways have in common."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    async def ask(self, command: Command) -> Answer:
+        answer = await self._ask(command)
+        if not isinstance(answer, Answer):
+            answer = refused(OrderErrorCode.OUTCOME_UNKNOWN)
+        if answer.refusal is not None and answer.refusal.code is OrderErrorCode.OUTCOME_UNKNOWN:
+            return await self._looked_up(command) or answer
+        return answer
+
+    async def _looked_up(self, command: Command) -> Answer | None:
+        """What the command's key led to, if that can be read already."""
+        match command:
+            case PlaceOrder() | PlaceOco() | PlaceBracket():
+                key = command.client_id
+            case MoveFunds():
+                key = command.key
+            case _:
+                return None
+        try:
+            found = (await client_key.find_keys([(command.account, key)])).get((command.account, key))
+        except PyMongoError:
+            return None
+        return Answer(made=found[1], replayed=True, sequence=found[1]) if found and found[0] == command.digest else None
+
+    async def preview(self, wish: PreviewOrder) -> PreviewState | None:
+        answer = await self._ask(wish)
+        return answer if isinstance(answer, PreviewState) else None
+
+    async def house(self) -> HouseState | None:
+        answer = await self._ask(ReadHouse())
+        return answer if isinstance(answer, HouseState) else None
+
+    async def _ask(self, question: Command | PreviewOrder | ReadHouse) -> Answered:
+        raise NotImplementedError
+
+
+class LocalGateway(_Gateway):
+    """To a writer in this process."""
+
+    def __init__(self, inbox: Inbox, clock: Clock) -> None:
+        super().__init__(clock)
+        self._inbox = inbox
+
+    async def _ask(self, question: Command | PreviewOrder | ReadHouse) -> Answered:
+        waiting: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
+
+        def reply(answer: Answered) -> None:
+            if not waiting.done():
+                waiting.set_result(answer)
+
+        if not self._inbox.put(Asked(question, self._clock.now_ms() + DEADLINE_MS, reply)):
+            return refused(OrderErrorCode.EXCHANGE_UNAVAILABLE)
+        try:
+            async with asyncio.timeout(DEADLINE_MS / 1000 + GRACE_SECONDS):
+                return await waiting
+        except TimeoutError:
+            return refused(OrderErrorCode.OUTCOME_UNKNOWN)
+
+
+class RedisGateway(_Gateway):
+    """To a writer in any process."""
+
+    def __init__(self, requests: RedisRequests, clock: Clock) -> None:
+        super().__init__(clock)
+        self._requests = requests
+
+    async def _ask(self, question: Command | PreviewOrder | ReadHouse) -> Answered:
+        body = questions_codec.encode(Question(question, self._clock.now_ms() + DEADLINE_MS))
+        try:
+            answer = codec.decode(await self._requests.ask(body, timeout_seconds=DEADLINE_MS / 1000 + GRACE_SECONDS))
+        except NotAsked:
+            return refused(OrderErrorCode.EXCHANGE_UNAVAILABLE)
+        except (TimeoutError, codec.UnknownEvent):
+            return refused(OrderErrorCode.OUTCOME_UNKNOWN)
+        if isinstance(answer, Answer | PreviewState | HouseState):
+            return answer
+        return refused(OrderErrorCode.OUTCOME_UNKNOWN)
+
+
+def take_remote(inbox: Inbox, body: bytes, reply: Reply) -> None:
+    """Let a question of another process wait for the writer."""
+    try:
+        asked, deadline_ms = questions_codec.decode(body)
+    except questions_codec.UnknownQuestion:
+        log.warning("exchange.unknown_question")
+        reply(codec.encode(refused(OrderErrorCode.EXCHANGE_UNAVAILABLE)))
+        return
+    if not inbox.put(Asked(asked, deadline_ms, lambda answer: reply(codec.encode(answer)))):
+        reply(codec.encode(refused(OrderErrorCode.EXCHANGE_UNAVAILABLE)))

@@ -21,21 +21,44 @@ RELEASE_SECONDS = 1.0
 """Limit of giving a lease back; one that was not is over by itself."""
 
 
+SURE_SECONDS = LEASE_SECONDS * 0.75
+"""How long after it was last renewed a lease is believed to be held."""
+
+
 class LeaseLost(Exception):
     """Another process may hold the lease from now on; the work was stopped."""
 
 
-async def run_as_only_one(name: str, holder: str, clock: Clock, work: Callable[[], Awaitable[None]]) -> None:
+class Holding:
+    """Whether the lease is held, for work that must be sure at the very moment: a process that stood still may not have noticed."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._renewed_at = clock.monotonic()
+
+    def renewed(self, at: float) -> None:
+        """It was renewed by a request that began at this moment (of the monotonic clock)."""
+        self._renewed_at = at
+
+    def is_sure(self) -> bool:
+        """Whether nobody else can hold it now."""
+        return self._clock.monotonic() - self._renewed_at < SURE_SECONDS
+
+
+async def run_as_only_one(name: str, holder: str, clock: Clock, work: Callable[[Holding], Awaitable[None]]) -> None:
     """Wait for the lease, then work while it lasts. Returns when the work returns.
 
     Raises:
         LeaseLost: when the lease could not be kept; the work has been cancelled and awaited.
     """
-    while not await _try_take(name, holder, clock):
+    while True:
+        holding = Holding(clock)
+        if await _try_take(name, holder, clock):
+            break
         await asyncio.sleep(RENEW_SECONDS / 2)
     log.info("lease.taken", lease=name)
-    working = asyncio.ensure_future(work())
-    keeping = asyncio.ensure_future(_keep(name, holder, clock))
+    working = asyncio.ensure_future(work(holding))
+    keeping = asyncio.ensure_future(_keep(name, holder, clock, holding))
     try:
         await asyncio.wait({working, keeping}, return_when=asyncio.FIRST_COMPLETED)
         if working.done():
@@ -58,17 +81,17 @@ async def _try_take(name: str, holder: str, clock: Clock) -> bool:
         return False
 
 
-async def _keep(name: str, holder: str, clock: Clock) -> None:
-    kept_at = clock.monotonic()
+async def _keep(name: str, holder: str, clock: Clock, holding: Holding) -> None:
     while True:
         await asyncio.sleep(RENEW_SECONDS)
+        asked_at = clock.monotonic()
         try:
             if not await lease.renew(name, holder, expires_ms=clock.now_ms() + round(LEASE_SECONDS * 1000)):
                 raise LeaseLost(f"another process took the lease {name}")
-            kept_at = clock.monotonic()
+            holding.renewed(asked_at)
         except PyMongoError as error:
             log.warning("lease.not_renewed", lease=name, error=type(error).__name__)
-            if clock.monotonic() - kept_at > LEASE_SECONDS * 0.75:
+            if not holding.is_sure():
                 raise LeaseLost(f"the database does not answer, the lease {name} was given up") from error
 
 

@@ -31,7 +31,6 @@ from events.market import (
     BookReset,
     FeedChanged,
     MarketEvent,
-    MarketStatusChanged,
     ResyncFinished,
     TickAccepted,
     TickerChanged,
@@ -223,11 +222,6 @@ class MarketData:
         """The leading source of every market that has one."""
         return {symbol: desk.prices.leader for symbol, desk in self._desks.items() if desk.prices.leader is not None}
 
-    async def set_status(self, event: MarketStatusChanged) -> None:
-        """Tell everybody what a market accepts from now on."""
-        self._catalogue.set_status(event.symbol, event.status)
-        self._publish(event)
-
     async def refresh_rules(self, published: Sequence[ProviderRules]) -> None:
         """Take over market rules as a provider publishes them. Raises PyMongoError, changing nothing."""
         changed = await refresh_rules(self._catalogue, published)
@@ -240,7 +234,6 @@ class MarketData:
         now_ms = self._clock.now_ms()
         for symbol, desk in self._desks.items():
             self._publish(desk.prices.feed(now_ms))
-            self._publish(MarketStatusChanged(symbol, self._catalogue.market(symbol).status))
             if (series := desk.prices.series) is not None:
                 self._publish_all(self.history.newest_candles(series, symbol))
                 self._publish_all(self.history.recent_trades(series, symbol))

@@ -1,6 +1,6 @@
 """Questions about one market's data: the newest from this process's memory, history from the database.
 
-Every answer is of the series that leads the market now; real, simulated and replayed data are never mixed.
+Every answer is of the series that leads the market now, or of this exchange; real, simulated and replayed data are never mixed.
 """
 
 from collections.abc import Sequence
@@ -9,15 +9,16 @@ from decimal import Decimal
 from typing import Protocol
 
 from core.clock import to_ms
-from core.errors import InvalidInput, NotAvailableYet
+from core.errors import InvalidInput
 from core.paging import Page, PageRequest
-from core.vocabulary import CandleInterval, HistoryRange, IndicatorKind, MarketDataOrigin, Series, TimeOrder
+from core.vocabulary import CandleInterval, HistoryRange, IndicatorKind, MarketDataOrigin, Series, TimeOrder, origin_of
 from events.book import WindowSnapshot
 from events.market import CandleChanged, FeedChanged, TickerChanged, TradeAccepted
 from models.candle import closes_between
 from services import candle_history
 from services.indicators import Indicator, IndicatorRequest, indicators
-from services.market_view import FeedUnavailable, MarketView
+from services.market_states import FeedUnavailable
+from services.market_view import MarketView
 from services.trade_history import TradeHistory
 from services.trends import TREND_CANDLES, Trend, check_points, sparkline, trend
 
@@ -50,18 +51,16 @@ class IndicatorTerms(Protocol):
     deviations: Decimal | None
 
 
-def require_reference(origin: MarketDataOrigin) -> None:
-    """Refuse the exchange's own data while there is no exchange. Raises NotAvailableYet."""
-    if origin is MarketDataOrigin.EXCHANGE:
-        raise NotAvailableYet("this server has no exchange of its own; ask for origin REFERENCE", field=["origin"])
-
-
 class MarketDataReads:
     """One per process."""
 
-    def __init__(self, view: MarketView) -> None:
+    def __init__(self, view: MarketView, exchange_view: MarketView) -> None:
         self._view = view
+        self._exchange_view = exchange_view
         self._trade_history = TradeHistory()
+
+    def _view_of(self, origin: MarketDataOrigin) -> MarketView:
+        return self._exchange_view if origin is MarketDataOrigin.EXCHANGE else self._view
 
     def feed(self, symbol: str) -> FeedChanged:
         """State of a market's price feed. Raises FeedUnavailable."""
@@ -71,29 +70,26 @@ class MarketDataReads:
         return feed
 
     def ticker(self, symbol: str, origin: MarketDataOrigin) -> TickerChanged:
-        """Newest ticker. Raises FeedUnavailable, NotAvailableYet."""
-        require_reference(origin)
-        ticker = self._view.state(symbol).ticker
-        if ticker is None:
-            raise FeedUnavailable(f"no price source has delivered {symbol} yet; see Market.feed")
-        return ticker
+        """Newest ticker. Raises FeedUnavailable, ExchangeUnavailable."""
+        state = self._view_of(origin).state(symbol)
+        if state.ticker is None:
+            raise state.unknown("the ticker")
+        return state.ticker
 
     def order_book(self, symbol: str, origin: MarketDataOrigin, depth: int, grouping: Decimal | None) -> WindowSnapshot:
-        """The window of the book now. Raises FeedUnavailable, NotAvailableYet, InvalidInput."""
-        require_reference(origin)
-        return self._view.book_window(symbol, depth=depth, grouping=grouping)
+        """The window of the book now. Raises FeedUnavailable, ExchangeUnavailable, InvalidInput."""
+        return self._view_of(origin).book_window(symbol, depth=depth, grouping=grouping)
 
     async def trades(
         self, symbol: str, origin: MarketDataOrigin, order: TimeOrder, page: PageRequest
     ) -> Page[TradeAccepted]:
-        """A page of public trades. Raises FeedUnavailable, NotAvailableYet, InvalidInput."""
-        require_reference(origin)
-        state = self._view.state(symbol)
+        """A page of public trades. Raises FeedUnavailable, InvalidInput."""
+        state = self._view_of(origin).state(symbol)
         return await self._trade_history.page(state.series, state.symbol, order, page, tuple(state.trades))
 
     async def trade(self, series: Series, symbol: str, sequence: int) -> TradeAccepted | None:
         """One trade by its key; None when it is not (any more) stored."""
-        state = self._view.states.get(symbol)
+        state = self._view_of(origin_of(series)).states.get(symbol)
         if state is None:
             return None
         request = PageRequest(first=1, after=str(sequence - 1))
@@ -111,9 +107,8 @@ class MarketDataReads:
         from_: datetime | None,
         to: datetime | None,
     ) -> Page[CandleChanged]:
-        """A page of candles, oldest first. Raises FeedUnavailable, NotAvailableYet, InvalidInput."""
-        require_reference(origin)
-        state = self._view.state(symbol)
+        """A page of candles, oldest first. Raises FeedUnavailable, InvalidInput."""
+        state = self._view_of(origin).state(symbol)
         return await candle_history.page(
             state.series,
             state.symbol,

@@ -1,55 +1,40 @@
-"""What markets accept, as operators decide: the exchange is told first, then everybody else."""
+"""What each market accepts, as the exchange's journal says: stored, and told to every process. It runs where the journal is projected."""
 
-from core.account_vocabulary import AuditAction
 from core.bus import Bus
-from core.errors import ExpectedError
-from core.order_vocabulary import OrderErrorCode
-from core.refusals import UnknownObject
 from core.vocabulary import MarketStatus
-from events.commands import SetMarketStatus
-from events.market import MARKET_TOPIC, MarketStatusChanged
-from models.market import MarketEntry, replace_markets
-from services.audit import AuditLog
-from services.catalogue import Catalogue
-from services.exchange_gateway import ExchangeGateway
-from services.viewer import Client, Viewer
-
-
-class ExchangeAway(ExpectedError):
-    """The exchange was not reached, or did not answer in time."""
-
-    code = "EXCHANGE_UNAVAILABLE"
+from events.market import EXCHANGE_TOPIC, MarketStatusChanged
+from models.market_status import MarketStatusEntry, all_statuses, store_status
+from services import resyncs
 
 
 class MarketStatuses:
-    """Sets them."""
+    """One in all. `load` before the first change; `run` beside it."""
 
-    def __init__(self, *, gateway: ExchangeGateway, catalogue: Catalogue, bus: Bus, audit: AuditLog) -> None:
-        self._gateway = gateway
-        self._catalogue = catalogue
+    def __init__(self, bus: Bus) -> None:
         self._bus = bus
-        self._audit = audit
+        self._known: dict[str, MarketStatusEntry] = {}
 
-    async def set(
-        self, operator: Viewer, symbol: str, status: MarketStatus, reason: str, client: Client
-    ) -> MarketEntry:
-        """Let a market accept this from now on. Raises UnknownObject, ExchangeAway."""
-        if symbol not in self._catalogue.markets:
-            raise UnknownObject("there is no such market", field=["symbol"])
-        answer = await self._gateway.ask(SetMarketStatus(symbol, status, reason))
-        if answer.refusal is not None:
-            if answer.refusal.code is OrderErrorCode.UNKNOWN_MARKET:
-                raise UnknownObject("there is no such market", field=["symbol"])
-            raise ExchangeAway(
-                f"the exchange did not confirm it ({answer.refusal.code}); look at the market, and try again"
-            )
-        self._catalogue.set_status(symbol, status)
-        await replace_markets([self._catalogue.market(symbol)])
-        self._bus.publish(MARKET_TOPIC, MarketStatusChanged(symbol, status))
-        await self._audit.record(
-            operator.user_id,
-            AuditAction.OPERATED,
-            client=client,
-            detail={"market": symbol, "status": status.value, "reason": reason},
-        )
-        return self._catalogue.market(symbol)
+    async def load(self) -> None:
+        """Continue where storage stands. Raises PyMongoError."""
+        self._known = await all_statuses()
+
+    async def status_changed(self, symbol: str, status: MarketStatus, time_ms: int) -> None:
+        """The journal says that a market accepts this from now on; one that is told again changes nothing. Raises PyMongoError."""
+        known = self._known.get(symbol)
+        if known is not None and known.since_ms > time_ms:
+            return
+        entry = MarketStatusEntry(symbol=symbol, status=status, since_ms=time_ms)
+        await store_status(entry)
+        self._known[symbol] = entry
+        self._publish(entry)
+
+    async def run(self) -> None:
+        """Tell processes that join; until cancelled."""
+        await resyncs.answer(self._bus, self._tell)
+
+    def _tell(self) -> None:
+        for entry in self._known.values():
+            self._publish(entry)
+
+    def _publish(self, entry: MarketStatusEntry) -> None:
+        self._bus.publish(EXCHANGE_TOPIC, MarketStatusChanged(entry.symbol, entry.status))

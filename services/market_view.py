@@ -1,31 +1,34 @@
 """The newest state of every market in this process, and who watches it.
 
-`MarketView.run` folds the bus into one `MarketState` a market. After a start or a gap it asks the worker for everything again; until that
+`MarketView.run` folds the bus into one `MarketState` a market. After a start or a gap it asks for everything again; until that
 arrives the last known values stay and `synced` is False. Readers come through `watch_*`: each gets a bounded channel that starts
 with the current value. Nothing here waits for a reader.
+
+A process has two of them: of the reference, told by the market data worker, and of this exchange's own, told by its writer (books) and its
+projector (everything else). The exchange's best quotes are those of its book.
 """
 
 import asyncio
-from collections import Counter, deque
-from collections.abc import Hashable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from decimal import Decimal
-from typing import Generic, Protocol, TypeVar
 
 import structlog
 
 from core.bus import Bus, BusGap
-from core.channel import Channel
-from core.errors import ExpectedError
-from core.vocabulary import CandleInterval, FeedStatus, MarketStatus, Series, series_of
+from core.vocabulary import FeedStatus, MarketDataOrigin, series_of
 from events.book import WindowDelta, WindowSnapshot
 from events.market import (
     CONTROL_TOPIC,
+    EXCHANGE_CONTROL_TOPIC,
+    EXCHANGE_TOPIC,
     MARKET_TOPIC,
     BookChanged,
     BookLost,
     BookReset,
+    BooksConfirmed,
     CandleChanged,
     FeedChanged,
     MarketRulesChanged,
@@ -41,11 +44,10 @@ from events.market import (
 from services.book_windows import BookWindow
 from services.books import Book
 from services.catalogue import Catalogue
+from services.market_states import ExchangeUnavailable, FeedUnavailable, MarketState, Observer, TradesMissed, Watchers
 
 log = structlog.get_logger(__name__)
 
-RECENT_TRADES = 1000
-RECENT_CANDLES = 3
 RESYNC_SECONDS = 2.0
 """How long to wait for the worker's answer before asking again."""
 SILENT_SECONDS = 10.0
@@ -53,116 +55,32 @@ SILENT_SECONDS = 10.0
 PACE_PATIENCE_SECONDS = 5.0
 """How long a reader that takes nothing may hold up a replay at full speed."""
 
-Item = TypeVar("Item")
+REFERENCE, EXCHANGE = MarketDataOrigin.REFERENCE, MarketDataOrigin.EXCHANGE
+_TOPICS = {REFERENCE: (MARKET_TOPIC, CONTROL_TOPIC), EXCHANGE: (EXCHANGE_TOPIC, EXCHANGE_CONTROL_TOPIC)}
+"""Where a view is told, and where it asks."""
 WindowKey = tuple[int, Decimal | None]
 """Depth and grouping."""
 
 
-class FeedUnavailable(ExpectedError):
-    """No price feed has delivered this value; the rest of the market stays readable."""
-
-    code = "FEED_UNAVAILABLE"
-
-
-class TradesMissed(ExpectedError):
-    """Trades happened that this process never heard of, so a stream that must not skip was ended."""
-
-    code = "TRADES_MISSED"
-
-
-class Observer(Protocol):
-    """Who counts what slow readers and the bus cost; `stream` is a name of ours."""
-
-    def conflated(self, stream: str, messages: int = 1) -> None: ...
-
-    def dropped(self, stream: str, messages: int = 1) -> None: ...
-
-    def bus_gap(self) -> None: ...
-
-
-@dataclass(slots=True)
-class MarketState:
-    """What is known of one market now. None: not known."""
-
-    symbol: str
-    status: MarketStatus | None = None
-    """As last told; the catalogue may be shared with whoever changes it."""
-    tick: TickAccepted | None = None
-    ticker: TickerChanged | None = None
-    feed: FeedChanged | None = None
-    trades: deque[TradeAccepted] = field(default_factory=lambda: deque(maxlen=RECENT_TRADES))
-    candles: dict[CandleInterval, deque[CandleChanged]] = field(
-        default_factory=lambda: {interval: deque(maxlen=RECENT_CANDLES) for interval in CandleInterval}
-    )
-
-    @property
-    def series(self) -> Series:
-        """The history that belongs to the feed that leads now. Raises FeedUnavailable."""
-        if self.feed is None or self.feed.series is None:
-            raise FeedUnavailable(f"no price source has delivered {self.symbol} yet; see Market.feed")
-        return self.feed.series
-
-    def holds(self, series: Series) -> bool:
-        """Whether data of this series belongs here now: what another feed left behind may still arrive."""
-        return self.feed is not None and self.feed.series is series
-
-    @property
-    def stale(self) -> bool:
-        """Whether the newest price must not be taken for current."""
-        return self.feed is None or self.feed.status in (FeedStatus.STALE, FeedStatus.DOWN)
-
-
-class Watchers(Generic[Item]):
-    """Open channels of one kind of value, by what they watch."""
-
-    def __init__(self) -> None:
-        self._channels: dict[Hashable, list[Channel[Item]]] = {}
-
-    def publish(self, key: Hashable, item: Item) -> None:
-        """Hand an item to everybody who watches this key."""
-        for channel in self._channels.get(key, ()):
-            channel.put(item)
-
-    def fail(self, key: Hashable, error: Exception) -> None:
-        """End the streams of everybody who watches this key."""
-        for channel in self._channels.get(key, ()):
-            channel.fail(error)
-
-    @contextmanager
-    def open(self, keys: Iterable[Hashable], channel: Channel[Item]) -> Iterator[Channel[Item]]:
-        """Let a channel watch these keys until the block ends."""
-        watched = list(dict.fromkeys(keys))
-        for key in watched:
-            self._channels.setdefault(key, []).append(channel)
-        try:
-            yield channel
-        finally:
-            for key in watched:
-                self._channels[key].remove(channel)
-                if not self._channels[key]:
-                    del self._channels[key]
-            channel.close()
-
-    def waiting(self, key: Hashable) -> int:
-        """Items of this key's readers that are not taken yet."""
-        return sum(len(channel) for channel in self._channels.get(key, ()))
-
-    def readers(self, key: Hashable) -> int:
-        """How many channels watch this key."""
-        return len(self._channels.get(key, ()))
-
-    def __len__(self) -> int:
-        return sum(len(channels) for channels in self._channels.values())
-
-
 class MarketView:
-    """See the module. One per API process; `run` belongs into its task group."""
+    """See the module. One per process and origin; `run` belongs into its task group."""
 
-    def __init__(self, bus: Bus, catalogue: Catalogue, *, process: str, observer: Observer) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        catalogue: Catalogue,
+        *,
+        process: str,
+        observer: Observer,
+        origin: MarketDataOrigin = REFERENCE,
+    ) -> None:
+        self.origin = origin
         self.catalogue = catalogue
         self.observer = observer
         self.synced = asyncio.Event()
-        self.states = {symbol: MarketState(symbol, market.status) for symbol, market in catalogue.markets.items()}
+        self.states = {
+            symbol: MarketState(symbol, origin, market.status) for symbol, market in catalogue.markets.items()
+        }
         self.books = {symbol: Book(symbol) for symbol in catalogue.markets}
         self.ticks: Watchers[TickAccepted] = Watchers()
         self.tickers: Watchers[TickerChanged] = Watchers()
@@ -174,6 +92,7 @@ class MarketView:
         self._windows: dict[str, dict[WindowKey, BookWindow]] = {}
         self._window_readers: Counter[tuple[str, WindowKey]] = Counter()
         self._bus = bus
+        self._topic, self._control_topic = _TOPICS[origin]
         self._process = process
         self._missed = asyncio.Event()
         """Something was missed since the last time everything was asked for."""
@@ -189,15 +108,16 @@ class MarketView:
     async def run(self) -> None:
         """Follow the bus until cancelled."""
         self._heard_at = asyncio.get_running_loop().time()
-        async with self._bus.subscribe(MARKET_TOPIC) as subscription, asyncio.TaskGroup() as tasks:
+        async with self._bus.subscribe(self._topic) as subscription, asyncio.TaskGroup() as tasks:
             tasks.create_task(self._ask_until_synced())
             async for item in subscription:
                 if isinstance(item, BusGap):
-                    log.warning("market_view.gap", reason=item.reason)
+                    log.warning("market_view.gap", origin=self.origin, reason=item.reason)
                     self.observer.bus_gap()
                     self._ask_again()
                 else:
-                    self._heard_at = asyncio.get_running_loop().time()
+                    if self.origin is REFERENCE or isinstance(item.event, BookReset | BookChanged | BooksConfirmed):
+                        self._heard_at = asyncio.get_running_loop().time()
                     self.apply(item.event)
 
     def _ask_again(self) -> None:
@@ -212,18 +132,22 @@ class MarketView:
                 continue
             self._missed.clear()
             self._answered.clear()
-            self._bus.publish(CONTROL_TOPIC, ResyncRequested(self._process))
+            self._bus.publish(self._control_topic, ResyncRequested(self._process))
             if not await _within(RESYNC_SECONDS, self._answered):
                 self._ask_again()
-                if self._silent:
-                    self._mark_stale()
+            if self._silent:
+                self._mark_stale()
 
     @property
     def _silent(self) -> bool:
         return asyncio.get_running_loop().time() - self._heard_at >= SILENT_SECONDS
 
     def _mark_stale(self) -> None:
-        """The worker is away: the last known values stay, and are no longer passed off as current; books are lost."""
+        """Who tells is away: the last known values stay, and are no longer passed off as current; books are lost."""
+        if self.origin is EXCHANGE:
+            for symbol, book in self.books.items():
+                if book.lost is None:
+                    self._apply_book(BookLost(symbol, "the exchange is silent"))
         for state in self.states.values():
             if state.feed is not None and not state.stale:
                 log.warning("market_view.worker_silent", symbol=state.symbol)
@@ -239,7 +163,7 @@ class MarketView:
 
     def apply(self, event: object) -> None:
         """Take over one event and hand it to its readers. Events of markets this process does not know are passed over."""
-        if getattr(event, "symbol", None) not in self.states and not isinstance(event, ResyncFinished):
+        if getattr(event, "symbol", None) not in self.states and not isinstance(event, ResyncFinished | BooksConfirmed):
             log.warning("market_view.unknown_event", event_type=type(event).__name__)
             return
         match event:
@@ -248,8 +172,7 @@ class MarketView:
             case TradeAccepted():
                 self._apply_trade(event)
             case TickerChanged():
-                self.states[event.symbol].ticker = event
-                self.tickers.publish(event.symbol, event)
+                self._apply_ticker(event)
             case BookReset() | BookChanged() | BookLost():
                 self._apply_book(event)
             case CandleChanged():
@@ -264,6 +187,8 @@ class MarketView:
                 self._confirm_pace(event)
             case ResyncFinished():
                 self._resynced(event.process)
+            case BooksConfirmed():
+                pass
             case _:
                 log.warning("market_view.unknown_event", event_type=type(event).__name__)
 
@@ -289,9 +214,28 @@ class MarketView:
         recent.append(trade)
         self.trades.publish(trade.symbol, trade)
 
+    def _apply_ticker(self, ticker: TickerChanged) -> None:
+        if self.origin is EXCHANGE:
+            bid, ask = self._best(ticker.symbol)
+            ticker = replace(ticker, bid=bid, ask=ask)
+        self.states[ticker.symbol].ticker = ticker
+        self.tickers.publish(ticker.symbol, ticker)
+
+    def _best(self, symbol: str) -> tuple[Decimal | None, Decimal | None]:
+        book = self.books[symbol]
+        return (None, None) if book.lost is not None else (book.bids.best(), book.asks.best())
+
+    def _apply_quotes(self, symbol: str) -> None:
+        """The exchange's ticker follows the best quotes of its book."""
+        ticker, book = self.states[symbol].ticker, self.books[symbol]
+        if ticker is not None and (ticker.bid, ticker.ask) != self._best(symbol):
+            self._apply_ticker(replace(ticker, time_ms=max(ticker.time_ms, book.time_ms)))
+
     def _apply_book(self, event: BookReset | BookChanged | BookLost) -> None:
         book = self.books[event.symbol]
         diff = book.apply(event)
+        if self.origin is EXCHANGE:
+            self._apply_quotes(event.symbol)
         if book.lost is not None:
             if isinstance(event, BookChanged):
                 self._ask_again()
@@ -304,14 +248,15 @@ class MarketView:
                 self.window_updates.publish((event.symbol, key), update)
 
     def book_window(self, symbol: str, *, depth: int, grouping: Decimal | None) -> WindowSnapshot:
-        """The best levels of a market's book now. Raises UnknownMarket, InvalidInput, FeedUnavailable."""
+        """The best levels of a market's book now. Raises UnknownMarket, InvalidInput, FeedUnavailable, ExchangeUnavailable."""
         symbol = self.state(symbol).symbol
         window = self._windows.get(symbol, {}).get((depth, grouping))
         if window is None:
             window = BookWindow(self.books[symbol], depth=depth, grouping=grouping)
         snapshot = window.snapshot()
         if snapshot is None:
-            raise FeedUnavailable(f"there is no trustworthy order book of {symbol}: {self.books[symbol].lost}")
+            unavailable = FeedUnavailable if self.origin is REFERENCE else ExchangeUnavailable
+            raise unavailable(f"there is no trustworthy order book of {symbol}: {self.books[symbol].lost}")
         return snapshot
 
     @contextmanager

@@ -11,7 +11,8 @@ from events.market import TickAccepted, TickerChanged
 from models.asset import AssetEntry
 from models.market import MarketEntry
 from services.catalogue import Catalogue, UnknownMarket
-from services.market_view import FeedUnavailable, MarketView
+from services.market_states import FeedUnavailable
+from services.market_view import MarketView
 from services.ranked_paging import Placed, RankedList, SortKey
 
 DEFAULT_QUOTES = ("USD", "USDT", "USDC")

@@ -1,4 +1,4 @@
-"""Reference trades in the worker: each taken once, numbered, and stored in batches.
+"""Public trades in the worker: each taken once, numbered, and stored in batches.
 
 A trade's provider id says whether it was taken before; the newest ids of each source are remembered, over a restart too. Trades wait
 in a bounded queue for the next flush; when the database is away for so long that it fills, the oldest waiting ones are given up
@@ -50,12 +50,12 @@ def usable(trade: FeedTrade, *, now_ms: int) -> bool:
 
 
 class TradeQueue:
-    """Trades that wait to be stored, of all markets."""
+    """Trades that wait to be stored, of all markets; for `retention_days`, or for good."""
 
-    def __init__(self, clock: Clock, *, retention_days: int, capacity: int = CAPACITY) -> None:
+    def __init__(self, clock: Clock, *, retention_days: int | None, capacity: int = CAPACITY) -> None:
         self.given_up = 0
         self._clock = clock
-        self._retention = timedelta(days=retention_days)
+        self._retention = None if retention_days is None else timedelta(days=retention_days)
         self._capacity = capacity
         self._waiting: deque[TradeAccepted] = deque()
 
@@ -84,7 +84,7 @@ class TradeQueue:
                 raise
 
     def _entries(self, trades: Iterable[TradeAccepted]) -> list[TradeEntry]:
-        expires_at = to_datetime(self._clock.now_ms()) + self._retention
+        expires_at = None if self._retention is None else to_datetime(self._clock.now_ms()) + self._retention
         return [
             TradeEntry(
                 series=trade.series,

@@ -9,7 +9,7 @@ from services.audit import AuditLog
 from services.cancel_timers import CancelTimers
 from services.catalogue import Catalogue
 from services.exchange_gateway import ExchangeGateway
-from services.market_statuses import MarketStatuses
+from services.market_operations import MarketOperations
 from services.order_changes import OrderChanges
 from services.order_pages import OrderPages
 from services.order_placing import Placing
@@ -32,7 +32,7 @@ class TradingServices:
     changes: OrderChanges
     timers: CancelTimers
     previews: OrderPreviews
-    market_statuses: MarketStatuses
+    markets: MarketOperations
 
 
 def build_trading_services(
@@ -51,5 +51,5 @@ def build_trading_services(
         changes=OrderChanges(gateway, marks, reads),
         timers=CancelTimers(gateway, marks, reads),
         previews=OrderPreviews(gateway, catalogue),
-        market_statuses=MarketStatuses(gateway=gateway, catalogue=catalogue, bus=bus, audit=audit),
+        markets=MarketOperations(gateway=gateway, catalogue=catalogue, audit=audit),
     )

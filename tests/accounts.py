@@ -12,6 +12,7 @@ from core.clock import ManualClock
 from core.rate_limits import Limit, RateLimits
 from core.secret_box import SecretBox
 from core.settings import Settings
+from core.vocabulary import MarketDataOrigin
 from graph.context import Services
 from graph.request import ALL_OPERATIONS, Caller, GraphQLRequest, Outgoing, ShownCookies
 from integrations.breaches.pwned_passwords import PwnedPasswords
@@ -137,7 +138,10 @@ class World:
             catalogue=known,
             audit=self.accounts.audit,
         )
-        view = MarketView(self.bus, known, process="this process", observer=_NoLosses())
+        view, exchange_view = (
+            MarketView(self.bus, known, process="this process", observer=_NoLosses(), origin=origin)
+            for origin in (MarketDataOrigin.REFERENCE, MarketDataOrigin.EXCHANGE)
+        )
         self.pipeline = build_pipeline(
             settings=Settings(_env_file=None),
             clock=self.clock,
@@ -145,8 +149,9 @@ class World:
             services=Services(
                 catalogue=known,
                 view=view,
+                exchange_view=exchange_view,
                 markets=MarketReads(known, view),
-                market_data=MarketDataReads(view),
+                market_data=MarketDataReads(view, exchange_view),
                 accounts=self.accounts,
                 trading=self.trading,
                 server_status=_no_status,

@@ -11,7 +11,8 @@ from core.bus import MemoryBus
 from core.cache import MemoryCache
 from core.clock import ManualClock
 from core.settings import Settings
-from core.vocabulary import CandleInterval, FeedStatus, OrderSide, PriceSource, Series
+from core.vocabulary import CandleInterval, FeedStatus, MarketDataOrigin, OrderSide, PriceSource, Series
+from events.journal import MarketConfigured
 from events.market import (
     BookChanged,
     BookReset,
@@ -26,7 +27,9 @@ from graph.context import Services
 from graph.request import ALL_OPERATIONS, QUERIES_AND_MUTATIONS, Caller, GraphQLRequest
 from server.graphql_app import build_pipeline
 from services import catalogue
+from services.catalogue import Catalogue
 from services.exchange_gateway import NoExchange
+from services.exchange_rules import market_rules
 from services.market_reads import MarketDataReads
 from services.market_view import MarketView
 from services.markets import MarketReads
@@ -40,6 +43,13 @@ NOW_MS = 1_700_000_000_123
 D = Decimal
 Levels = tuple[tuple[Decimal, Decimal], ...]
 PROCESS = "this process"
+
+
+def rules_of(known: Catalogue, symbol: str) -> MarketConfigured:
+    """A market of the catalogue as the exchange counts in it; no fees, no band."""
+    return market_rules(known.market(symbol), known.assets)._replace(
+        min_lots=1, max_lots=0, min_value=0, max_open_orders=1000, band_ppm=0, maker_ppm=0, taker_ppm=0
+    )
 
 
 class Losses:
@@ -130,7 +140,11 @@ class Markets:
         self.bus = MemoryBus()
         self.losses = Losses()
         self.catalogue = catalogue.read_files()
-        self.view = MarketView(self.bus, self.catalogue, process=PROCESS, observer=self.losses)
+        self.view, self.exchange_view = (
+            MarketView(self.bus, self.catalogue, process=PROCESS, observer=self.losses, origin=origin)
+            for origin in (MarketDataOrigin.REFERENCE, MarketDataOrigin.EXCHANGE)
+        )
+        self.market_data = market_data or MarketDataReads(self.view, self.exchange_view)
         accounts = build_accounts()
         self.pipeline = build_pipeline(
             settings=Settings(_env_file=None),
@@ -139,8 +153,9 @@ class Markets:
             services=Services(
                 catalogue=self.catalogue,
                 view=self.view,
+                exchange_view=self.exchange_view,
                 markets=MarketReads(self.catalogue, self.view),
-                market_data=market_data or MarketDataReads(self.view),
+                market_data=self.market_data,
                 accounts=accounts,
                 trading=build_trading_services(
                     gateway=NoExchange(),
@@ -158,6 +173,12 @@ class Markets:
     def apply(self, *events: object) -> "Markets":
         for event in events:
             self.view.apply(event)
+        return self
+
+    def apply_own(self, *events: object) -> "Markets":
+        """Events of this exchange's own."""
+        for event in events:
+            self.exchange_view.apply(event)
         return self
 
     def full(self, *symbols: str) -> "Markets":

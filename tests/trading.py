@@ -34,13 +34,14 @@ from events.commands import (
     SetCancelTimer,
 )
 from events.trading import AccountLogged, FillState, GroupState, LoggedFill, LoggedOrder, OrderState, trading_topic
+from models.base import replace_rows, transaction
 from models.client_key import UsedKey, insert_keys
 from models.fill import insert_fills
 from models.order import insert_orders
-from models.order_group import put_groups
+from models.order_group import renew_groups
 from models.packs import AccountLogDocument, Pack, insert_packs
-from models.projection import Watermark, write_watermark
-from models.trading_account import put_accounts
+from models.projection import ProjectionDocument
+from models.trading_account import renew_accounts
 
 ATTO = 10**18
 BTC = "BTC-USDT"
@@ -116,7 +117,8 @@ async def store_orders(states: Sequence[OrderState], first: int = 1) -> None:
 
 
 async def store_group(state: GroupState) -> None:
-    await put_groups([{**GROUP_ROWS.write(state), "_id": state.id}])
+    async with transaction(ProjectionDocument) as session:
+        await renew_groups([{**GROUP_ROWS.write(state), "_id": state.id}], session)
 
 
 async def store_fills(states: Sequence[FillState]) -> None:
@@ -131,7 +133,8 @@ async def store_fills(states: Sequence[FillState]) -> None:
 
 async def store_account(account: str = "ann", sequence: int = 1, **fields: Any) -> None:
     row = {"_id": account, "sequence": sequence, "open": [], "timers": [], "orders": 0, "fills": 0, "logged": 0}
-    await put_accounts([{**row, **fields}])
+    async with transaction(ProjectionDocument) as session:
+        await renew_accounts([{**row, **fields}], session)
 
 
 async def store_log(logged: AccountLogged) -> None:
@@ -300,7 +303,8 @@ class SmallExchange:
         await store_account(account, self._sequence, open=open_ids, orders=len(numbers), logged=self._logged[account])
         happened = logged(account, *events)
         await store_log(happened)
-        await write_watermark(Watermark(self._sequence, self._sequence, NOW_MS))
+        mark = {"_id": "exchange", "batch": self._sequence, "sequence": self._sequence, "time_ms": NOW_MS}
+        await replace_rows(ProjectionDocument, [mark])
         self._bus.publish(trading_topic(account), happened)
         return self._sequence
 

@@ -11,7 +11,7 @@ from core.bus import Bus, Subscription
 from core.cancellation import raise_if_cancelled
 from core.clock import Clock
 from events.account import MAIL_TOPIC
-from services.leases import LeaseLost, run_as_only_one
+from services.leases import Holding, LeaseLost, run_as_only_one
 from services.mail_delivery import MailDelivery
 
 log = structlog.get_logger(__name__)
@@ -44,7 +44,7 @@ class MailWorker:
             raise_if_cancelled()
             await asyncio.sleep(AGAIN_SECONDS)
 
-    async def _work(self) -> None:
+    async def _work(self, _: Holding) -> None:
         places = asyncio.Semaphore(AT_A_TIME)
         queued = asyncio.Event()
         async with self.bus.subscribe(MAIL_TOPIC) as subscription, asyncio.TaskGroup() as tasks:

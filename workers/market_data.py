@@ -16,7 +16,7 @@ from core.vocabulary import PriceSource, Series, series_of
 from events.feed import FeedDisconnected, FeedMessage, FeedPrice, FeedQuote, FeedTrade
 from events.market import CONTROL_TOPIC, PaceConfirmed, ResyncRequested
 from integrations.feeds.base import Feed, HistoryFeed, ProviderUnavailable, RulesFeed
-from services.leases import LeaseLost, run_as_only_one
+from services.leases import Holding, LeaseLost, run_as_only_one
 from services.market_data import CHECK_SECONDS, FLUSH_SECONDS, MarketData
 from services.pacing import Pacer
 
@@ -63,7 +63,7 @@ class MarketDataWorker:
             raise_if_cancelled()
             await asyncio.sleep(delay)
 
-    async def _work(self) -> None:
+    async def _work(self, _: Holding) -> None:
         feeds = self.open_feeds()
         data = await self.open_data()
         answered = asyncio.Event()

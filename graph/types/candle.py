@@ -7,7 +7,7 @@ import strawberry
 
 from core.clock import to_datetime
 from core.ids import encode_id
-from core.vocabulary import CandleInterval, MarketDataOrigin
+from core.vocabulary import CandleInterval, MarketDataOrigin, origin_of
 from events.market import CandleChanged
 
 
@@ -31,11 +31,11 @@ class Candle:
 
     @staticmethod
     def of(candle: CandleChanged) -> "Candle":
-        """The reference candle as clients see it."""
+        """The candle as clients see it."""
         return Candle(
             id=strawberry.ID(encode_id("Candle", candle.series, candle.symbol, candle.interval, candle.open_time_ms)),
             symbol=candle.symbol,
-            origin=MarketDataOrigin.REFERENCE,
+            origin=origin_of(candle.series),
             interval=candle.interval,
             open_time=to_datetime(candle.open_time_ms),
             open=candle.open,

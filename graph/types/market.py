@@ -35,7 +35,7 @@ DEFAULT_CANDLES = 100
 
 Origin = Annotated[
     MarketDataOrigin,
-    strawberry.argument(description="Whose data. EXCHANGE answers null with NOT_AVAILABLE until there is an exchange."),
+    strawberry.argument(description="Whose data: the reference venues', or this exchange's own."),
 ]
 Interval = Annotated[CandleInterval, strawberry.argument(description="Length of a candle.")]
 From = Annotated[
@@ -102,10 +102,11 @@ class Market(Node):
         return PriceFeed.of(info.context.market_data.feed(self.symbol))
 
     @strawberry.field(
-        description="Last price, quotes and 24-hour figures. Null with FEED_UNAVAILABLE before the first price."
+        description="Last price, quotes and 24-hour figures. Null with FEED_UNAVAILABLE before the first price; of this "
+        "exchange null with EXCHANGE_UNAVAILABLE before its first word, and null `last` before its first trade."
     )
     def ticker(self, info: Info, origin: Origin = MarketDataOrigin.REFERENCE) -> Ticker | None:
-        return Ticker.of(info.context.market_data.ticker(self.symbol, origin))
+        return Ticker.of(info.context.market_data.ticker(self.symbol, origin), origin)
 
     @strawberry.field(
         description="Closing prices over a range, oldest first: as many as there are candles, at most `points`. "
@@ -121,7 +122,8 @@ class Market(Node):
         return await info.context.loaders.sparkline(self.symbol, range, points)
 
     @strawberry.field(
-        description="The order book. Null with FEED_UNAVAILABLE while there is no trustworthy one. "
+        description="The order book. Null with FEED_UNAVAILABLE (EXCHANGE_UNAVAILABLE) while there is no trustworthy one. "
+        "This exchange's own holds people's orders and what the house quotes, at most 200 levels of each side. "
         "Costs 5 points beside what is selected.",
         directives=[Cost(points=5)],
     )
@@ -135,10 +137,10 @@ class Market(Node):
         ] = None,
     ) -> OrderBook | None:
         window = info.context.market_data.order_book(self.symbol, origin, depth, grouping)
-        return OrderBook.of(window, depth=depth, grouping=grouping)
+        return OrderBook.of(window, origin, depth=depth, grouping=grouping)
 
     @strawberry.field(
-        description="Public trades of the feed that leads now. At most 500 a page, 50 without a size. "
+        description="Public trades: of the feed that leads now, or of this exchange since its beginning. At most 500 a page, 50 without a size. "
         "Costs 5 points beside what is selected.",
         directives=[Cost(points=5)],
     )

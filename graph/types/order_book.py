@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
+from itertools import zip_longest
 from typing import Annotated
 
 import strawberry
@@ -19,7 +20,9 @@ class BookLevel:
     price: Decimal = strawberry.field(description="Price, in quote.")
     quantity: Decimal = strawberry.field(description="Quantity, in base.")
     total: Decimal | None = strawberry.field(description="Quantity from the best level to this one, in base.")
-    orders: int | None = strawberry.field(description="Orders at this price; null when the venue does not say.")
+    orders: int | None = strawberry.field(
+        description="People's orders at this price, 0: only the house quotes it; null when the venue does not say."
+    )
 
 
 @strawberry.type(description="A point of a depth chart.")
@@ -51,11 +54,11 @@ class OrderBook:
 
     @strawberry.field(description="Levels to buy from a bidder, best first.")
     def bids(self) -> list[BookLevel]:
-        return _levels(self.window.bids)
+        return _levels(self.window.bids, self.window.bid_orders)
 
     @strawberry.field(description="Levels offered for sale, best first.")
     def asks(self) -> list[BookLevel]:
-        return _levels(self.window.asks)
+        return _levels(self.window.asks, self.window.ask_orders)
 
     @strawberry.field(description="Half way between the best bid and the best ask; null when a side is empty.")
     def mid(self) -> Decimal | None:
@@ -79,26 +82,26 @@ class OrderBook:
         )
 
     @staticmethod
-    def of(window: WindowSnapshot, *, depth: int, grouping: Decimal | None) -> "OrderBook":
-        """The reference book's window as clients see it."""
+    def of(window: WindowSnapshot, origin: MarketDataOrigin, *, depth: int, grouping: Decimal | None) -> "OrderBook":
+        """A book's window as clients see it."""
         group = "" if grouping is None else canonical(grouping)
         return OrderBook(
             window=window,
-            id=strawberry.ID(encode_id("OrderBook", window.symbol, MarketDataOrigin.REFERENCE, depth, group)),
+            id=strawberry.ID(encode_id("OrderBook", window.symbol, origin, depth, group)),
             symbol=window.symbol,
-            origin=MarketDataOrigin.REFERENCE,
+            origin=origin,
             sequence=Long(window.sequence),
             checksum=window.checksum,
             time=to_datetime(window.time_ms),
         )
 
 
-def _levels(levels: tuple[Level, ...]) -> list[BookLevel]:
+def _levels(levels: tuple[Level, ...], orders: tuple[int, ...]) -> list[BookLevel]:
     total = Decimal(0)
     result = []
-    for price, quantity in levels:
+    for (price, quantity), count in zip_longest(levels, orders):
         total += quantity
-        result.append(BookLevel(price=price, quantity=quantity, total=total, orders=None))
+        result.append(BookLevel(price=price, quantity=quantity, total=total, orders=count))
     return result
 
 
@@ -106,7 +109,9 @@ def _levels(levels: tuple[Level, ...]) -> list[BookLevel]:
 class BookChange:
     price: Decimal = strawberry.field(description="Price, in quote.")
     quantity: Decimal = strawberry.field(description="Quantity now, in base.")
-    orders: int | None = strawberry.field(description="Orders at this price; null when the venue does not say.")
+    orders: int | None = strawberry.field(
+        description="People's orders at this price, 0: only the house quotes it; null when the venue does not say."
+    )
 
 
 @strawberry.type(description="The whole window; replaces what was known.")
@@ -141,7 +146,7 @@ OrderBookUpdate = Annotated[
 
 def order_book_update(update: WindowSnapshot | WindowDelta) -> OrderBookSnapshot | OrderBookDelta:
     """A window's message as clients see it."""
-    bids, asks = _changes(update.bids), _changes(update.asks)
+    bids, asks = _changes(update.bids, update.bid_orders), _changes(update.asks, update.ask_orders)
     if isinstance(update, WindowSnapshot):
         return OrderBookSnapshot(
             symbol=update.symbol,
@@ -162,5 +167,8 @@ def order_book_update(update: WindowSnapshot | WindowDelta) -> OrderBookSnapshot
     )
 
 
-def _changes(levels: tuple[Level, ...]) -> list[BookChange]:
-    return [BookChange(price=price, quantity=quantity, orders=None) for price, quantity in levels]
+def _changes(levels: tuple[Level, ...], orders: tuple[int, ...]) -> list[BookChange]:
+    return [
+        BookChange(price=price, quantity=quantity, orders=count)
+        for (price, quantity), count in zip_longest(levels, orders)
+    ]

@@ -46,12 +46,12 @@ class Ticker:
         return percent.quantize(_PERCENT_STEP, rounding=ROUND_HALF_EVEN)
 
     @staticmethod
-    def of(ticker: TickerChanged) -> "Ticker":
-        """The reference ticker as clients see it."""
+    def of(ticker: TickerChanged, origin: MarketDataOrigin) -> "Ticker":
+        """A ticker as clients see it."""
         return Ticker(
-            id=strawberry.ID(encode_id("Ticker", ticker.symbol, MarketDataOrigin.REFERENCE)),
+            id=strawberry.ID(encode_id("Ticker", ticker.symbol, origin)),
             symbol=ticker.symbol,
-            origin=MarketDataOrigin.REFERENCE,
+            origin=origin,
             last=ticker.last,
             bid=ticker.bid,
             ask=ticker.ask,

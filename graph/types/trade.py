@@ -7,7 +7,7 @@ import strawberry
 
 from core.clock import to_datetime
 from core.ids import encode_id
-from core.vocabulary import MarketDataOrigin, OrderSide
+from core.vocabulary import MarketDataOrigin, OrderSide, origin_of
 from events.market import TradeAccepted
 from graph.scalars import Long
 from graph.types.node import Node
@@ -21,15 +21,17 @@ class Trade(Node):
     quantity: Decimal = strawberry.field(description="Quantity, in base.")
     taker_side: OrderSide | None = strawberry.field(description="Side of the taker; null when the venue does not say.")
     time: datetime = strawberry.field(description="When the venue says it happened.")
-    sequence: Long = strawberry.field(description="+1 for every accepted trade of this market and feed.")
+    sequence: Long = strawberry.field(
+        description="+1 for every accepted trade of this market and feed, or of this exchange."
+    )
 
     @staticmethod
     def of(trade: TradeAccepted) -> "Trade":
-        """The reference trade as clients see it."""
+        """The trade as clients see it."""
         return Trade(
             id=strawberry.ID(encode_id("Trade", trade.series, trade.symbol, trade.sequence)),
             symbol=trade.symbol,
-            origin=MarketDataOrigin.REFERENCE,
+            origin=origin_of(trade.series),
             price=trade.price,
             quantity=trade.quantity,
             taker_side=trade.taker_side,

@@ -1,11 +1,12 @@
 """The reviewed data file: chains, assets and markets this server knows, and how they enter the database.
 
-The JSON files beside this module are the reviewed truth for names, networks, provider names and rules; an operator's market status
-in the database is kept, and rules refreshed from a provider replace the file's until the file is loaded again.
+The JSON files beside this module are the reviewed truth for names, networks, provider names and rules; a market's status is the
+database's where the exchange's journal ever changed it, and rules refreshed from a provider replace the file's until the file is loaded again.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -18,6 +19,7 @@ from integrations.feeds.base import FeedMarket, ProviderRules
 from models.asset import AssetEntry, all_assets, replace_assets
 from models.chain import ChainEntry
 from models.market import MarketEntry, all_markets, replace_markets
+from models.market_status import all_statuses
 
 _FOLDER = Path(__file__).parent
 
@@ -117,14 +119,14 @@ async def load() -> Catalogue:
     """Bring the database up to the data files and return what holds now. Safe to run in every process at once."""
     catalogue = read_files()
     known = {market.symbol: market for market in await all_markets()}
-    for symbol, market in catalogue.markets.items():
-        if symbol in known:
-            catalogue.markets[symbol] = market.model_copy(update={"status": known[symbol].status})
     changed_markets = [market for market in catalogue.markets.values() if known.get(market.symbol) != market]
     known_assets = {asset.code: asset for asset in await all_assets()}
     changed_assets = [asset for asset in catalogue.assets.values() if known_assets.get(asset.code) != asset]
     await replace_assets(changed_assets)
     await replace_markets(changed_markets)
+    for symbol, entry in (await all_statuses()).items():
+        if symbol in catalogue.markets:
+            catalogue.set_status(symbol, entry.status)
     return catalogue
 
 
@@ -138,6 +140,8 @@ async def refresh_rules(catalogue: Catalogue, published: Iterable[ProviderRules]
             for name in ("tick_size", "lot_size", "min_quantity", "max_quantity", "min_notional")
             if (value := getattr(rules, name)) is not None and value != getattr(market.rules, name)
         }
+        if "lot_size" in update and not _is_whole(update["lot_size"], catalogue.asset(market.base)):
+            del update["lot_size"]
         if update:
             changed[market.symbol] = market.model_copy(update={"rules": market.rules.model_copy(update=update)})
     await replace_markets(list(changed.values()))
@@ -157,6 +161,11 @@ async def refresh_rules(catalogue: Catalogue, published: Iterable[ProviderRules]
     return events
 
 
+def _is_whole(lot: Decimal, base: AssetEntry) -> bool:
+    """Whether a lot is a whole number of the asset's ledger units, as the exchange counts."""
+    return lot.scaleb(base.decimals) % 1 == 0
+
+
 def _check(catalogue: Catalogue) -> None:
     for asset in catalogue.assets.values():
         for network in asset.networks:
@@ -172,6 +181,10 @@ def _check(catalogue: Catalogue) -> None:
         for name in ("tick_size", "lot_size", "min_quantity", "min_notional"):
             if getattr(rules, name) <= 0:
                 raise CatalogueInvalid(f"market {market.symbol}: {name} must be above 0")
+        if not _is_whole(rules.lot_size, catalogue.assets[market.base]):
+            raise CatalogueInvalid(
+                f"market {market.symbol}: the lot must be a multiple of the unit {market.base} is counted in"
+            )
         if rules.min_quantity % rules.lot_size:
             raise CatalogueInvalid(
                 f"market {market.symbol}: min_quantity must be a multiple of the lot {canonical(rules.lot_size)}"

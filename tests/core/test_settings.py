@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,9 @@ def test_nothing_set_is_a_development_server() -> None:
         ("TRUSTED_PROXIES", "10.0.0.0/8,2001:db8::/32, 192.0.2.7", ("10.0.0.0/8", "2001:db8::/32", "192.0.2.7")),
         ("PRICE_SOURCES", "kraken, Binance", (PriceSource.KRAKEN, PriceSource.BINANCE)),
         ("PRICE_SOURCES", "simulated", (PriceSource.SIMULATED,)),
+        ("LIQUIDITY", "Mirror", ("mirror",)),
+        ("LIQUIDITY", "none, BTC-USDT=mirror", ("none", "BTC-USDT=mirror")),
+        ("HOUSE_EXPOSURE_USD", "0", Decimal(0)),
         ("REPLAY_SPEED", "MAX", "max"),
         ("REPLAY_SPEED", "0.5", "0.5"),
         ("REPLAY_SYMBOL", "eth-usd", "ETH-USD"),
@@ -174,6 +178,12 @@ SPEED = "; expected max, or a factor above 0 and at most 1,000,000"
             "binance,bitstamp",
             "PRICE_SOURCES: 'BITSTAMP' is no price source; expected a comma-separated",
         ),
+        ("LIQUIDITY", "much", "LIQUIDITY: 'much' says no liquidity; expected mirror or none, or a list such as"),
+        ("LIQUIDITY", ",", "LIQUIDITY: nothing is said; expected each market once"),
+        ("LIQUIDITY", "btc=mirror", "LIQUIDITY: 'btc=mirror' says no liquidity"),
+        ("LIQUIDITY", "none,=mirror", "LIQUIDITY: '=mirror' says no liquidity"),
+        ("LIQUIDITY", "none,mirror", "LIQUIDITY: a market is named twice; expected each market once"),
+        ("HOUSE_EXPOSURE_USD", "-1", "HOUSE_EXPOSURE_USD: '-1' cannot be used; expected a number, at least 0"),
         ("PRICE_SOURCES", "exchange", "PRICE_SOURCES: 'EXCHANGE' is no price source"),
         ("PRICE_SOURCES", "kraken,KRAKEN", "PRICE_SOURCES: a source is named twice"),
         ("PRICE_SOURCES", ",", "PRICE_SOURCES: no source is named"),

@@ -190,6 +190,75 @@ class TestOco:
         assert stranger.code is Code.UNKNOWN_ORDER
 
 
+class TestAmendedExits:
+    def amend(self, floor: Floor, order: Order, **changes: Any) -> object:
+        reply = floor.exchange.execute(AmendOrder("ann", order.id, **changes), floor.now_ms)
+        floor.collect()
+        return reply.refusal.code if reply.refusal else None
+
+    @pytest.mark.parametrize(
+        ("which", "changes", "code"),
+        [
+            (0, {"quantity": 50 * EXACT.lot}, Code.TERMS_CONFLICT),
+            (0, {"display_quantity": 5 * EXACT.lot}, Code.TERMS_CONFLICT),
+            (0, {"price": 109 * EXACT.tick, "good_till_ms": 1}, Code.TERMS_CONFLICT),
+            (0, {"price": 90 * EXACT.tick}, Code.TERMS_CONFLICT),
+            (0, {"price": 95 * EXACT.tick}, Code.POST_ONLY_WOULD_TAKE),
+            (1, {"stop_price": 101 * EXACT.tick}, Code.STOP_WOULD_TRIGGER),
+            (1, {"stop_price": 1}, Code.PRICE_OFF_TICK),
+        ],
+    )
+    def test_refusals_change_nothing(self, floor: Floor, which: int, changes: dict[str, int], code: Code) -> None:
+        oco(floor, profit=110, stop=90)
+        floor.limit("bob", BUY, 95, 10)
+        before = digest(floor.exchange.state)
+        assert self.amend(floor, mine(floor)[which], **changes) is code
+        assert digest(floor.exchange.state) == before
+
+    def test_prices_move_and_the_hold_stays(self, floor: Floor) -> None:
+        oco(floor, profit=110, stop=90)
+        profit, stop = mine(floor)
+        floor.limit("bob", BUY, 110, 30)
+        assert self.amend(floor, profit, price=120 * EXACT.tick) is None
+        assert self.amend(floor, stop, stop_price=95 * EXACT.tick) is None
+        assert held(floor, "ETH") == (-100 * LOT_UNITS, 70 * LOT_UNITS)
+        assert (profit.price, profit.remaining, stop.remaining) == (120, 70, 70)
+        floor.limit("bob", BUY, 120, 20)
+        floor.limit("bob", BUY, 95, 50)
+        price(floor, 95)
+        assert (profit.status, stop.status, stop.lots) == (OrderStatus.CANCELED, OrderStatus.FILLED, 50)
+        assert held(floor, "ETH") == (-100 * LOT_UNITS, 0)
+        check(floor)
+
+    def test_a_purchase_gets_no_dearer_than_its_hold_pays(self, floor: Floor) -> None:
+        oco(floor, BUY, profit=90, stop=110, limit=112)
+        profit, stop = mine(floor)
+        assert self.amend(floor, stop, price=113 * EXACT.tick) is Code.TERMS_CONFLICT
+        assert self.amend(floor, stop, price=111 * EXACT.tick, stop_price=108 * EXACT.tick) is None
+        assert self.amend(floor, stop, price=112 * EXACT.tick) is None
+        assert self.amend(floor, profit, price=99 * EXACT.tick) is None
+        floor.limit("bob", SELL, 99, 40)
+        floor.limit("bob", SELL, 112, 60)
+        price(floor, 108)
+        assert (profit.remaining, stop.status) == (60, OrderStatus.FILLED)
+        assert held(floor, "USDT")[1] == 0
+        check(floor)
+
+    def test_an_exit_trails_by_another_distance_and_an_entry_has_another_price(self, floor: Floor) -> None:
+        trailing = wish(SELL, OrderType.TRAILING_STOP, trail=100_000, unit=TrailingUnit.PERCENT)
+        bracket(floor, wish(BUY, OrderType.LIMIT, lots=100, price=95), trailing)
+        (entry,) = mine(floor)
+        assert self.amend(floor, entry, price=96 * EXACT.tick) is None
+        floor.limit("bob", SELL, 96, 100)
+        (stop,) = mine(floor)
+        price(floor, 200)
+        assert self.amend(floor, stop, trail=50_000) is None
+        floor.limit("bob", BUY, 190, 100)
+        price(floor, 190)
+        assert stop.status is OrderStatus.FILLED
+        check(floor)
+
+
 class TestBracket:
     ENTRY = wish(BUY, OrderType.LIMIT, lots=100, price=95)
 

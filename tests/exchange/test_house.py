@@ -79,6 +79,60 @@ def test_what_is_used_up_stays_so_until_the_reference_reports_a_change_there(flo
     assert order_of(market(floor, BUY, 10)).remaining == 3
 
 
+def test_a_snapshot_that_repeats_a_level_does_not_fill_it_again(floor: Floor) -> None:
+    mirror(floor, asks=((100, 10), (101, 10)))
+    order_of(market(floor, BUY, 10))
+    mirror(floor, asks=((100, 10), (101, 10)))
+    order_of(market(floor, BUY, 1))
+    mirror(floor, asks=((100, 9), (101, 10)))
+    order_of(market(floor, BUY, 10))
+    assert trades(floor) == [(0, 100, 10), (0, 101, 1), (0, 100, 9), (0, 101, 1)]
+    mirror(floor, asks=((102, 10),))
+    assert quoted(floor, SELL) == [(102, 10)]
+
+
+def quoted(floor: Floor, side: Any) -> list[tuple[int, int]]:
+    quotes = floor.exchange.quotes(EXACT.symbol)
+    assert quotes is not None
+    return list(quotes.levels(side))
+
+
+def between_ticks(floor: Floor, bids: Levels, asks: Levels, *, snapshot: bool = False) -> None:
+    """Levels in tenths of ticks, and lots."""
+    sides = [tuple((price * EXACT.tick // 10, lots * EXACT.lot) for price, lots in levels) for levels in (bids, asks)]
+    floor.exchange.execute(ReferenceBook(EXACT.symbol, sides[0], sides[1], snapshot, 10**20), floor.now_ms)
+    floor.collect()
+
+
+def test_levels_that_come_to_one_tick_add_up(floor: Floor) -> None:
+    between_ticks(floor, ((999, 3), (995, 4), (980, 5)), ((1001, 3), (1005, 4), (1020, 5)), snapshot=True)
+    assert quoted(floor, BUY) == [(99, 7), (98, 5)]
+    assert quoted(floor, SELL) == [(101, 7), (102, 5)]
+    between_ticks(floor, ((995, 0),), ((1001, 6), (1009, 1)))
+    assert quoted(floor, BUY) == [(99, 3), (98, 5)]
+    assert quoted(floor, SELL) == [(101, 11), (102, 5)]
+    between_ticks(floor, ((999, 0),), ((1001, 0), (1005, 0), (1009, 0)))
+    assert quoted(floor, BUY) == [(98, 5)]
+    assert quoted(floor, SELL) == [(102, 5)]
+
+
+def test_of_levels_on_one_tick_each_is_used_up_by_itself(floor: Floor) -> None:
+    between_ticks(floor, (), ((1001, 3), (1005, 4)), snapshot=True)
+    order_of(market(floor, BUY, 5))
+    assert quoted(floor, SELL) == [(101, 2)]
+    between_ticks(floor, (), ((1001, 8),))
+    assert quoted(floor, SELL) == [(101, 10)], "the other has two left"
+    between_ticks(floor, (), ((1001, 8), (1005, 4)), snapshot=True)
+    assert quoted(floor, SELL) == [(101, 10)]
+    order_of(market(floor, BUY, 10))
+    assert quoted(floor, SELL) == []
+    between_ticks(floor, (), ((1001, 0), (1005, 4)))
+    assert quoted(floor, SELL) == []
+    between_ticks(floor, (), ((1005, 0),))
+    between_ticks(floor, (), ((1005, 4),))
+    assert quoted(floor, SELL) == [(101, 4)]
+
+
 def test_a_reference_that_moves_through_an_order_fills_it_at_its_price(floor: Floor) -> None:
     first, second = order_of(floor.limit("ann", SELL, 105, 20)), order_of(floor.limit("bob", SELL, 106, 20))
     assert mirror(floor, bids=((104, 50),)) == []

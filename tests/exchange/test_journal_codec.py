@@ -10,6 +10,7 @@ from core.vocabulary import MarketStatus, PriceSource
 from events.commands import (
     AmendOrder,
     CancelOrder,
+    ForgetKeys,
     FreezeAccount,
     PlaceBracket,
     ReferencePrice,
@@ -95,6 +96,7 @@ def make_golden() -> None:
         PlaceBracket("bob", "bracket", "digest", wish(BUY, OrderType.LIMIT, lots=5, price=1300), protection),
         floor.now_ms,
     )
+    floor.exchange.execute(ForgetKeys(last), floor.now_ms)
     floor.exchange.execute(SetCancelTimer("ann", "session", 5000, (EXACT.symbol,)), floor.now_ms)
     floor.exchange.execute(FreezeAccount("bob", True), floor.now_ms)
     floor.exchange.execute(SetMarketStatus(ROUNDING.symbol, MarketStatus.HALTED, f"after {last}"), floor.now_ms)

@@ -17,6 +17,8 @@ from events.commands import (
     CancelGroup,
     CancelOrder,
     Command,
+    ConfigureMarket,
+    ForgetKeys,
     FreezeAccount,
     MoveFunds,
     OrderWish,
@@ -91,6 +93,8 @@ actions = st.one_of(
     st.tuples(st.just("tier"), people, st.integers(0, 2000), st.integers(0, 2000)),
     st.tuples(st.just("withdraw"), people, st.sampled_from(sorted(FUNDS)), st.integers(1, 10**22)),
     st.tuples(st.just("timer"), people, st.integers(0, 60), st.sampled_from(((), (EXACT.symbol,)))),
+    st.tuples(st.just("rules"), st.sampled_from((EXACT, ROUNDING)), st.booleans(), st.none()),
+    st.tuples(st.just("forget"), st.integers(0, 80), st.none(), st.none()),
     st.tuples(st.just("later"), st.integers(1, 100), st.none(), st.none()),
 )
 
@@ -165,6 +169,10 @@ class Script:
                 return FreezeAccount(a, b)
             case "timer":
                 return SetCancelTimer(a, "session", b, c)
+            case "rules":
+                return ConfigureMarket(a._replace(has_reference=b))
+            case "forget":
+                return ForgetKeys(a)
             case "tier":
                 return SetFeeTier(a, b, c)
         self.floor.now_ms += a
@@ -200,7 +208,7 @@ def check_money(state: State) -> None:
 def check_groups(state: State) -> None:
     """Every group has open orders, and whatever an entry filled has been looked at."""
     for group in state.groups.values():
-        assert group.legs or group.entry_is_open
+        assert group.legs or group.entry
         assert not group.unprotected
         assert {leg.group for leg in group.legs} <= {group}
 

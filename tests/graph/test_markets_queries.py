@@ -13,7 +13,7 @@ from pymongo import monitoring
 from core.clock import ManualClock
 from core.database import Database
 from core.ids import encode_id
-from core.vocabulary import CandleInterval, MarketStatus, Series
+from core.vocabulary import CandleInterval, MarketDataOrigin, MarketStatus, Series
 from events.market import MarketStatusChanged
 from graph.types.ticker import Ticker
 from models.candle import CandleKey, replace_candles
@@ -462,7 +462,7 @@ async def test_an_event_of_a_subscription_reads_anew(finds: Finds) -> None:
     markets = Markets().apply(feed(), candle(NOW_MS, "1"))
     stream = markets.stream('subscription { marketStatusChanged(symbols: ["BTC-USDT"]) { status sparkline } }')
     first = await anext(stream)
-    markets.apply(candle(NOW_MS, "2"), MarketStatusChanged(BTC, MarketStatus.HALTED))
+    markets.apply(candle(NOW_MS, "2")).apply_own(MarketStatusChanged(BTC, MarketStatus.HALTED))
     second = await anext(stream)
     await stream.aclose()
     assert first["data"]["marketStatusChanged"] == {"status": "TRADING", "sparkline": ["1"]}
@@ -518,7 +518,9 @@ async def test_numbers_and_times_look_as_promised() -> None:
 
 def test_the_change_in_percent_is_rounded_half_to_even() -> None:
     for last, opened, expected in (("1.0000005", "1", "0.0000"), ("1.0000015", "1", "0.0002"), ("2", "3", "-33.3333")):
-        assert str(Ticker.of(ticker(last=last, opened=opened)).change_percent24h()) == expected
+        assert (
+            str(Ticker.of(ticker(last=last, opened=opened), MarketDataOrigin.REFERENCE).change_percent24h()) == expected
+        )
 
 
 # wrong values
@@ -661,19 +663,19 @@ TOO_MANY = [f"X{number}-USD" for number in range(101)]
         ("priceTicks(symbols: $s) { id }", {"s": [None]}, BAD, None),
         ("tickers(symbols: $s) { id }", {"s": []}, BAD, ["symbols"]),
         ("tickers(symbols: $s) { id }", {"s": ["NO-PE"]}, "UNKNOWN_MARKET", ["symbols", "0"]),
-        ("tickers(symbols: $s, origin: EXCHANGE) { id }", {"s": [BTC]}, "NOT_AVAILABLE", ["origin"]),
+        ("tickers(symbols: $s, origin: EXCHANGE) { id }", {"s": ["NO-PE"]}, "UNKNOWN_MARKET", ["symbols", "0"]),
         ("marketStatusChanged(symbols: $s) { id }", {"s": []}, BAD, ["symbols"]),
         ("marketStatusChanged(symbols: $s) { id }", {"s": TOO_MANY}, BAD, ["symbols"]),
         ("marketStatusChanged(symbols: $s) { id }", {"s": ["NO-PE"]}, "UNKNOWN_MARKET", ["symbols", "0"]),
         ('trades(symbol: "NO-PE") { id }', {}, "UNKNOWN_MARKET", ["symbol"]),
-        ('trades(symbol: "BTC-USDT", origin: EXCHANGE) { id }', {}, "NOT_AVAILABLE", ["origin"]),
+        ('trades(symbol: "NO-PE", origin: EXCHANGE) { id }', {}, "UNKNOWN_MARKET", ["symbol"]),
         ('candles(symbol: "NO-PE", interval: HOUR_1) { id }', {}, "UNKNOWN_MARKET", ["symbol"]),
         ('candles(symbol: "BTC-USDT", interval: NOPE) { id }', {}, INVALID, None),
         ('orderBook(symbol: "NO-PE") { __typename }', {}, "UNKNOWN_MARKET", ["symbol"]),
         ('orderBook(symbol: "BTC-USDT", depth: 0) { __typename }', {}, BAD, ["depth"]),
         ('orderBook(symbol: "BTC-USDT", depth: 1001) { __typename }', {}, BAD, ["depth"]),
         ('orderBook(symbol: "BTC-USDT", grouping: "0") { __typename }', {}, BAD, ["grouping"]),
-        ('orderBook(symbol: "BTC-USDT", origin: EXCHANGE) { __typename }', {}, "NOT_AVAILABLE", ["origin"]),
+        ('orderBook(symbol: "BTC-USDT", origin: EXCHANGE, depth: 0) { __typename }', {}, BAD, ["depth"]),
     ],
 )  # fmt: skip
 async def test_a_wrong_subscription_is_refused_by_name_and_leaves_nothing(
@@ -686,9 +688,9 @@ async def test_a_wrong_subscription_is_refused_by_name_and_leaves_nothing(
     assert len(answers) == 1
     error = answers[0]["errors"][0]
     assert (error["extensions"]["code"], error["extensions"].get("field")) == (code, names)
-    view = markets.view
-    for watchers in (view.ticks, view.tickers, view.trades, view.candles, view.statuses, view.window_updates):
-        assert len(watchers) == 0
+    for view in (markets.view, markets.exchange_view):
+        for watchers in (view.ticks, view.tickers, view.trades, view.candles, view.statuses, view.window_updates):
+            assert len(watchers) == 0
 
 
 async def test_a_symbol_given_twice_is_watched_once() -> None:

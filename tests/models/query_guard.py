@@ -14,7 +14,12 @@ from pymongo import monitoring
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.monitoring import CommandFailedEvent, CommandStartedEvent, CommandSucceededEvent
 
-READ_WHOLE = frozenset({"assets", "audit_events", "audit_heads", "markets", "signing_keys"})
+READ_WHOLE = frozenset(
+    {
+        *("assets", "audit_events", "audit_heads", "exchange_snapshots", "market_statuses", "markets"),
+        *("signing_keys", "trading_accounts"),
+    }
+)
 """Small collections that are read whole at start, and what commands of operators go through."""
 TINY = frozenset({"leases"})
 """Collections of a handful of documents: a scan is a look."""

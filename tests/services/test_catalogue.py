@@ -6,6 +6,7 @@ from core.database import Database
 from core.vocabulary import MarketStatus, PriceSource
 from integrations.feeds.base import ProviderRules
 from models.market import all_markets, replace_markets
+from models.market_status import MarketStatusEntry, store_status
 from services import catalogue
 
 
@@ -29,14 +30,20 @@ def test_an_unknown_symbol_is_refused_by_name(symbol: str) -> None:
     assert len(refusal.value.message) < 200
 
 
-async def test_loading_keeps_an_operators_status_and_renews_the_rest(database: Database) -> None:
+async def test_loading_renews_what_is_stored(database: Database) -> None:
     first = await catalogue.load()
-    halted = first.market("BTC-USD").model_copy(update={"status": MarketStatus.HALTED, "simulated_price": Decimal(1)})
-    await replace_markets([halted])
+    await replace_markets([first.market("BTC-USD").model_copy(update={"simulated_price": Decimal(1)})])
     again = await catalogue.load()
-    assert again.market("BTC-USD").status is MarketStatus.HALTED
     assert again.market("BTC-USD").simulated_price == first.market("BTC-USD").simulated_price
     assert {market.symbol: market for market in await all_markets()} == again.markets
+
+
+async def test_a_status_is_what_the_journal_said_last(database: Database) -> None:
+    await store_status(MarketStatusEntry(symbol="BTC-USD", status=MarketStatus.HALTED, since_ms=1))
+    await store_status(MarketStatusEntry(symbol="GO-NE", status=MarketStatus.HALTED, since_ms=1))
+    loaded = await catalogue.load()
+    assert loaded.market("BTC-USD").status is MarketStatus.HALTED
+    assert {market.status for market in loaded.markets.values() if market.symbol != "BTC-USD"} == {MarketStatus.TRADING}
 
 
 async def test_rules_are_refreshed_from_a_provider(database: Database) -> None:

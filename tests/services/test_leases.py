@@ -27,9 +27,9 @@ async def test_only_one_works_and_the_next_takes_over(database: Database) -> Non
             running.remove(name)
 
     async with asyncio.timeout(20):
-        first = asyncio.create_task(leases.run_as_only_one("feeds", "a", clock, lambda: work("a")))
+        first = asyncio.create_task(leases.run_as_only_one("feeds", "a", clock, lambda _: work("a")))
         await begun["a"].wait()
-        second = asyncio.create_task(leases.run_as_only_one("feeds", "b", clock, lambda: work("b")))
+        second = asyncio.create_task(leases.run_as_only_one("feeds", "b", clock, lambda _: work("b")))
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.2):
                 await begun["b"].wait()
@@ -46,7 +46,7 @@ async def test_a_holder_that_is_overtaken_stops_its_work(database: Database) -> 
     clock = ManualClock()
     begun, ended = asyncio.Event(), asyncio.Event()
 
-    async def work() -> None:
+    async def work(_: leases.Holding) -> None:
         begun.set()
         try:
             await asyncio.Event().wait()
@@ -65,7 +65,7 @@ async def test_a_holder_that_is_overtaken_stops_its_work(database: Database) -> 
 
 
 async def test_the_works_own_failure_is_passed_on_and_frees_the_lease(database: Database) -> None:
-    async def work() -> None:
+    async def work(_: leases.Holding) -> None:
         raise ValueError("broken")
 
     with pytest.raises(ValueError, match="broken"):

@@ -9,7 +9,7 @@ from pymongo.errors import AutoReconnect
 
 from core.clock import ManualClock
 from core.database import Database
-from core.vocabulary import CandleInterval, FeedStatus, MarketStatus, OrderSide, PriceSource, Series
+from core.vocabulary import CandleInterval, FeedStatus, OrderSide, PriceSource, Series
 from events.feed import (
     FeedBookDelta,
     FeedBookSnapshot,
@@ -27,7 +27,6 @@ from events.market import (
     BookReset,
     CandleChanged,
     FeedChanged,
-    MarketStatusChanged,
     ResyncFinished,
     TickAccepted,
     TickerChanged,
@@ -244,7 +243,6 @@ async def test_a_replay_begins_anew_and_keeps_counting(database: Database) -> No
 async def test_a_process_that_joins_is_told_everything_in_an_order_it_can_use(database: Database) -> None:
     worker = await started()
     await worker.send(worker.trade(), worker.trade(), snapshot(BINANCE, "99", "101"), worker.trade(SIMULATED, "7", ETH))
-    await worker.data.set_status(MarketStatusChanged(ETH, MarketStatus.HALTED))
     await worker.check()
     worker.data.resync("joining")
     events = worker.said()
@@ -259,7 +257,6 @@ async def test_a_process_that_joins_is_told_everything_in_an_order_it_can_use(da
     assert all(len(candles) == 1 for candles in state.candles.values())
     assert joined.book_window(BTC, depth=5, grouping=None).sequence == 1
     assert joined.states[ETH].series is Series.SIMULATED
-    assert joined.catalogue.market(ETH).status is MarketStatus.HALTED
 
 
 async def test_a_database_that_is_away_stops_no_price(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from models import candle as candle_model
 from models.candle import Candle, CandleKey, candles_between
 from models.market_state import read_state
 from models.trade import trades_between
-from services import market_history, trades
+from services import market_history, stored_history, trades
 from services.market_history import MarketHistory
 from services.sequences import Sequences
 from services.tickers import Figures
@@ -127,7 +127,7 @@ async def test_a_kill_between_trades_and_candles_is_made_good_from_the_trades(
         await candle_model.replace_candles(dict(list(candles.items())[:written]))
         raise AutoReconnect("killed")
 
-    monkeypatch.setattr(market_history, "insert_candles", write_some)
+    monkeypatch.setattr(stored_history, "insert_candles", write_some)
     with pytest.raises(AutoReconnect):
         await first.history.flush()
     monkeypatch.undo()

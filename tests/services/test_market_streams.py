@@ -14,8 +14,9 @@ from core.vocabulary import CandleInterval, MarketStatus, Series
 from events.book import WindowDelta, WindowSnapshot
 from events.market import BookLost, MarketStatusChanged
 from services import market_streams
+from services.market_states import TradesMissed
 from services.market_streams import BOOK_CAPACITY, LATEST_CAPACITY, LOSSLESS_CAPACITY
-from services.market_view import MarketView, TradesMissed
+from services.market_view import MarketView
 from tests.markets import BTC, ETH, NOW_MS, D, Markets, book, book_change, candle, feed, levels, tick, ticker, trade
 from tests.services.test_book_windows import Client, brute_force
 

@@ -17,7 +17,7 @@ from events.market import (
     ResyncRequested,
 )
 from services import market_view
-from services.market_view import RECENT_CANDLES, RECENT_TRADES, FeedUnavailable
+from services.market_states import RECENT_CANDLES, RECENT_TRADES, FeedUnavailable
 from tests.markets import (
     BTC,
     ETH,

@@ -1,0 +1,170 @@
+"""Questions to one server from many processes, over Redis streams: at least once, answered to who asked.
+
+Questions stand in one stream with a consumer group; an answer goes to the asking process' own stream. A question is acknowledged and removed when it is
+answered, so that what a server took and did not answer is given to the next one. Whoever asks must make questions that may be executed twice.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from redis.exceptions import ResponseError
+
+from core.backoff import Backoff
+from core.redis_client import REDIS_ERRORS, connect
+
+log = structlog.get_logger(__name__)
+
+TIMEOUT_SECONDS = 2.0
+BLOCK_MS = 1_000
+AT_ONCE = 256
+MOST_KEPT = 100_000
+"""Questions or answers a stream keeps at most, should nobody read it."""
+REPLIES_KEPT_MS = 60_000
+_GROUP = "server"
+
+Reply = Callable[[bytes], None]
+Handle = Callable[[bytes, Reply], None]
+"""Takes a question and where its answer goes."""
+
+
+class NotAsked(Exception):
+    """The question did not get to the server, or nobody can tell."""
+
+
+class RedisRequests:
+    """The asking side of one process. `run` reads the answers."""
+
+    def __init__(self, url: str, *, process: str, namespace: str = "cryptovault", name: str) -> None:
+        self._client = connect(url, max_connections=16)
+        self._questions = f"{namespace}:{name}:questions"
+        self._answers = f"{namespace}:{name}:answers:{process}"
+        self._waiting: dict[bytes, asyncio.Future[bytes]] = {}
+        self._last = 0
+
+    async def ask(self, body: bytes, *, timeout_seconds: float) -> bytes:
+        """The answer.
+
+        Raises:
+            NotAsked: Redis did not take the question.
+            TimeoutError: it was not answered in time.
+        """
+        self._last += 1
+        key = str(self._last).encode()
+        waiting: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._waiting[key] = waiting
+        try:
+            fields: dict[Any, Any] = {"to": self._answers, "key": key, "body": body}
+            try:
+                async with asyncio.timeout(TIMEOUT_SECONDS):
+                    await self._client.xadd(self._questions, fields, maxlen=MOST_KEPT, approximate=True)
+            except REDIS_ERRORS as error:
+                raise NotAsked from error
+            async with asyncio.timeout(timeout_seconds):
+                return await waiting
+        finally:
+            del self._waiting[key]
+
+    async def run(self) -> None:
+        """Read answers until cancelled."""
+        last, backoff = b"0", Backoff(first_seconds=0.05, most_seconds=2.0)
+        while True:
+            try:
+                async with asyncio.timeout(TIMEOUT_SECONDS + BLOCK_MS / 1000):
+                    found: Any = await self._client.xread({self._answers: last}, count=AT_ONCE, block=BLOCK_MS)
+                backoff = Backoff(first_seconds=0.05, most_seconds=2.0)
+            except REDIS_ERRORS as error:
+                log.warning("requests.answers_unread", error=type(error).__name__)
+                await asyncio.sleep(backoff.next_delay())
+                continue
+            for _, entries in found or ():
+                for entry_id, fields in entries:
+                    last = entry_id
+                    waiting = self._waiting.get(fields[b"key"])
+                    if waiting is not None and not waiting.done():
+                        waiting.set_result(fields[b"body"])
+
+    async def close(self) -> None:
+        """Disconnect."""
+        await self._client.aclose()
+
+
+class RedisRequestServer:
+    """The answering side. Only one may run at a time, by a lease of its user's."""
+
+    def __init__(self, url: str, *, server: str, namespace: str = "cryptovault", name: str) -> None:
+        self._client = connect(url, max_connections=8)
+        self._questions = f"{namespace}:{name}:questions"
+        self._server = server
+        self._outgoing: asyncio.Queue[tuple[bytes, str, bytes, bytes]] = asyncio.Queue()
+
+    async def run(self, handle: Handle) -> None:
+        """Hand over questions until cancelled, first those another server has left."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._answer())
+            await self._read(handle)
+
+    async def _read(self, handle: Handle) -> None:
+        backoff, claimed = Backoff(first_seconds=0.05, most_seconds=2.0), False
+        while True:
+            try:
+                async with asyncio.timeout(TIMEOUT_SECONDS + BLOCK_MS / 1000):
+                    if not claimed:
+                        await self._join()
+                        for entry_id, fields in await self._left():
+                            self._take(entry_id, fields, handle)
+                        claimed = True
+                    found: Any = await self._client.xreadgroup(
+                        _GROUP, self._server, {self._questions: ">"}, count=AT_ONCE, block=BLOCK_MS
+                    )
+                backoff = Backoff(first_seconds=0.05, most_seconds=2.0)
+            except REDIS_ERRORS as error:
+                log.warning("requests.questions_unread", error=type(error).__name__)
+                claimed = False
+                await asyncio.sleep(backoff.next_delay())
+                continue
+            for _, entries in found or ():
+                for entry_id, fields in entries:
+                    self._take(entry_id, fields, handle)
+
+    async def _join(self) -> None:
+        try:
+            await self._client.xgroup_create(self._questions, _GROUP, id="0", mkstream=True)
+        except ResponseError as error:
+            if "BUSYGROUP" not in str(error):
+                raise
+
+    async def _left(self) -> list[tuple[bytes, dict[bytes, bytes]]]:
+        reply: Any = await self._client.xautoclaim(self._questions, _GROUP, self._server, min_idle_time=0, count=10_000)
+        return [(entry_id, fields) for entry_id, fields in reply[1] if fields]
+
+    def _take(self, entry_id: bytes, fields: dict[bytes, bytes], handle: Handle) -> None:
+        to, key = fields[b"to"].decode(), fields[b"key"]
+        handle(fields[b"body"], lambda body: self._outgoing.put_nowait((entry_id, to, key, body)))
+
+    async def _answer(self) -> None:
+        while True:
+            waiting = [await self._outgoing.get()]
+            while not self._outgoing.empty() and len(waiting) < AT_ONCE:
+                waiting.append(self._outgoing.get_nowait())
+            await self._send(waiting)
+
+    async def _send(self, waiting: list[tuple[bytes, str, bytes, bytes]]) -> None:
+        """Send answers and acknowledge their questions; an answer that cannot be sent is given up, its asker finds out by itself."""
+        pipeline = self._client.pipeline(transaction=False)
+        for entry_id, to, key, body in waiting:
+            fields: dict[Any, Any] = {"key": key, "body": body}
+            pipeline.xadd(to, fields, maxlen=MOST_KEPT, approximate=True)
+            pipeline.pexpire(to, REPLIES_KEPT_MS)
+            pipeline.xack(self._questions, _GROUP, entry_id)
+            pipeline.xdel(self._questions, entry_id)
+        try:
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                await pipeline.execute()
+        except REDIS_ERRORS as error:
+            log.warning("requests.not_answered", error=type(error).__name__, answers=len(waiting))
+
+    async def close(self) -> None:
+        """Disconnect."""
+        await self._client.aclose()

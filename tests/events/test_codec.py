@@ -1,0 +1,33 @@
+"""Events as bytes: what may be missing, and what may not."""
+
+from decimal import Decimal
+
+import orjson
+import pytest
+
+from events.codec import UnknownEvent, decode, encode
+from events.market import BookChanged, BooksConfirmed
+
+CHANGED = BookChanged("BTC-USDT", 7, ((Decimal("1.50"), Decimal(2)),), (), 1_700_000_000_000, (3,), ())
+
+
+@pytest.mark.parametrize("event", [CHANGED, BooksConfirmed(5)])
+def test_an_event_comes_back_as_it_was(event: object) -> None:
+    assert decode(encode(event)) == event
+
+
+def without(name: str) -> bytes:
+    body = orjson.loads(encode(CHANGED))
+    del body[name]
+    return orjson.dumps(body)
+
+
+def test_a_field_with_a_default_may_be_missing() -> None:
+    known = decode(without("bid_orders"))
+    assert isinstance(known, BookChanged)
+    assert (known.sequence, known.bid_orders) == (7, ())
+
+
+def test_any_other_field_may_not() -> None:
+    with pytest.raises(UnknownEvent):
+        decode(without("time_ms"))
