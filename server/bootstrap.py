@@ -186,6 +186,7 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
                 "last-use": accounts.last_use.run,
                 "signing-keys": accounts.tokens.run,
                 "read-marks": trading.marks.run,
+                "frozen-accounts": accounts.frozen.run,
                 **exchange.background,
             },
             workers={

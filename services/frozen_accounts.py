@@ -4,9 +4,13 @@ Every change of an account's state marks it as untold in the same write. Whoever
 not answer, the mark stays, and `reconcile` tells it again.
 """
 
+import asyncio
+
 import structlog
+from pymongo.errors import PyMongoError
 
 from core.account_vocabulary import UserStatus
+from core.cancellation import raise_if_cancelled
 from core.clock import Clock
 from events.commands import FreezeAccount
 from models import user
@@ -15,7 +19,6 @@ from services.exchange_gateway import ExchangeGateway
 log = structlog.get_logger(__name__)
 
 RECONCILE_SECONDS = 5.0
-"""How often `reconcile` is worth calling."""
 
 
 class FrozenAccounts:
@@ -41,6 +44,16 @@ class FrozenAccounts:
                 return False
             if await user.freeze_told(user_id, person.status):
                 return True
+
+    async def run(self) -> None:
+        """Tell what has not been confirmed, again and again, until cancelled."""
+        while True:
+            await asyncio.sleep(RECONCILE_SECONDS)
+            try:
+                await self.reconcile()
+            except PyMongoError as error:
+                raise_if_cancelled()
+                log.warning("frozen_accounts.not_read", reason=type(error).__name__)
 
     async def reconcile(self) -> int:
         """Tell what has not been confirmed. How many accounts are still untold."""

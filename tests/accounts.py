@@ -121,9 +121,10 @@ class World:
         limits: RateLimits | None = None,
         providers: Mapping[str, IdentityProvider] | None = None,
         gateway: ExchangeGateway | None = None,
+        bus: MemoryBus | None = None,
     ) -> None:
         self.clock = ManualClock(1_790_000_000_000)
-        self.bus = MemoryBus()
+        self.bus = bus or MemoryBus()
         self.letters = Letterbox()
         self.gateway = gateway or SmallExchange(self.bus)
         self.accounts = build_accounts(

@@ -162,7 +162,7 @@ class PlaceBracketInput:
 
 
 @strawberry.input(
-    description="Changes of an open order; what is left out stays as it is. Orders of groups are not changed."
+    description="Changes of an open order; what is left out stays as it is. Of an order of a group only prices change."
 )
 class AmendOrderInput:
     by: OrderRef = strawberry.field(description="The order.")

@@ -197,6 +197,7 @@ def declared(field: GraphQLField) -> Declared | None:
 def code_of(body: Mapping[str, Any]) -> str | None:
     """The code of whatever was refused; None where nothing was."""
     found = [error["extensions"]["code"] for error in body.get("errors", ())]
+    found = [code for code in found if code != "FEED_UNAVAILABLE"]  # a price that nobody knows here
     for payload in (body.get("data") or {}).values():
         if isinstance(payload, dict):
             found += [error["code"] for error in payload.get("errors") or ()]
