@@ -51,7 +51,7 @@ class Desk:
     ) -> Admitted | Refusal:
         """The terms of a single order and what it holds, or the first thing that is wrong with it."""
         around = self._watch.around(market) if market.band_ppm else 0
-        plain = plain_limit(market, account, wish, around, max(fees))
+        plain = plain_limit(market, account, wish, around, fees)
         if plain is not None:
             return plain
         references = self._watch.references(market.symbol)
