@@ -49,7 +49,7 @@ def plain_limit(
     ):  # fmt: skip
         return None
     band = market.band_ppm
-    if band and around and not around * (PPM - band) <= ticks * PPM <= around * (PPM + band):
+    if band and around and not -band * around <= (ticks - around) * PPM <= band * around:
         return None
     if side is BUY:
         balance, hold = account.balances.get(market.quote), market.cost(value, max(fees))
