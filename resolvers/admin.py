@@ -89,8 +89,10 @@ async def set_market_status(
 
 def _reason(text: str) -> str:
     reason = text.strip()
-    if not 0 < len(reason) <= LONGEST_REASON:
-        raise InvalidInput(f"expected a reason of 1 to {LONGEST_REASON} characters", field=["input", "reason"])
+    if not 0 < len(reason) <= LONGEST_REASON or not reason.isprintable():
+        raise InvalidInput(
+            f"expected a reason of 1 to {LONGEST_REASON} characters that can be seen", field=["input", "reason"]
+        )
     return reason
 
 

@@ -200,9 +200,17 @@ class SmallExchange:
         if isinstance(command, CancelGroup):
             return await self._cancel_group(command)
         if isinstance(command, CancelAll):
-            mine = [state for state in self._orders.values() if state.account == command.account and is_open(state)]
+            mine = [
+                state
+                for state in self._orders.values()
+                if state.account == command.account
+                and is_open(state)
+                and (not command.symbols or state.symbol in command.symbols)
+            ]
             return await self._end(command.account, mine)
         if isinstance(command, SetCancelTimer):
+            if set(command.symbols) - {BTC}:
+                return Answer(RefusalState(Code.UNKNOWN_MARKET, "symbols"))
             expires = NOW_MS + command.timeout_ms
             timer = TimerState(command.owner, command.symbols, expires) if command.timeout_ms else None
             return Answer(timer=timer, sequence=self._sequence)
@@ -224,6 +232,8 @@ class SmallExchange:
                 return Answer(RefusalState(Code.IDEMPOTENCY_MISMATCH, name))
             return Answer(made=made, replayed=True)
         wishes = wishes_of(command)
+        if any(wish.symbol != BTC for wish in wishes):
+            return Answer(RefusalState(Code.UNKNOWN_MARKET, "symbol"))
         if (malformed := next((wish.malformed for wish in wishes if wish.malformed), None)) is not None:
             return Answer(RefusalState(Code.MALFORMED_NUMBER, malformed))
         made = self._next()

@@ -161,5 +161,8 @@ def codes_of(body: Mapping[str, Any]) -> list[str]:
     codes = [code for code in codes if code != "FEED_UNAVAILABLE"]
     for payload in (body.get("data") or {}).values():
         if isinstance(payload, dict):
-            codes += [str(error["code"]) for error in payload.get("errors") or () if isinstance(error, dict)]
+            several = [payload, *(payload.get("results") or ())]
+            codes += [
+                str(error["code"]) for each in several for error in each.get("errors") or () if isinstance(error, dict)
+            ]
     return codes

@@ -239,7 +239,7 @@ class _Filling:
     def of(self, kind: GraphQLInputType, name: str, inner: tuple[str, ...] | None) -> object:
         """A value of this type with `value` at the place `inner`; None: nowhere in it."""
         plain = kind.of_type if isinstance(kind, GraphQLNonNull) else kind
-        if inner is None and name in self.named:
+        if inner is None and name in self.named and _fits(plain, self.named[name]):
             return self.named[name]
         if inner == () and is_leaf_type(plain):
             return self.value
@@ -254,8 +254,20 @@ class _Filling:
         return _default(plain)
 
 
+def _fits(kind: GraphQLInputType, value: object) -> bool:
+    """Whether a value may stand for this type: names are the same in several enums, and in lists."""
+    if isinstance(kind, GraphQLEnumType):
+        return value in kind.values
+    return isinstance(kind, GraphQLInputObjectType) or isinstance(value, list) is isinstance(kind, GraphQLList)
+
+
+def is_one_of(kind: GraphQLInputObjectType) -> bool:
+    """Whether exactly one of its fields is given."""
+    return kind.is_one_of or bool(getattr(kind.extensions.get("strawberry-definition"), "is_one_of", False))
+
+
 def _chosen(kind: GraphQLInputObjectType, wanted: str | None, *, full: bool) -> Mapping[str, GraphQLInputField]:
-    if kind.is_one_of:
+    if is_one_of(kind):
         name = wanted or next(iter(kind.fields))
         return {name: kind.fields[name]}
     return {

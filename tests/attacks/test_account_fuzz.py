@@ -51,7 +51,13 @@ json_values = st.recursive(
 SCALARS: dict[str, SearchStrategy[Any]] = {
     "Boolean": st.booleans(),
     "DateTime": st.datetimes().map(lambda moment: moment.isoformat(timespec="milliseconds") + "Z"),
-    "ID": st.builds(encode_id, st.sampled_from(("User", "Session", "ApiKey", "Passkey", "")), texts) | texts,
+    "Decimal": st.integers(-(10**20), 10**20).map(str) | st.sampled_from(("0.5", "1e400", "NaN", "9" * 40)),
+    "Int": st.integers(-(2**31), 2**31 - 1),
+    "Long": st.integers(-(2**53) + 1, 2**53 - 1),
+    "ID": st.builds(
+        encode_id, st.sampled_from(("User", "Session", "ApiKey", "Passkey", "Order", "OrderGroup", "")), texts
+    )
+    | texts,
     "JSON": json_values,
     "String": texts,
     "URL": st.sampled_from(("https://app.vault.example/back", "http://[::1]:1/", "https://mallory.example")),
@@ -73,7 +79,7 @@ def _present(kind: GraphQLNullableInputType) -> SearchStrategy[Any]:
         return st.sampled_from(list(kind.values))
     if isinstance(kind, GraphQLInputObjectType):
         fields = {name: values_of(each.type) for name, each in kind.fields.items()}
-        if kind.is_one_of:
+        if surface.is_one_of(kind):
             return st.one_of(*(st.fixed_dictionaries({name: each}) for name, each in fields.items()))
         required = {name: fields.pop(name) for name, each in kind.fields.items() if is_required_input_field(each)}
         return st.fixed_dictionaries(required, optional=fields)

@@ -25,6 +25,10 @@ PLAIN = frozenset(
         *("antiPhishingCode", "delivery", "deviceName", "displayName", "email", "everywhere", "expiresAt", "id"),
         *("ipAllowlist", "locale", "name", "operation", "parameters", "provider", "purpose", "quoteAsset", "reason"),
         *("redirectUri", "scopes", "status"),
+        *("activationPrice", "clientGroupId", "clientOrderId", "displayQuantity", "expectedSequence", "goodTillTime"),
+        *("maxSlippage", "postOnly", "price", "quantity", "quoteQuantity", "selfTradePrevention", "side", "sides"),
+        *("stopLimitPrice", "stopPrice", "symbol", "symbols", "takeProfitPrice", "timeInForce", "timeoutSeconds"),
+        *("trailingDelta", "trailingUnit", "triggerSource", "type"),
     }
 )
 """Names of values that are no secrets."""

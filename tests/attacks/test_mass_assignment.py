@@ -14,9 +14,20 @@ from tests.attacks.surface import Site
 from tests.stored import unchanged
 
 REVIEWED: dict[str, set[str]] = {
+    "AmendOrderInput": {
+        *("by", "displayQuantity", "expectedSequence", "goodTillTime", "price", "quantity", "stopPrice"),
+        "trailingDelta",
+    },
     "BeginOAuthInput": {"provider", "purpose", "redirectUri", "stepUpProof"},
     "BeginPasskeyLogInInput": {"email"},
     "BeginPasskeyRegistrationInput": {"name", "stepUpProof"},
+    "BracketTerms": {
+        *("entry", "stopLimitPrice", "stopPrice", "takeProfitPrice", "trailingDelta", "trailingUnit", "triggerSource"),
+    },
+    "CancelAllOrdersAfterInput": {"symbols", "timeoutSeconds"},
+    "CancelAllOrdersInput": {"sides", "symbols"},
+    "CancelOrderGroupInput": {"by"},
+    "CancelOrderInput": {"by"},
     "ChangeEmailInput": {"email", "stepUpProof"},
     "ChangePasswordInput": {"current", "password", "stepUpProof"},
     "CompleteTwoFactorInput": {"challenge", "proof"},
@@ -28,6 +39,22 @@ REVIEWED: dict[str, set[str]] = {
     "EnrollTotpInput": {"stepUpProof"},
     "FinishOAuthInput": {"code", "delivery", "deviceName", "state"},
     "FinishPasskeyLogInInput": {"challenge", "credential", "delivery", "deviceName"},
+    "OcoTerms": {
+        *("quantity", "side", "stopLimitPrice", "stopPrice", "symbol", "takeProfitPrice", "timeInForce"),
+        "triggerSource",
+    },
+    "OrderGroupRef": {"clientGroupId", "id"},
+    "OrderRef": {"clientOrderId", "id"},
+    "OrderTerms": {
+        *("activationPrice", "displayQuantity", "goodTillTime", "maxSlippage", "postOnly", "price", "quantity"),
+        *("quoteQuantity", "selfTradePrevention", "side", "stopPrice", "symbol", "timeInForce", "trailingDelta"),
+        *("trailingUnit", "triggerSource", "type"),
+    },
+    "PlaceBracketInput": {"bracket", "clientGroupId"},
+    "PlaceOcoInput": {"clientGroupId", "oco"},
+    "PlaceOrderInput": {"clientOrderId", "order"},
+    "PlaceOrdersInput": {"orders"},
+    "SetMarketStatusInput": {"reason", "status", "stepUpProof", "symbol"},
     "FinishPasskeyRegistrationInput": {"challenge", "credential", "name"},
     "FreezeAccountInput": {"token"},
     "LogInInput": {"delivery", "deviceName", "email", "password"},
@@ -111,7 +138,9 @@ def _smuggled(site: Site, variables: dict[str, Any], name: str, value: object) -
     if isinstance(kind, GraphQLInputObjectType):
         for each, member in kind.fields.items():
             if isinstance(get_named_type(member.type), GraphQLInputObjectType):
-                yield {**variables, "input": {**given, each: {**given[each], name: value}}}
+                inner = given[each]
+                more = {**inner, name: value} if isinstance(inner, dict) else [{**inner[0], name: value}]
+                yield {**variables, "input": {**given, each: more}}
 
 
 async def test_a_profile_writes_its_own_fields_and_no_other(database: Database) -> None:

@@ -40,6 +40,13 @@ STRINGS = {
 MAY_BE_ANYTHING = {
     "mutation beginPasskeyLogIn(input.email)",  # not used
     "mutation beginPasskeyRegistration(input.name)",  # not used: the name is given when it is finished
+    "mutation cancelAllOrders(input.symbols)",  # no market of this name has orders
+    "query order(by.clientOrderId)",  # finds nothing
+    "query order(by.id)",
+    "query orderGroup(by.clientGroupId)",
+    "query orderGroup(by.id)",
+    "query viewer.fills(filter.symbols)",
+    "query viewer.orders(filter.symbols)",
     "query admin.users(after)",  # beside `search`, not used
     "query admin.users(search)",  # finds nobody
     "query passwordResetToken(token)",  # says that it is not valid
@@ -49,6 +56,11 @@ FREE = {
     "mutation changePassword(input.password)",
     "mutation createApiKey(input.name)",
     "mutation logIn(input.deviceName)",
+    "mutation amendOrder(input.by.clientOrderId)",  # of the orders that are placed below under these keys
+    "mutation cancelOrder(input.by.clientOrderId)",
+    "mutation placeOrder(input.clientOrderId)",  # keys, in printable ASCII; those of groups are used by then
+    "mutation placeOrders(input.orders.clientOrderId)",
+    "mutation setMarketStatus(input.reason)",
     "mutation signUp(input.displayName)",
     "mutation signUp(input.locale)",  # nothing: as the browser asks
     "mutation signUp(input.password)",

@@ -372,8 +372,8 @@ async def operator(vault: World) -> tuple[Person, App]:
 def test_the_schema_marks_what_the_design_marks() -> None:
     assert sorted(MARKED) == [
         *("beginOAuth", "beginPasskeyRegistration", "changeEmail", "changePassword", "createApiKey", "deleteAccount"),
-        *("deletePasskey", "disableTotp", "enrollTotp", "regenerateRecoveryCodes", "setUserStatus", "unfreezeAccount"),
-        *("unlinkOAuth", "updateApiKey"),
+        *("deletePasskey", "disableTotp", "enrollTotp", "regenerateRecoveryCodes", "setMarketStatus", "setUserStatus"),
+        *("unfreezeAccount", "unlinkOAuth", "updateApiKey"),
     ]
 
 

@@ -18,7 +18,7 @@ from websockets.typing import Subprotocol
 from core.client_address import ClientAddresses
 from core.clock import Clock, SystemClock
 from core.ids import random_id
-from graph.pipeline import PipelineLimits
+from graph.pipeline import Pipeline, PipelineLimits
 from server.authentication import Authentication
 from server.connections import uvicorn_options
 from server.graphql_http import GraphQLHTTP, HttpLimits
@@ -127,11 +127,14 @@ async def served(
     trusted_proxies: tuple[str, ...] = (),
     per_minute: int = 60_000_000,
     clock: Clock | None = None,
+    pipeline: Pipeline | None = None,
 ) -> AsyncIterator[Served]:
-    """Start the server, and stop it at the end."""
+    """Start the server, and stop it at the end. `pipeline`: instead of the sample's."""
     probe, registry = Probe(), CollectorRegistry()
     metrics = TransportMetrics(registry)
-    pipeline = build_pipeline(probe=probe, clock=clock or SystemClock(), per_minute=per_minute, limits=pipeline_limits)
+    pipeline = pipeline or build_pipeline(
+        probe=probe, clock=clock or SystemClock(), per_minute=per_minute, limits=pipeline_limits
+    )
     origins = Origins([ORIGIN])
     authentication = Authentication(
         authority or build_accounts().authority,
