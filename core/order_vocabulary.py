@@ -69,6 +69,7 @@ class OrderGroupKind(StrEnum):
 class OrderErrorCode(StrEnum):
     """Why an order was refused or ended, in order of precedence: the first that applies is the one reported."""
 
+    INVALID_INPUT = "INVALID_INPUT"
     ACCOUNT_FROZEN = "ACCOUNT_FROZEN"
     EMAIL_NOT_VERIFIED = "EMAIL_NOT_VERIFIED"
     IDEMPOTENCY_MISMATCH = "IDEMPOTENCY_MISMATCH"

@@ -6,10 +6,13 @@ refusal of this kind but an error of the request.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import ClassVar
 
 from core.account_vocabulary import AuthErrorCode, AuthFactor
 from core.errors import TranslatableError
+from core.order_texts import order_text
+from core.order_vocabulary import OrderErrorCode
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +25,14 @@ class StepUpDemand:
     expires_ms: int
 
 
-class AuthRefused(TranslatableError):
-    """A refusal about an account. `field` is the path below the mutation's `input`."""
+class Refused(TranslatableError):
+    """A refusal that a mutation's payload carries. `field` is the path below the mutation's `input`."""
+
+    field: list[str] | None
+
+
+class AuthRefused(Refused):
+    """A refusal about an account."""
 
     code: ClassVar[str] = AuthErrorCode.UNKNOWN
 
@@ -58,3 +67,24 @@ class UnknownObject(AuthRefused):
     """The account has nothing of this id."""
 
     code = AuthErrorCode.UNKNOWN
+
+
+class OrderRefused(Refused):
+    """A refusal about orders. `limit` is the bound that `actual` crosses, in the unit of the field."""
+
+    code: ClassVar[str] = "ORDER_REFUSED"
+
+    def __init__(
+        self,
+        reason: OrderErrorCode,
+        *,
+        field: Sequence[str] | None = None,
+        limit: Decimal | None = None,
+        actual: Decimal | None = None,
+    ) -> None:
+        template, values = order_text(reason, limit, actual)
+        super().__init__(template, values)
+        self.reason = reason
+        self.field = list(field) if field else None
+        self.limit = limit
+        self.actual = actual

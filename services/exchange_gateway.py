@@ -2,7 +2,8 @@
 
 from typing import Protocol
 
-from events.answers import Answer, HouseState, PreviewOrder, PreviewState
+from core.order_vocabulary import OrderErrorCode
+from events.answers import Answer, HouseState, PreviewOrder, PreviewState, RefusalState
 from events.commands import Command
 
 
@@ -24,3 +25,16 @@ class ExchangeGateway(Protocol):
     async def house(self) -> HouseState | None:
         """The house's position; None: the exchange does not answer."""
         ...
+
+
+class NoExchange:
+    """The gateway of a process from which no exchange can be reached."""
+
+    async def ask(self, command: Command) -> Answer:  # noqa: ARG002
+        return Answer(RefusalState(OrderErrorCode.EXCHANGE_UNAVAILABLE))
+
+    async def preview(self, wish: PreviewOrder) -> PreviewState | None:  # noqa: ARG002
+        return None
+
+    async def house(self) -> HouseState | None:
+        return None

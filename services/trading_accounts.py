@@ -16,11 +16,11 @@ Volumes = Mapping[int, Amounts]
 class ReadMarks(Protocol):
     """How far a client's reads must reach: what it was shown or answered before."""
 
-    async def wait(self, account: str) -> int | None:
+    async def wait(self, account: str, shown: int = 0) -> int | None:
         """Wait, shortly, for the documents to reach the account's mark; None when they do, else since when they are behind."""
         ...
 
-    async def raise_to(self, account: str, sequence: int) -> None:
+    def raise_to(self, account: str, sequence: int) -> None:
         """Somebody was shown that everything up to here has happened."""
         ...
 
@@ -49,7 +49,8 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class TradingAccount:
-    """An account at `sequence` of the exchange's journal. `orders`, `fills`, `lines` and `logged` are the highest numbers of its lists."""
+    """An account at `sequence` of the exchange's journal. `orders`, `fills`, `lines` and `logged` are the highest numbers of its lists.
+    `holds` is what its open orders and groups have set aside, added up by themselves: what is on hold must be the same."""
 
     account: str
     sequence: int
@@ -59,6 +60,7 @@ class TradingAccount:
     balances: Mapping[str, Funds]
     positions: Mapping[str, Cost]
     volumes: Volumes
+    holds: Amounts
     orders: int
     fills: int
     lines: int
@@ -88,6 +90,7 @@ def read_row(account: str, row: Mapping[str, Any] | None) -> TradingAccount:
             for asset, held in row.get("positions", {}).items()
         },
         volumes={int(day): _amounts(by_asset) for day, by_asset in row.get("volumes", {}).items()},
+        holds=_amounts(row.get("holds", {})),
         orders=row.get("orders", 0),
         fills=row.get("fills", 0),
         lines=row.get("lines", 0),

@@ -48,10 +48,10 @@ class NoMarks:
     def __init__(self) -> None:
         self.raised: list[tuple[str, int]] = []
 
-    async def wait(self, account: str) -> int | None:
+    async def wait(self, account: str, shown: int = 0) -> int | None:
         return None
 
-    async def raise_to(self, account: str, sequence: int) -> None:
+    def raise_to(self, account: str, sequence: int) -> None:
         self.raised.append((account, sequence))
 
 
