@@ -32,6 +32,18 @@ class Scope:
 
 @strawberry.schema_directive(
     locations=[Location.FIELD_DEFINITION],
+    name="idempotent",
+    description="This input field is a key that the client chooses, kept for ever per account: the same key and content gives the first "
+    "result again, with `replayed: true`; other content is refused with IDEMPOTENCY_MISMATCH. A refusal does not use up the key.",
+)
+class Idempotent:
+    """Declared by `graph/fields.py`; the exchange enforces it."""
+
+    key: str
+
+
+@strawberry.schema_directive(
+    locations=[Location.FIELD_DEFINITION],
     name="stepUp",
     description="Sessions need `stepUpProof` here, from `reauthenticate` with this field's name and these very parameters.",
 )

@@ -10,7 +10,7 @@ from strawberry.extensions import FieldExtension
 
 from core.account_vocabulary import ApiScope
 from graph.access import Access, Guard, Info, require
-from graph.directives import Scope, StepUp
+from graph.directives import Idempotent, Scope, StepUp
 from graph.documents import ALONE
 from graph.payloads import RefusalsAsData
 from graph.step_up import StepUpDemanded
@@ -24,6 +24,7 @@ def mutation(
     scope: ApiScope | None = None,
     step_up: StepUpDemanded | None = None,
     alone: bool = False,
+    idempotent: str | None = None,
     name: str | None = None,
 ) -> Any:
     """A mutation whose refusals are data."""
@@ -33,8 +34,8 @@ def mutation(
     return strawberry.mutation(
         resolver=resolver,
         name=name,
-        description=_words(description, access, scope, step_up=step_up is not None, alone=alone),
-        directives=_directives(scope, step_up=step_up is not None),
+        description=_words(description, access, scope, step_up=step_up is not None, alone=alone, key=idempotent),
+        directives=_directives(scope, step_up=step_up is not None, key=idempotent),
         extensions=extensions,
         metadata={ALONE: alone},
     )
@@ -79,18 +80,30 @@ def subscription(
     )
 
 
-def _directives(scope: ApiScope | None, *, step_up: bool = False) -> list[object]:
-    return [*([Scope(needs=scope)] if scope is not None else []), *([StepUp()] if step_up else [])]
+def _directives(scope: ApiScope | None, *, step_up: bool = False, key: str | None = None) -> list[object]:
+    return [
+        *([Scope(needs=scope)] if scope is not None else []),
+        *([StepUp()] if step_up else []),
+        *([Idempotent(key=key)] if key is not None else []),
+    ]
 
 
 def _words(
-    description: str, access: Access, scope: ApiScope | None, *, step_up: bool = False, alone: bool = False
+    description: str,
+    access: Access,
+    scope: ApiScope | None,
+    *,
+    step_up: bool = False,
+    alone: bool = False,
+    key: str | None = None,
 ) -> str:
     words = [description, access.value]
     if scope is not None:
         words.append(f"An API key needs the scope {scope.value}.")
     if step_up:
         words.append("Needs a step-up proof.")
+    if key is not None:
+        words.append(f"The same `{key}` and content gives the first result again.")
     if alone:
         words.append("At most one such mutation in a document.")
     return " ".join(word for word in words if word)

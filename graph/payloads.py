@@ -4,14 +4,14 @@ from typing import Any, Protocol, cast
 
 from strawberry.extensions import FieldExtension
 
-from core.refusals import AuthRefused
+from core.refusals import Refused
 from graph.access import Info, Next
 
 
 class Payload(Protocol):
     """What a payload's type knows."""
 
-    def refused(self, refused: AuthRefused, locale: str) -> object: ...
+    def refused(self, refused: Refused, locale: str) -> object: ...
 
 
 class RefusalsAsData(FieldExtension):
@@ -20,6 +20,6 @@ class RefusalsAsData(FieldExtension):
     async def resolve_async(self, next_: Next, source: Any, info: Info, **kwargs: Any) -> Any:
         try:
             return await next_(source, info, **kwargs)
-        except AuthRefused as refused:
+        except Refused as refused:
             payload = cast(Payload, info.return_type)
             return payload.refused(refused, info.context.client.locale)

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 
 from core.budget import MemoryBudget
 from core.bus import Bus, MemoryBus
@@ -16,7 +17,7 @@ from core.redis_budget import RedisBudget
 from core.redis_bus import RedisBus
 from core.redis_cache import RedisCache
 from core.secret_box import SecretBox
-from core.settings import Settings
+from core.settings import Mode, Settings
 from core.vocabulary import FeedStatus, PriceSource
 from events import codec
 from events.market import FeedChanged
@@ -31,9 +32,12 @@ from server.health import Health, feeds_check
 from server.metrics import Metrics
 from server.monitoring import MONITORING_PATHS
 from services import catalogue, server_status
+from services.exchange_gateway import NoExchange
+from services.funds_services import FundsParts, FundsRules, build_funds_services
 from services.market_reads import MarketDataReads
 from services.market_view import MarketView
 from services.markets import MarketReads
+from services.trading_accounts import NoMarks
 from workers import feeds
 from workers import mail as mail_worker
 from workers.mail import MailWorker
@@ -124,6 +128,10 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
         mail = await open_mail(settings, clock, box, stack)
         metrics = Metrics(paths=PATHS)
         view = MarketView(bus, known, process=process, observer=metrics)
+        funds = build_funds_services(
+            FundsRules(settings.mode is not Mode.PRODUCTION, Decimal(settings.test_funds_daily_usd)),
+            FundsParts(NoExchange(), NoMarks(), bus, clock, known, view),
+        )
         if isinstance(bus, RedisBus):
             metrics.watch_count("bus_lost_messages", "Messages this process gave up", lambda: bus.lost)
             metrics.watch_count(
@@ -159,6 +167,7 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
                 markets=MarketReads(known, view),
                 market_data=MarketDataReads(view),
                 accounts=accounts,
+                funds=funds,
                 server_status=lambda: server_status.read(
                     clock=clock, mode=settings.mode, database=database, bus=bus, view=view
                 ),

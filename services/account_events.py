@@ -15,6 +15,7 @@ from core.clock import Clock
 from core.errors import InvalidInput
 from core.paging import Page
 from events.account import AuditAppended, account_topic
+from events.funds import EventsMissed
 from events.trading import Logged
 from models import audit_event
 from models.audit_event import AuditEventDocument
@@ -30,20 +31,12 @@ Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
-class Lag:
-    """A reader was too far behind: what lies between these cursors was not given."""
-
-    missed_from: str
-    missed_to: str
-
-
-@dataclass(frozen=True, slots=True)
 class Happened:
     """A row of the audit log, or what the exchange did, or what the reader has missed; and the cursor behind it."""
 
     cursor: str
     time_ms: int
-    event: AuditEventDocument | Logged | Lag
+    event: AuditEventDocument | Logged | EventsMissed
 
 
 _Source = AuditEventDocument | ExchangeHappened
@@ -91,7 +84,7 @@ class AccountEvents:
                 if isinstance(event, Missed):
                     missed = replace(seen, exchange=event.from_).cursor()
                     seen = replace(seen, exchange=event.to)
-                    yield Happened(seen.cursor(), self._clock.now_ms(), Lag(missed, seen.cursor()))
+                    yield Happened(seen.cursor(), self._clock.now_ms(), EventsMissed(missed, seen.cursor()))
                 else:
                     seen = _moved(seen, event)
                     yield _happened(seen, event)

@@ -43,5 +43,20 @@ def owned(account: TradingAccount) -> Mapping[str, Funds]:
     return {asset: funds for asset, funds in account.balances.items() if funds.total}
 
 
+class Balances:
+    """The same for fields, which do not import services."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+
+    def all_of(self, account: TradingAccount, *, non_zero: bool) -> list[BalanceState]:
+        """Balances of what the account has, or of every asset."""
+        return balances(account, self._catalogue, non_zero=non_zero)
+
+    def one_of(self, account: TradingAccount, asset: str) -> BalanceState:
+        """The balance of one asset. Raises UnknownAsset."""
+        return balance(account, self._catalogue, asset)
+
+
 def _state(account: TradingAccount, asset: str, funds: Funds) -> BalanceState:
     return BalanceState(account.account, asset, funds.available, funds.held, 0, account.sequence)

@@ -22,6 +22,7 @@ from core.clock import Clock
 from core.money import to_storage
 from core.vocabulary import AssetKind
 from events.commands import SetFeeTier
+from events.funds import TierState
 from models import trading_account
 from services.catalogue import Catalogue
 from services.exchange_gateway import ExchangeGateway
@@ -60,18 +61,6 @@ TIERS = tuple(
         )
     )
 )
-
-
-@dataclass(frozen=True, slots=True)
-class TierState:
-    """Where an account stands. Fees are fractions; `next_at` is the volume of the next tier, None in the highest."""
-
-    account: str
-    number: int
-    maker: Decimal
-    taker: Decimal
-    volume: Decimal
-    next_at: Decimal | None
 
 
 def add_volume(volumes: UnitVolumes, *, time_ms: int, quote: str, quote_units: int) -> None:
@@ -139,6 +128,7 @@ class FeeTiers:
             maker=tier.maker_ppm / _MILLION,
             taker=tier.taker_ppm / _MILLION,
             volume=volume,
+            volume_asset=VOLUME_ASSET,
             next_at=TIERS[tier.number + 1].from_volume if tier.number + 1 < len(TIERS) else None,
         )
 

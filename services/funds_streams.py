@@ -6,12 +6,13 @@ from contextlib import aclosing
 
 from core.bus import Bus
 from core.errors import InvalidInput
+from events.funds import PortfolioState
 from events.trading import BalanceState, LoggedBalance
 from services.account_events import interleaved
 from services.balances import balance, balances, wanted_assets
 from services.catalogue import Catalogue
 from services.exchange_log import ExchangeLog, Missed
-from services.portfolio import Portfolios, PortfolioState
+from services.portfolio import Portfolios, same_figures
 from services.trading_accounts import ReadMarks, TradingAccount, TradingAccounts
 
 SLOWEST_SECONDS = 60
@@ -77,7 +78,7 @@ class FundsStreams:
                 if moved:
                     account, moved = await self._accounts.read(account_id), False
                 state = self._portfolios.present(account, quote)
-                if not state.same_figures(shown):
+                if not same_figures(state, shown):
                     shown = state
                     yield state
 

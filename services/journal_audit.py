@@ -4,6 +4,8 @@ The whole journal is folded anew, as a writer would: every batch continues the o
 over people and the house, each hold must be held by an open order or group, and the documents' balances must be those of the fold.
 """
 
+import asyncio
+import contextlib
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,12 +15,15 @@ from core.errors import InvariantBroken
 from core.vocabulary import OrderSide
 from events.journal_codec import UnknownFormat, decode
 from exchange.accounts import Account
+from exchange.groups import Group
+from exchange.order import Order
 from exchange.state import State
 from models import journal, projection, trading_account
 from models.journal import NO_HASH, Batch, is_sound
 from services.trading_accounts import Funds, read_row
 
 _HOUSE = "house:"
+_LOOK_SECONDS = 0.1
 _BROKEN = (InvariantBroken, UnknownFormat, KeyError, IndexError, ValueError, AttributeError, TypeError)
 """What folding a damaged journal may raise."""
 
@@ -59,7 +64,7 @@ class _Fold:
         return None
 
 
-async def audit(scales: Mapping[str, int]) -> JournalReport:
+async def audit(scales: Mapping[str, int], *, patience_seconds: float = 10.0) -> JournalReport:
     """Fold the journal and compare. `scales`: the digits of each asset's units."""
     fold, report = _Fold(), JournalReport()
     while batches := await journal.following(fold.state.sequence):
@@ -73,7 +78,7 @@ async def audit(scales: Mapping[str, int]) -> JournalReport:
     report.problems += sums(fold.state)
     for account in fold.state.accounts.values():
         report.problems += holds(account, fold.state)
-    await _compare(fold.state, scales, report)
+    await _compare(fold.state, scales, report, patience_seconds)
     return report
 
 
@@ -96,7 +101,8 @@ def holds(account: Account, state: State) -> list[str]:
     held: dict[str, int] = defaultdict(int)
     groups = {order.group.id: order.group for order in account.open.values() if order.group is not None}
     groups |= {group.id: group for group in state.groups.values() if group.account is account}
-    for holder in (*account.open.values(), *groups.values()):
+    holders: list[Order | Group] = [*account.open.values(), *groups.values()]
+    for holder in holders:
         held[holder.market.quote if holder.side is OrderSide.BUY else holder.market.base] += holder.hold
     problems = []
     for asset in {*held, *account.balances}:
@@ -106,12 +112,21 @@ def holds(account: Account, state: State) -> list[str]:
     return sorted(problems)
 
 
-async def _compare(state: State, scales: Mapping[str, int], report: JournalReport) -> None:
+async def _reached(sequence: int, patience_seconds: float) -> int:
+    """How far the documents reach, given a moment to reach this."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(patience_seconds):
+            while (await projection.read_watermark()).sequence < sequence:
+                await asyncio.sleep(_LOOK_SECONDS)
+    return (await projection.read_watermark()).sequence
+
+
+async def _compare(state: State, scales: Mapping[str, int], report: JournalReport, patience_seconds: float) -> None:
     """Compare the documents. Those of a busy exchange may be older or newer than the fold: older ones belong to the projection's lag."""
-    mark = await projection.read_watermark()
-    if mark.sequence < state.sequence:
+    reached = await _reached(state.sequence, patience_seconds)
+    if reached < state.sequence:
         report.problems.append(
-            f"the documents reach to {mark.sequence} of {state.sequence}: the projection is behind, or does not run"
+            f"the documents reach to {reached} of {state.sequence}: the projection is behind, or does not run"
         )
         return
     seen = set()
@@ -134,7 +149,7 @@ async def _compare(state: State, scales: Mapping[str, int], report: JournalRepor
 
 def _folded(state: State, account: str, scales: Mapping[str, int]) -> dict[str, Funds]:
     if account.startswith(_HOUSE):
-        house = next((balances for name, balances in state.house.items() if name == account), {})
+        house: Mapping[str, int] = next((held for name, held in state.house.items() if name == account), {})
         return {asset: Funds(_whole(units, scales[asset]), Decimal(0)) for asset, units in house.items() if units}
     if account not in state.accounts:
         return {}

@@ -6,11 +6,12 @@ journal itself.
 """
 
 from collections.abc import AsyncIterable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from core.errors import ExpectedError
+from events.funds import AuditLine, LedgerReport
 from models import projection, trading_account
 from models.projection import Watermark
 from services.statements import between
@@ -40,37 +41,6 @@ class AccountFacts:
     @property
     def is_house(self) -> bool:
         return self.account.startswith(_HOUSE)
-
-
-@dataclass(slots=True)
-class AuditLine:
-    """One asset over all people. `house` is what the house has of it; `difference` adds up, without their signs, what the accounts are off."""
-
-    asset: str
-    postings: Decimal = _ZERO
-    balances: Decimal = _ZERO
-    holds: Decimal = _ZERO
-    open_orders: Decimal = _ZERO
-    house: Decimal = _ZERO
-    off: Decimal = field(default=_ZERO)
-
-    @property
-    def difference(self) -> Decimal:
-        """0 when everything agrees; errors cannot cancel each other out."""
-        return self.off + abs(self.balances + self.house)
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerReport:
-    """An audit of the documents as they were at this sequence of the journal."""
-
-    time_ms: int
-    sequence: int
-    lines: list[AuditLine]
-
-    @property
-    def balanced(self) -> bool:
-        return all(not line.difference for line in self.lines)
 
 
 def audit(accounts: Iterable[AccountFacts]) -> list[AuditLine]:

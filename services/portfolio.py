@@ -5,7 +5,7 @@ part of a sum cannot be valued, the sum is not known, and the assets that are mi
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from decimal import Decimal
 from enum import StrEnum
 
@@ -13,7 +13,7 @@ from core.clock import Clock
 from core.errors import NotAvailableYet
 from core.money import CONTEXT, figure
 from core.vocabulary import AllocationKey, AssetKind
-from events.market import TickAccepted
+from events.funds import HoldingState, PortfolioState, SliceState
 from models.asset import AssetEntry
 from services.balances import owned
 from services.catalogue import Catalogue
@@ -28,54 +28,6 @@ class Location(StrEnum):
     """Where assets are kept."""
 
     EXCHANGE = "EXCHANGE"
-
-
-@dataclass(frozen=True, slots=True)
-class HoldingState:
-    """What is owned of one asset. Values in the portfolio's quote; None: not known. `share` is a fraction of the whole."""
-
-    account: str
-    asset: AssetEntry
-    quote: str
-    funds: Funds
-    price: TickAccepted | None
-    price_stale: bool
-    value: Decimal | None
-    share: Decimal | None
-    average_cost: Decimal | None
-    unrealized: Decimal | None
-    unrealized_percent: Decimal | None
-
-
-@dataclass(frozen=True, slots=True)
-class SliceState:
-    """A part of the whole."""
-
-    key: str
-    label: str
-    value: Decimal | None
-    share: Decimal | None
-
-
-@dataclass(frozen=True, slots=True)
-class PortfolioState:
-    """An account's portfolio at a moment. Sums are None where a part of them is not known."""
-
-    account: str
-    quote: AssetEntry
-    as_of_ms: int
-    total: Decimal | None
-    change_24h: Decimal | None
-    change_percent_24h: Decimal | None
-    cost_basis: Decimal | None
-    unrealized: Decimal | None
-    realized: Decimal | None
-    holdings: Sequence[HoldingState]
-    stale: Sequence[AssetEntry]
-
-    def same_figures(self, other: "PortfolioState | None") -> bool:
-        """Whether nothing but the time is different."""
-        return other is not None and _figures(self) == _figures(other)
 
 
 class Portfolios:
@@ -105,7 +57,7 @@ class Portfolios:
         covered = total_at(rates, {asset: of.covered for asset, of in account.positions.items()})
         return PortfolioState(
             account=account.account,
-            quote=into,
+            quote=into.code,
             as_of_ms=self._clock.now_ms(),
             total=total,
             change_24h=change,
@@ -119,11 +71,15 @@ class Portfolios:
                 if asset.code in funds
             ],
             stale=[
-                asset
+                asset.code
                 for asset in self._catalogue.assets.values()
                 if asset.code in _needed(account, funds) and asset.code not in rates
             ],
         )
+
+    def allocation(self, portfolio: PortfolioState, by: AllocationKey) -> list[SliceState]:
+        """The parts of the whole. Raises NotAvailableYet for CHAIN."""
+        return allocation(portfolio, by, self._catalogue)
 
     def _holding(
         self,
@@ -141,9 +97,10 @@ class Portfolios:
         covered = account.positions[asset.code].covered if cost is not None else None
         return HoldingState(
             account=account.account,
-            asset=asset,
+            asset=asset.code,
             quote=quote,
-            funds=funds,
+            available=funds.available,
+            held=funds.held,
             price=None if state is None else state.tick,
             price_stale=state is not None and state.stale,
             value=value,
@@ -154,18 +111,23 @@ class Portfolios:
         )
 
 
-def allocation(portfolio: PortfolioState, by: AllocationKey) -> list[SliceState]:
+def same_figures(one: PortfolioState, other: PortfolioState | None) -> bool:
+    """Whether nothing but the time is different."""
+    return other is not None and replace(one, as_of_ms=0) == replace(other, as_of_ms=0)
+
+
+def allocation(portfolio: PortfolioState, by: AllocationKey, catalogue: Catalogue) -> list[SliceState]:
     """The parts of the whole, largest first, those of unknown value last. Raises NotAvailableYet for CHAIN."""
     if by is AllocationKey.CHAIN:
         raise NotAvailableYet("no wallets are linked here yet; ask for ASSET, KIND or LOCATION", field=["by"])
     key, label = _KEYS[by]
     groups: dict[str, list[HoldingState]] = {}
     for holding in portfolio.holdings:
-        groups.setdefault(key(holding), []).append(holding)
+        groups.setdefault(key(catalogue.asset(holding.asset)), []).append(holding)
     slices = []
     for name, holdings in groups.items():
         value = _sum([holding.value for holding in holdings])
-        slices.append(SliceState(name, label(holdings[0]), value, share(value, portfolio.total)))
+        slices.append(SliceState(name, label(catalogue.asset(holdings[0].asset)), value, share(value, portfolio.total)))
     return sorted(slices, key=lambda part: (part.value is None, -(part.value or 0), part.key))
 
 
@@ -202,19 +164,7 @@ def _sum(values: Sequence[Decimal | None]) -> Decimal | None:
     return total
 
 
-def _figures(state: PortfolioState) -> tuple[object, ...]:
-    return (
-        state.total,
-        state.change_24h,
-        state.cost_basis,
-        state.unrealized,
-        state.realized,
-        state.holdings,
-        state.stale,
-    )
-
-
-Of = Callable[[HoldingState], str]
+Of = Callable[[AssetEntry], str]
 _KIND_LABELS = {
     AssetKind.NATIVE: "Coins",
     AssetKind.TOKEN: "Tokens",
@@ -222,7 +172,7 @@ _KIND_LABELS = {
     AssetKind.FIAT: "Currencies",
 }
 _KEYS: Mapping[AllocationKey, tuple[Of, Of]] = {
-    AllocationKey.ASSET: (lambda holding: holding.asset.code, lambda holding: holding.asset.name),
-    AllocationKey.KIND: (lambda holding: holding.asset.kind, lambda holding: _KIND_LABELS[holding.asset.kind]),
+    AllocationKey.ASSET: (lambda asset: asset.code, lambda asset: asset.name),
+    AllocationKey.KIND: (lambda asset: asset.kind, lambda asset: _KIND_LABELS[asset.kind]),
     AllocationKey.LOCATION: (lambda _: Location.EXCHANGE, lambda _: "On this exchange"),
 }

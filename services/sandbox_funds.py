@@ -14,19 +14,23 @@ from decimal import ROUND_DOWN, Decimal
 from hashlib import sha256
 from weakref import WeakValueDictionary
 
+from core.account_vocabulary import UserStatus
 from core.clock import Clock
 from core.money import CONTEXT, canonical
 from core.order_vocabulary import OrderErrorCode, TransactionKind
 from core.refusals import OrderRefused
 from core.vocabulary import AssetKind
 from events.commands import MoveFunds
+from events.trading import BalanceState
 from models import client_key
 from models.asset import AssetEntry
+from services.balances import balance
 from services.catalogue import Catalogue
 from services.exchange_gateway import ExchangeGateway
 from services.statements import received_since
-from services.trading_accounts import ReadMarks, TradingAccount, TradingAccounts
+from services.trading_accounts import ReadMarks, TradingAccounts
 from services.valuation import Valuation
+from services.viewer import Viewer
 
 HOUSE = "house:test-funds"
 _KEY = re.compile(r"[ -~]{1,64}", re.ASCII)
@@ -36,10 +40,9 @@ _DOLLAR = "USD"
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """An account after a claim; `replayed`: the same claim was made before."""
+    """A balance after a claim; `replayed`: the same claim was made before."""
 
-    account: TradingAccount
-    asset: str
+    balance: BalanceState
     replayed: bool
 
 
@@ -68,8 +71,13 @@ class SandboxFunds:
         self._daily_worth = daily_worth
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def claim(self, account_id: str, key: str, code: str, amount: Decimal) -> Claimed:
+    async def claim(self, viewer: Viewer, key: str, code: str, amount: Decimal) -> Claimed:
         """Give an account test funds. Raises OrderRefused."""
+        account_id = viewer.user_id
+        if viewer.status is not UserStatus.ACTIVE:
+            raise OrderRefused(OrderErrorCode.ACCOUNT_FROZEN)
+        if not viewer.email_verified:
+            raise OrderRefused(OrderErrorCode.EMAIL_NOT_VERIFIED)
         if not self._allowed:
             raise OrderRefused(OrderErrorCode.NOT_SANDBOX)
         if _KEY.fullmatch(key) is None:
@@ -91,7 +99,8 @@ class SandboxFunds:
                 actual=answer.refusal.actual,
             )
         self._marks.raise_to(account_id, answer.sequence)
-        return Claimed(await self._accounts.read(account_id), asset.code, answer.replayed)
+        account = await self._accounts.read(account_id)
+        return Claimed(balance(account, self._catalogue, asset.code), answer.replayed)
 
     async def _is_used(self, account_id: str, key: str) -> bool:
         """Whether the key was used: then the exchange judges it, and the limit was kept when it was."""

@@ -25,6 +25,16 @@ class ReadMarks(Protocol):
         ...
 
 
+class NoMarks:
+    """Stands where nobody is shown anything before the documents hold it."""
+
+    async def wait(self, account: str, shown: int = 0) -> int | None:  # noqa: ARG002
+        return None
+
+    def raise_to(self, account: str, sequence: int) -> None:
+        """Nothing to remember."""
+
+
 @dataclass(frozen=True, slots=True)
 class Funds:
     """Of one asset."""

@@ -12,6 +12,7 @@ from decimal import Decimal
 from core.clock import to_datetime
 from core.errors import ExpectedError
 from core.order_vocabulary import SummaryKey, TransactionKind
+from events.funds import SummaryState
 from events.trading import StatementLine
 from services.statements import TransactionCriteria, read_all, span
 from services.trading_accounts import TradingAccount
@@ -45,19 +46,6 @@ class _Sums:
         else:
             amounts, amount = self.went, -line.amount
         amounts[line.asset] = amounts.get(line.asset, Decimal(0)) + amount
-
-
-@dataclass(frozen=True, slots=True)
-class SummaryState:
-    """The sums of one day, week, month, asset or kind, valued; None where a part cannot be. Times are those of the key, [from, to)."""
-
-    key: str
-    from_: datetime | None
-    to: datetime | None
-    count: int
-    inflow: Decimal | None
-    outflow: Decimal | None
-    fees: Decimal | None
 
 
 async def summarize(

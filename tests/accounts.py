@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any
 
 from core.budget import MemoryBudget
@@ -20,6 +21,7 @@ from integrations.oauth.base import IdentityProvider
 from server.graphql_app import build_pipeline
 from services import catalogue
 from services.account_services import AccountParts, AccountRules, AccountServices, build_account_services
+from services.funds_services import FundsParts, FundsRules, build_funds_services
 from services.identities import redirect_rule
 from services.mail_content import MailContent
 from services.mail_delivery import MailDelivery
@@ -31,6 +33,7 @@ from services.passwords import PasswordHasher
 from services.server_status import ServerState
 from services.sessions import SessionLife
 from services.viewer import Client, Viewer
+from tests.trading_rows import FakeExchange, NoMarks
 
 ISSUER = "https://api.vault.example"
 PAGE = "https://app.vault.example"
@@ -118,6 +121,13 @@ class World:
         self.accounts = build_accounts(clock=self.clock, bus=self.bus, limits=limits or NoLimits(), providers=providers)
         known = catalogue.read_files()
         view = MarketView(self.bus, known, process="this process", observer=_NoLosses())
+        self.exchange = FakeExchange()
+        self.marks = NoMarks()
+        self.view = view
+        self.funds = build_funds_services(
+            FundsRules(test_funds_allowed=True, test_funds_daily=Decimal(100_000)),
+            FundsParts(self.exchange, self.marks, self.bus, self.clock, known, view),
+        )
         self.pipeline = build_pipeline(
             settings=Settings(_env_file=None),
             clock=self.clock,
@@ -128,6 +138,7 @@ class World:
                 markets=MarketReads(known, view),
                 market_data=MarketDataReads(view),
                 accounts=self.accounts,
+                funds=self.funds,
                 server_status=_no_status,
             ),
             budget=MemoryBudget(self.clock, per_minute=60_000_000),

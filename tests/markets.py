@@ -26,10 +26,13 @@ from graph.context import Services
 from graph.request import ALL_OPERATIONS, QUERIES_AND_MUTATIONS, Caller, GraphQLRequest
 from server.graphql_app import build_pipeline
 from services import catalogue
+from services.exchange_gateway import NoExchange
+from services.funds_services import FundsParts, FundsRules, build_funds_services
 from services.market_reads import MarketDataReads
 from services.market_view import MarketView
 from services.markets import MarketReads
 from services.server_status import ServerState
+from services.trading_accounts import NoMarks
 from tests.accounts import CLIENT, build_accounts
 
 BTC, ETH = "BTC-USDT", "ETH-USDT"
@@ -139,6 +142,10 @@ class Markets:
                 markets=MarketReads(self.catalogue, self.view),
                 market_data=market_data or MarketDataReads(self.view),
                 accounts=build_accounts(),
+                funds=build_funds_services(
+                    FundsRules(test_funds_allowed=False, test_funds_daily=D(0)),
+                    FundsParts(NoExchange(), NoMarks(), self.bus, ManualClock(), self.catalogue, self.view),
+                ),
                 server_status=_no_status,
             ),
             budget=MemoryBudget(ManualClock(), per_minute=60_000_000),

@@ -7,13 +7,16 @@ import pytest
 from core.clock import ManualClock
 from core.errors import NotAvailableYet
 from core.vocabulary import AllocationKey, FeedStatus
+from events.funds import PortfolioState, SliceState
 from services.balances import balance, balances, wanted_assets
-from services.catalogue import UnknownAsset
-from services.portfolio import Portfolios, PortfolioState, SliceState, allocation
+from services.catalogue import UnknownAsset, read_files
+from services.portfolio import Portfolios, allocation, same_figures
 from services.trading_accounts import TradingAccount
 from services.valuation import Valuation
 from tests.markets import D, Markets, feed, tick, ticker
 from tests.trading_rows import trading_account
+
+CATALOGUE = read_files()
 
 
 def here() -> Markets:
@@ -63,7 +66,7 @@ def test_in_another_quote() -> None:
 
 def test_what_cannot_be_valued_is_named_and_nothing_is_invented() -> None:
     state = present(here().apply(feed("ETH-USDT", FeedStatus.STALE)), anna())
-    assert [asset.code for asset in state.stale] == ["ETH"]
+    assert state.stale == ["ETH"]
     assert (state.total, state.change_24h, state.unrealized) == (None, None, None)
     assert state.cost_basis == 200, "what was paid can be valued"
     btc, eth, _ = state.holdings
@@ -84,23 +87,29 @@ def test_an_empty_account() -> None:
 
 def test_the_parts_of_the_whole() -> None:
     state = present(here(), anna())
-    assert allocation(state, AllocationKey.KIND) == [
+    assert allocation(state, AllocationKey.KIND, CATALOGUE) == [
         SliceState("NATIVE", "Coins", D(400), D("0.8")),
         SliceState("STABLECOIN", "Stablecoins", D(100), D("0.2")),
     ]
-    assert [part.key for part in allocation(state, AllocationKey.ASSET)] == ["BTC", "ETH", "USDT"]
-    assert allocation(state, AllocationKey.LOCATION) == [SliceState("EXCHANGE", "On this exchange", D(500), D(1))]
+    assert [part.key for part in allocation(state, AllocationKey.ASSET, CATALOGUE)] == ["BTC", "ETH", "USDT"]
+    assert allocation(state, AllocationKey.LOCATION, CATALOGUE) == [
+        SliceState("EXCHANGE", "On this exchange", D(500), D(1))
+    ]
     with pytest.raises(NotAvailableYet):
-        allocation(state, AllocationKey.CHAIN)
+        allocation(state, AllocationKey.CHAIN, CATALOGUE)
     stale = present(here().apply(feed("BTC-USDT", FeedStatus.STALE)), anna())
-    assert [part.value for part in allocation(stale, AllocationKey.ASSET)] == [Decimal(100), Decimal(100), None]
+    assert [part.value for part in allocation(stale, AllocationKey.ASSET, CATALOGUE)] == [
+        Decimal(100),
+        Decimal(100),
+        None,
+    ]
 
 
 def test_only_figures_count_as_a_change() -> None:
     state = present(here(), anna())
-    assert state.same_figures(present(here(), anna()))
-    assert not state.same_figures(None)
-    assert not state.same_figures(present(here().apply(tick(2, "101")), anna()))
+    assert same_figures(state, present(here(), anna()))
+    assert not same_figures(state, None)
+    assert not same_figures(state, present(here().apply(tick(2, "101")), anna()))
 
 
 def test_balances() -> None:
