@@ -18,6 +18,7 @@ from graph.types.asset import Asset, Chain
 from graph.types.audit import AuditEvent
 from graph.types.market import Market
 from graph.types.node import Node
+from graph.types.order import Order
 from graph.types.security import ExternalIdentity, Passkey
 from graph.types.session import ApiKey, Session
 from graph.types.trade import Trade
@@ -121,6 +122,14 @@ async def _identity(context: Context, parts: list[str]) -> Node | None:
     return next((ExternalIdentity.of(row) for row in rows if [row.id] == parts), None)
 
 
+async def _order(context: Context, parts: list[str]) -> Node | None:
+    viewer = context.viewer
+    if viewer is None or len(parts) != 1 or _SEQUENCE.fullmatch(parts[0]) is None:
+        return None
+    order = await context.funds_loaders.order(int(parts[0]))
+    return None if order is None or order.account != viewer.user_id else Order.of(order)
+
+
 async def _transaction(context: Context, parts: list[str]) -> Node | None:
     viewer = context.viewer
     if viewer is None or len(parts) != 2 or parts[0] != viewer.user_id or _SEQUENCE.fullmatch(parts[1]) is None:
@@ -167,6 +176,7 @@ _PRIVATE: dict[str, Callable[[Context, list[str]], Awaitable[Node | None]]] = {
     "ApiKey": _api_key,
     "AuditEvent": _audit_event,
     "ExternalIdentity": _identity,
+    "Order": _order,
     "Passkey": _passkey,
     "Session": _session,
     "Transaction": _transaction,

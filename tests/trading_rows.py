@@ -1,17 +1,34 @@
 """Rows of the exchange's documents for tests, as the projection writes them."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 from core.money import to_storage
-from core.order_vocabulary import Liquidity, TransactionKind
+from core.order_vocabulary import (
+    Liquidity,
+    OrderStatus,
+    OrderType,
+    SelfTradePrevention,
+    TimeInForce,
+    TransactionKind,
+)
 from core.rows import Rows
 from core.vocabulary import OrderSide
 from events import codec
 from events.answers import Answer, HouseState, PreviewOrder, PreviewState
 from events.commands import Command
-from events.trading import AccountLogged, BalanceState, FillState, LoggedBalance, LoggedFill, StatementLine, in_order
+from events.trading import (
+    AccountLogged,
+    BalanceState,
+    FillState,
+    LoggedBalance,
+    LoggedFill,
+    OrderState,
+    StatementLine,
+    in_order,
+)
 from models.fill import insert_fills
 from models.packs import AccountLogDocument, Pack, StatementDocument, insert_packs
 from models.projection import Watermark, write_watermark
@@ -21,6 +38,7 @@ from services.trading_accounts import TradingAccount, read_row
 
 T0 = 1_700_000_000_000
 _FILLS = Rows(FillState)
+_ORDERS = Rows(OrderState)
 
 
 class FakeExchange:
@@ -161,6 +179,38 @@ def fill_logged(account: str, number: int) -> AccountLogged:
     """A batch with one fill."""
     fill = fill_state(account, number)
     return AccountLogged(account, number, number, (), (LoggedFill(number, fill),), (), number * 10, fill.time_ms)
+
+
+def order_state(account: str, order_id: int, **fields: Any) -> OrderState:
+    """An open order to buy 2 BTC at 100 USDT."""
+    given: dict[str, Any] = {
+        **dict.fromkeys(each.name for each in dataclasses.fields(OrderState)),
+        "client_id": f"key of {order_id}",
+        "symbol": "BTC-USDT",
+        "side": OrderSide.BUY,
+        "type": OrderType.LIMIT,
+        "status": OrderStatus.OPEN,
+        "time_in_force": TimeInForce.GTC,
+        "quantity": Decimal(2),
+        "price": Decimal(100),
+        "post_only": False,
+        "self_trade": SelfTradePrevention.CANCEL_NEWEST,
+        "filled_quantity": Decimal(0),
+        "filled_quote": Decimal(0),
+        "remaining_quantity": Decimal(2),
+        "fee": Decimal(0),
+        "fee_asset": "USDT",
+        "created_ms": T0,
+        "updated_ms": T0,
+        "sequence": order_id,
+        **fields,
+    }
+    return OrderState(**{**given, "id": order_id, "account": account})
+
+
+def order_row(order: OrderState) -> dict[str, Any]:
+    """An order as it is stored."""
+    return {**_ORDERS.write(order), "_id": order.id, "number": 1}
 
 
 async def put_fills(*fills: FillState) -> None:

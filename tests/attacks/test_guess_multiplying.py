@@ -25,6 +25,7 @@ PLAIN = frozenset(
         *("antiPhishingCode", "delivery", "deviceName", "displayName", "email", "everywhere", "expiresAt", "id"),
         *("ipAllowlist", "locale", "name", "operation", "parameters", "provider", "purpose", "quoteAsset", "reason"),
         *("redirectUri", "scopes", "status"),
+        *("amount", "asset", "clientClaimId"),
     }
 )
 """Names of values that are no secrets."""

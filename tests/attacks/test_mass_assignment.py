@@ -19,6 +19,7 @@ REVIEWED: dict[str, set[str]] = {
     "BeginPasskeyRegistrationInput": {"name", "stepUpProof"},
     "ChangeEmailInput": {"email", "stepUpProof"},
     "ChangePasswordInput": {"current", "password", "stepUpProof"},
+    "ClaimTestFundsInput": {"amount", "asset", "clientClaimId"},
     "CompleteTwoFactorInput": {"challenge", "proof"},
     "ConfirmTotpInput": {"code"},
     "CreateApiKeyInput": {"expiresAt", "ipAllowlist", "name", "scopes", "stepUpProof"},

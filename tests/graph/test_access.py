@@ -19,7 +19,7 @@ from graph.access import Access, Guard
 from graph.request import ALL_OPERATIONS, GraphQLRequest
 from graph.schema import build_schema
 from models import session, user
-from services.account_events import Positions
+from services.account_cursors import Positions
 from services.api_keys import WantedKey
 from tests.accounts import CLIENT, Person, World, world
 from tests.attacks.surface import Site, call
@@ -64,12 +64,29 @@ MUTATIONS: dict[str, Access] = {
     "setUserStatus": Access.ADMIN,
 }
 """None of these is for API keys: all have no scope."""
+TRADING: dict[str, Declared] = {"claimTestFunds": (Access.SELF, ApiScope.TRADE)}
+REFUSED_FUNDS = {
+    "an unproven person": "EMAIL_NOT_VERIFIED",
+    "a frozen person": "ACCOUNT_FROZEN",
+    "a frozen administrator": "ACCOUNT_FROZEN",
+}
+"""Mutations that API keys may use, too. What they refuse of frozen and unproven people is an order's refusal, as data."""
 PRIVATE_QUERIES: dict[str, Declared] = {
     "viewer": (Access.ANYONE, ApiScope.READ),
     "admin": (Access.SUPPORT, None),
 }
 PUBLIC_QUERIES = {"node", "nodes", "status", "assets", "asset", "markets", "market", "estimateCost", "passwordResetToken", "oauthProviders"}  # fmt: skip
-PRIVATE_SUBSCRIPTIONS: dict[str, Declared] = {"accountEvents": (Access.SELF, ApiScope.READ)}
+PRIVATE_SUBSCRIPTIONS: dict[str, Declared] = {
+    "accountEvents": (Access.SELF, ApiScope.READ),
+    "balanceUpdated": (Access.SELF, ApiScope.READ),
+    "portfolioUpdated": (Access.SELF, ApiScope.READ),
+}
+STREAMS = {
+    "accountEvents": f'accountEvents(after: "{Positions().cursor()}")',
+    "balanceUpdated": 'balanceUpdated(assets: ["BTC"])',
+    "portfolioUpdated": "portfolioUpdated",
+}
+"""Calls that answer their owner at once."""
 PUBLIC_SUBSCRIPTIONS = {"priceTicks", "tickers", "orderBook", "trades", "candles", "marketStatusChanged"}
 GATES = frozenset({"UNAUTHENTICATED", "FORBIDDEN", "ACCOUNT_FROZEN", "EMAIL_NOT_VERIFIED"})
 """Codes that say that somebody may not use a field at all."""
@@ -197,7 +214,7 @@ def through(code: str | None) -> str | None:
 def test_every_mutation_declares_who_may() -> None:
     assert {name: declared(field) for name, field in fields(SCHEMA.mutation_type).items()} == {
         name: (access, None) for name, access in MUTATIONS.items()
-    }
+    } | TRADING
 
 
 def test_every_query_and_subscription_is_either_public_or_declares_who_may() -> None:
@@ -209,7 +226,8 @@ def test_every_query_and_subscription_is_either_public_or_declares_who_may() -> 
 
 def test_who_may_stands_in_the_description_and_scopes_in_the_directives() -> None:
     everything = {**fields(SCHEMA.query_type), **fields(SCHEMA.mutation_type), **fields(SCHEMA.subscription_type)}
-    rows = {**{name: (access, None) for name, access in MUTATIONS.items()}, **PRIVATE_QUERIES, **PRIVATE_SUBSCRIPTIONS}
+    closed = {name: (access, None) for name, access in MUTATIONS.items()}
+    rows = {**closed, **TRADING, **PRIVATE_QUERIES, **PRIVATE_SUBSCRIPTIONS}
     for name, field in everything.items():
         access, scope = rows.get(name, (Access.ANYONE, None))
         description = field.description or ""
@@ -261,6 +279,20 @@ async def test_every_mutation_refuses_everybody_it_is_not_for_and_nobody_else(va
     assert wrong == []
 
 
+async def test_what_moves_money_refuses_everybody_it_is_not_for(vault: World, database: Database) -> None:
+    """People and programs with the scope pass; what the account may not do is an order's refusal."""
+    people = await everybody(vault)
+    wrong = []
+    async with unchanged(database, but=()):
+        for who in people:
+            for name, rule in TRADING.items():
+                document, variables = call(Site("mutation", (name,), fields(SCHEMA.mutation_type)[name]), full=True)
+                found = through(code_of(await vault.ask(document, who.person, **variables)))
+                expected = who.reading(rule) or REFUSED_FUNDS.get(who.name)
+                wrong += [(who.name, name, found)] if found != expected else []
+    assert wrong == []
+
+
 async def test_whatever_is_read_refuses_everybody_it_is_not_for_and_nobody_else(vault: World) -> None:
     owner = await vault.signed_up("alice@example.com")
     for who in await everybody(vault):
@@ -296,7 +328,7 @@ async def assert_query(vault: World, who: Principal, name: str, rule: Declared) 
 
 
 async def assert_subscription(vault: World, who: Principal, name: str, rule: Declared) -> None:
-    document = f'subscription {{ {name}(after: "{Positions().cursor()}") {{ __typename }} }}'
+    document = f"subscription {{ {STREAMS[name]} {{ __typename }} }}"
     events = vault.pipeline.stream(GraphQLRequest(document), vault.caller(who.person), allowed=ALL_OPERATIONS)
     async with aclosing(events) as answers:
         body: dict[str, Any] = (await anext(answers)).body
