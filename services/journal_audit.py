@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from core.errors import InvariantBroken
+from core.money import canonical
 from core.vocabulary import OrderSide
 from events.journal_codec import UnknownFormat, decode
 from exchange.accounts import Account
@@ -141,8 +142,7 @@ async def _compare(state: State, scales: Mapping[str, int], report: JournalRepor
             says, is_ = account.balances.get(asset, Funds()), folded.get(asset, Funds())
             if says != is_:
                 report.problems.append(
-                    f"{account.account}: the documents say {says.available} + {says.held} {asset}, "
-                    f"the journal {is_.available} + {is_.held}"
+                    f"{account.account}: the documents say {_said(says)} {asset}, the journal {_said(is_)}"
                 )
     report.problems += [f"{account}: there is no document" for account in sorted(set(state.accounts) - seen)]
 
@@ -159,6 +159,11 @@ def _folded(state: State, account: str, scales: Mapping[str, int]) -> dict[str, 
         for asset, balance in balances
         if balance.available or balance.held
     }
+
+
+def _said(funds: Funds) -> str:
+    """Available and held."""
+    return f"{canonical(funds.available)} + {canonical(funds.held)}"
 
 
 def _whole(units: int, scale: int) -> Decimal:
