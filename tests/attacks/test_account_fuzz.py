@@ -51,6 +51,7 @@ json_values = st.recursive(
 SCALARS: dict[str, SearchStrategy[Any]] = {
     "Boolean": st.booleans(),
     "DateTime": st.datetimes().map(lambda moment: moment.isoformat(timespec="milliseconds") + "Z"),
+    "Decimal": st.decimals(-(10**6), 10**6, places=9).map(lambda number: format(number, "f")),
     "ID": st.builds(encode_id, st.sampled_from(("User", "Session", "ApiKey", "Passkey", "")), texts) | texts,
     "JSON": json_values,
     "String": texts,
