@@ -15,14 +15,14 @@ from exchange.state import State
 from models import journal
 from models.journal import NO_HASH, JournalDocument, batch_of
 from models.projection import Watermark
-from models.trading_account import TradingAccountDocument, put_accounts
+from models.trading_account import TradingAccountDocument
 from services import journal_audit
 from services.journal_audit import JournalReport, holds, sums
 from tests.exchange.floor import BUY, SELL, Floor
 from tests.models import query_guard
+from tests.trading_rows import put_accounts, write_watermark
 
 SCALES = {"ETH": 18, "USDT": 6, "BTC": 8, "USD": 2}
-from tests.trading_rows import write_watermark
 
 
 def busy_floor() -> Floor:
