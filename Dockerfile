@@ -25,6 +25,7 @@ WORKDIR /app
 COPY --from=packages /opt/venv /opt/venv
 COPY core core
 COPY events events
+COPY exchange exchange
 COPY models models
 COPY integrations integrations
 COPY services services

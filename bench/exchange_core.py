@@ -27,7 +27,7 @@ MIDDLE = 1_000_000
 PEOPLE = 1_000
 RULES = MarketConfigured(
     "ETH-USDT", "ETH", "USDT", base_scale=18, quote_scale=6, tick=ATTO // 100, lot=ATTO // 10_000, min_lots=1, max_lots=10**9,
-    min_value=100, max_open_orders=10**9, band_ppm=0, maker_ppm=1000, taker_ppm=1500,
+    min_value=100, max_open_orders=10**9, band_ppm=100_000, maker_ppm=1000, taker_ppm=1500,
 )  # fmt: skip
 
 

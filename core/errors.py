@@ -47,6 +47,12 @@ class InvalidInput(ExpectedError):
     code = "BAD_USER_INPUT"
 
 
+class NotAvailableYet(ExpectedError):
+    """The part of the system that would answer does not exist or is not running."""
+
+    code = "NOT_AVAILABLE"
+
+
 class RateLimited(TranslatableError):
     """Too much in too short a time. Detail: `retryAfter`, seconds."""
 

@@ -228,6 +228,12 @@ class AccountSettings(BaseSettings):
         default="https://api.pwnedpasswords.com",
         description="Range API of breached passwords; five digits of a hash are all that is sent.",
     )
+    test_funds_daily_usd: int = Field(
+        default=100_000,
+        ge=0,
+        le=1_000_000_000,
+        description="Test funds an account may claim a day (UTC) outside production: of each asset as much as is worth so many USD.",
+    )
     withdrawal_hold_hours: int = Field(
         default=24,
         ge=0,

@@ -86,6 +86,24 @@ class HistoryRange(StrEnum):
     ALL = "ALL"
 
 
+class AllocationKey(StrEnum):
+    """What a portfolio is divided by."""
+
+    ASSET = "ASSET"
+    CHAIN = "CHAIN"
+    KIND = "KIND"
+    LOCATION = "LOCATION"
+
+
+class CostBasisMethod(StrEnum):
+    """Which units of an asset a sale takes first."""
+
+    FIFO = "FIFO"
+    LIFO = "LIFO"
+    HIFO = "HIFO"
+    AVERAGE = "AVERAGE"
+
+
 class MarketDataOrigin(StrEnum):
     """Whose book and trades: this exchange's own or the reference venues'."""
 

@@ -40,23 +40,13 @@ class Account:
     """A person's account. `keys` are the client's keys that are remembered: their digest, and the sequence of what they made; `forgot`: others
     were used before.
 
-    `open` are its open orders, `open_in` their number by market; `timers` are its cancel timers by
-    owner; `sequence` is that of the last event about it.
+    `open` are its open orders, `open_in` their number by market; `timers` are its cancel timers by owner; `sequence` is that of the last event
+    about it.
     """
 
     __slots__ = (
-        "balances",
-        "forgot",
-        "frozen",
-        "id",
-        "keys",
-        "maker_ppm",
-        "open",
-        "open_in",
-        "sequence",
-        "taker_ppm",
-        "timers",
-    )
+        "balances", "forgot", "frozen", "id", "keys", "maker_ppm", "open", "open_in", "sequence", "taker_ppm", "timers",
+    )  # fmt: skip
 
     def __init__(self, account_id: str) -> None:
         self.id = account_id

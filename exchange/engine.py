@@ -4,7 +4,6 @@ journal. A refused command makes no event, changes nothing and uses up no key.
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
@@ -262,20 +261,17 @@ class Exchange:
         return Reply()
 
     def _advance(self, command: commands.Advance, now_ms: int) -> Reply:  # noqa: ARG002
-        expiring, ended = self.state.expiring, []
+        ended: list[Order] = []
+        expiring, timers = self.state.expiring, self.state.timers
         while expiring and expiring[0][0] <= now_ms:
-            expires_ms, order_id = heapq.heappop(expiring)
-            order = self.state.orders.get(order_id)
-            if order is not None and order.terms.expires_ms == expires_ms:
-                self._matcher.end(order, OrderStatus.EXPIRED, Code.EXPIRED)
-                ended.append(order)
-        timers = self.state.timers
+            order = self.state.orders[expiring[0][1]]
+            self._matcher.end(order, OrderStatus.EXPIRED, Code.EXPIRED)
+            ended.append(order)
         while timers and timers[0][0] <= now_ms:
-            expires_ms, account_id, owner = heapq.heappop(timers)
-            timer = self.state.accounts[account_id].timers.get(owner)
-            if timer is not None and timer.expires_ms == expires_ms:
-                ended += self._end_all(account_id, timer.symbols, (), Code.CANCELED_BY_TIMER)
-                self._emit(timer._replace(expires_ms=0))
+            _, account_id, owner = timers[0]
+            timer = self.state.accounts[account_id].timers[owner]
+            ended += self._end_all(account_id, timer.symbols, (), Code.CANCELED_BY_TIMER)
+            self._emit(timer._replace(expires_ms=0))
         return Reply(ended=ended)
 
     def _set_cancel_timer(self, command: commands.SetCancelTimer, now_ms: int) -> Reply:

@@ -145,6 +145,8 @@ def finish(state: State, order: Order) -> None:
     market, account, buys = order.market, order.account, order.side is BUY
     if order.level is not None:
         (market.bids if buys else market.asks).remove(order)
+    if order.terms.expires_ms:
+        state.expiring.remove((order.terms.expires_ms, order.id))
     hold = order.hold
     if hold:
         balance = account.balances[market.quote if buys else market.base]

@@ -29,10 +29,12 @@ def _tails() -> dict[tuple[object, ...], tuple[TimeInForce, tuple[object, ...]]]
 _TAILS = _tails()
 
 
-def plain_limit(market: Market, account: Account, wish: OrderWish, around: int, most_ppm: int) -> Admitted | None:
+def plain_limit(
+    market: Market, account: Account, wish: OrderWish, around: int, fees: tuple[int, int]
+) -> Admitted | None:
     """The terms and the hold of a plain order that is sound and paid for; None: look closely.
 
-    `around` is the price in ticks around which the market's band lies (0: none), `most_ppm` the higher of the order's two fees.
+    `around` is the price in ticks around which the market's band lies (0: none), `fees` are those of a maker and a taker, in millionths.
     """
     symbol, side, kind, quantity, quote_quantity, price = wish[:6]
     tail = _TAILS.get(wish[6:])
@@ -47,10 +49,10 @@ def plain_limit(market: Market, account: Account, wish: OrderWish, around: int, 
     ):  # fmt: skip
         return None
     band = market.band_ppm
-    if band and around and not around * (PPM - band) <= ticks * PPM <= around * (PPM + band):
+    if band and around and not -band * around <= (ticks - around) * PPM <= band * around:
         return None
     if side is BUY:
-        balance, hold = account.balances.get(market.quote), market.cost(value, most_ppm)
+        balance, hold = account.balances.get(market.quote), market.cost(value, max(fees))
     else:
         balance, hold = account.balances.get(market.base), lots * market.lot_units
     if balance is None or balance.available < hold:

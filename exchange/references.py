@@ -18,11 +18,13 @@ class Known:
 
 
 class References:
-    """The newest price of each source; none while it is stale. Of a `market` that has no reference the last is its own last trade."""
+    """The newest price of each source; none while it is stale. `last` is the reference's last trade; of a `market` that has no reference its own
+    counts instead."""
 
-    __slots__ = ("_known", "_market")
+    __slots__ = ("_known", "_market", "last")
 
     def __init__(self, market: Market | None = None) -> None:
+        self.last: Known | None = None
         self._known: dict[TriggerSource, Known] = {}
         self._market = market
 
@@ -30,11 +32,14 @@ class References:
         """Let this be the newest; returns the one before."""
         before = self._known.get(source)
         self._known[source] = known
+        if source is LAST:
+            self.last = known
         return before
 
     def lose(self) -> None:
         """All are stale."""
         self._known.clear()
+        self.last = None
 
     def newest(self, source: TriggerSource) -> Known | None:
         """None while it is stale."""
@@ -42,7 +47,7 @@ class References:
 
     def are_own(self) -> bool:
         """Whether it is the market's own trades that count."""
-        return self._market is not None and not self._market.has_reference and LAST not in self._known
+        return self._market is not None and not self._market.has_reference and self.last is None
 
     def _own(self, source: TriggerSource) -> Known | None:
         if source is LAST and self._market is not None and self.are_own() and self._market.last:

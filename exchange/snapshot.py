@@ -2,11 +2,10 @@
 
 Layout: a chunk is the JSON of `[kind, rows]`; kinds come in the order of `_RESTORE`, so that what a row names has been read before. Orders stand
 in their order of acceptance; the queues of the books and of stops follow as ids in their order. What follows from orders (an account's open
-ones, a level's lots, the heaps of times) is not written. Integers may be text, since they may pass 64 bits.
+ones, a level's lots, what ends when) is not written. Integers may be text, since they may pass 64 bits.
 Invariant: the same state gives the same bytes, however it came to be.
 """
 
-import heapq
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
 from itertools import islice
@@ -66,8 +65,6 @@ def restore(chunks: Iterable[bytes]) -> State:
                 read(state, row)
     except (orjson.JSONDecodeError, LookupError, TypeError, ValueError) as error:
         raise UnknownFormat("the snapshot cannot be read") from error
-    heapq.heapify(state.expiring)
-    heapq.heapify(state.timers)
     return state
 
 
@@ -135,7 +132,7 @@ def _restore_account(state: State, row: Row) -> None:
         balance.available, balance.held = int(available), int(held)
     for owner, expires_ms, symbols in timers:
         account.timers[owner] = CancelTimerSet(account_id, owner, expires_ms, tuple(symbols))
-        state.timers.append((expires_ms, account_id, owner))
+        state.timers.add((expires_ms, account_id, owner))
 
 
 def _restore_key(state: State, row: Row) -> None:
@@ -188,7 +185,7 @@ def _restore_order(state: State, row: Row) -> None:
     state.orders[order_id] = account.open[order_id] = order
     account.open_in[symbol] += 1
     if terms.expires_ms:
-        state.expiring.append((terms.expires_ms, order_id))
+        state.expiring.add((terms.expires_ms, order_id))
     if peak is not None:
         order.follows = True
         state.trailing[symbol].beside(order).add(order, int(peak))

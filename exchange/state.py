@@ -3,10 +3,11 @@
 `evolve` never refuses: what an event says has been decided. What cannot be is a broken invariant and stops the exchange.
 """
 
-import heapq
 from collections import defaultdict, deque
 from collections.abc import Callable
 from typing import Any
+
+from sortedcontainers import SortedList
 
 from core.errors import InvariantBroken
 from core.order_vocabulary import OrderGroupKind
@@ -34,11 +35,10 @@ class State:
         self.orders: dict[int, Order] = {}
         self.groups: dict[int, Group] = {}
         self.house: dict[House, HouseBalances] = {house: defaultdict(int) for house in House}
-        self.expiring: list[tuple[int, int]] = []
-        """A heap of times and orders; those that ended before, or are to end at another time, are passed over."""
-        self.timers: list[tuple[int, str, str]] = []
-        """A heap of times, accounts and owners; those that were set again are passed over."""
-
+        self.expiring: SortedList[tuple[int, int]] = SortedList()
+        """Times and open orders that end then, the next first."""
+        self.timers: SortedList[tuple[int, str, str]] = SortedList()
+        """Times, accounts and owners of cancel timers that are set, the next first."""
         self.remembered: deque[tuple[int, str, str]] = deque()
         """The keys that accounts remember, oldest first: what a key led to, whose it is, and the key."""
 
@@ -104,11 +104,12 @@ class State:
 
     def _cancel_timer_set(self, event: journal.CancelTimerSet) -> None:
         account = self.account(event.account)
+        before = account.timers.pop(event.owner, None)
+        if before is not None:
+            self.timers.remove((before.expires_ms, account.id, event.owner))
         if event.expires_ms:
             account.timers[event.owner] = event
-            heapq.heappush(self.timers, (event.expires_ms, event.account, event.owner))
-        else:
-            account.timers.pop(event.owner, None)
+            self.timers.add((event.expires_ms, account.id, event.owner))
         account.sequence = self.sequence
 
     def _group_accepted(self, event: journal.GroupAccepted) -> None:
@@ -157,7 +158,7 @@ class State:
             account.keys[client_id] = (digest, sequence)
             self.remembered.append((sequence, account_id, client_id))
         if terms.expires_ms:
-            heapq.heappush(self.expiring, (terms.expires_ms, sequence))
+            self.expiring.add((terms.expires_ms, sequence))
         if order.rests and terms.type is LIMIT:
             (market.bids if order.side is BUY else market.asks).add(order)
         elif terms.type in TRIGGERED:
@@ -213,6 +214,9 @@ class State:
             self._wait_no_longer(order)
         elif not event.keeps_place:
             side.remove(order)
+        if terms.expires_ms != order.terms.expires_ms:
+            self.expiring.remove((order.terms.expires_ms, order.id))
+            self.expiring.add((terms.expires_ms, order.id))
         order.remaining += terms.lots - order.lots
         order.lots, order.price, order.terms = terms.lots, terms.price, terms
         shown = min(terms.display or order.remaining, order.remaining)
@@ -223,8 +227,6 @@ class State:
         set_aside(order, event.hold - order.hold)
         order.hold = event.hold
         order.sequence = order.account.sequence = self.sequence
-        if terms.expires_ms:
-            heapq.heappush(self.expiring, (terms.expires_ms, order.id))
         if peak:
             order.follows = True
             followers.add(order, peak)

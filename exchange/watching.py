@@ -36,8 +36,8 @@ class Watch:
 
     def around(self, market: Market) -> int:
         """The price in ticks that limits are measured by: the last of the reference, the own last trade without one; 0: none."""
-        newest = self.references(market.symbol).newest(LAST)
-        return newest.price if newest is not None else market.last
+        references = self._references.get(market.symbol)
+        return market.last if references is None or references.last is None else references.last.price
 
     def price(self, command: commands.ReferencePrice) -> None:
         """Take an accepted price: stops it reaches fire, those that trail follow it."""

@@ -4,10 +4,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from core.vocabulary import MarketDataOrigin
+from graph.funds_loaders import FundsLoaders
 from graph.loaders import Loaders
 from graph.request import Caller, Outgoing, ShownCookies
 from services.account_services import AccountServices
 from services.catalogue import Catalogue
+from services.funds_services import FundsServices
 from services.market_reads import MarketDataReads
 from services.market_view import MarketView
 from services.markets import MarketReads
@@ -40,6 +42,7 @@ class Services:
     market_data: MarketDataReads
     accounts: AccountServices
     trading: TradingServices
+    funds: FundsServices
     server_status: Callable[[], Awaitable[ServerState]]
 
 
@@ -51,9 +54,11 @@ class Context:
     caller: Caller
     estimate_cost: Callable[[str, Mapping[str, object] | None], Awaitable[Estimate]]
     loaders: Loaders = field(init=False)
+    funds_loaders: FundsLoaders = field(init=False)
 
     def __post_init__(self) -> None:
         self.loaders = Loaders(self.services.market_data, self.services.trading.reads, self.caller.reader)
+        self.funds_loaders = FundsLoaders(self.services.funds, self.services.accounts.reads.person)
 
     @property
     def viewer(self) -> Viewer | None:
@@ -87,6 +92,16 @@ class Context:
     def reader(self) -> Reader:
         """What the client has been shown of the exchange's journal."""
         return self.caller.reader
+
+    @property
+    def funds(self) -> FundsServices:
+        return self.services.funds
+
+    async def quote_of(self, account: str, quote: str | None) -> str:
+        """The asset that values of an account are shown in. Raises UnknownAsset."""
+        if quote is None:
+            return await self.funds_loaders.quote_asset(account)
+        return self.catalogue.asset(quote, field=("quote",)).code
 
     @property
     def catalogue(self) -> Catalogue:

@@ -32,20 +32,20 @@ class Scope:
 
 @strawberry.schema_directive(
     locations=[Location.FIELD_DEFINITION],
-    name="stepUp",
-    description="Sessions need `stepUpProof` here, from `reauthenticate` with this field's name and these very parameters.",
-)
-class StepUp:
-    """Declared by `graph/fields.py`, which also enforces it."""
-
-
-@strawberry.schema_directive(
-    locations=[Location.FIELD_DEFINITION],
     name="idempotent",
-    description="May be sent again with the same input: the first result is given again, with `replayed: true`. The same `key` with other "
-    "input is refused with IDEMPOTENCY_MISMATCH. Keys are remembered for ever, in one space for each account.",
+    description="This input field is a key that the client chooses, kept for ever per account: the same key and content gives the first "
+    "result again, with `replayed: true`; other content is refused with IDEMPOTENCY_MISMATCH. A refusal does not use up the key.",
 )
 class Idempotent:
     """Declared by `graph/fields.py`; the exchange enforces it."""
 
     key: str
+
+
+@strawberry.schema_directive(
+    locations=[Location.FIELD_DEFINITION],
+    name="stepUp",
+    description="Sessions need `stepUpProof` here, from `reauthenticate` with this field's name and these very parameters.",
+)
+class StepUp:
+    """Declared by `graph/fields.py`, which also enforces it."""

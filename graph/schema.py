@@ -14,9 +14,10 @@ from graph.fields import mutation, query, subscription
 from graph.scalars import SCALARS
 from graph.step_up import StepUpDemanded
 from graph.trading_roots import TradingMutation, TradingQuery, TradingSubscription
+from graph.types.account_event import KINDS, AccountEvent
 from graph.types.admin import AdminUser, AdminUserPayload
 from graph.types.asset import Asset
-from graph.types.audit import AccountEvent, AuditEvent, SecurityChanged
+from graph.types.audit import AuditEvent
 from graph.types.auth import (
     ApiKeyPayload,
     AuthPayload,
@@ -30,24 +31,29 @@ from graph.types.auth import (
     RecoveryCodesPayload,
     TokenState,
 )
+from graph.types.balance import Balance, BalancesPayload
 from graph.types.candle import Candle
 from graph.types.connection import Connection
+from graph.types.ledger import HousePosition, LedgerAudit
 from graph.types.market import Market
 from graph.types.node import Node
 from graph.types.order_book import OrderBookUpdate
 from graph.types.order_payloads import MarketPayload
+from graph.types.portfolio import Portfolio
 from graph.types.price import PriceTick
 from graph.types.security import ExternalIdentity, OAuthProvider, Passkey
 from graph.types.server import CostEstimate, ServerStatus
 from graph.types.session import ApiKey, Session
 from graph.types.ticker import Ticker
 from graph.types.trade import Trade
+from graph.types.transaction import Transaction
 from graph.types.user import User
 from resolvers import accounts as account_resolvers
 from resolvers import admin as admin_resolvers
 from resolvers import api_keys as api_key_resolvers
 from resolvers import assets as asset_resolvers
 from resolvers import factors as factor_resolvers
+from resolvers import funds as fund_resolvers
 from resolvers import identities as identity_resolvers
 from resolvers import markets as market_resolvers
 from resolvers import nodes as node_resolvers
@@ -64,6 +70,14 @@ class AdminQuery:
     user: AdminUser | None = query(admin_resolvers.user, "One account; null when there is none of this id.")
     audit_log: Connection[AuditEvent] | None = query(
         admin_resolvers.audit_log, "Security events, newest first. At most 500 a page, 50 without a size."
+    )
+    ledger_audit: LedgerAudit | None = query(
+        admin_resolvers.ledger_audit,
+        "Whether what people read of their money agrees, read over all accounts. Null with LEDGER_MOVING while it changes too fast.",
+    )
+    house: list[HousePosition] | None = query(
+        admin_resolvers.house,
+        "The house's position by asset. Null with EXCHANGE_UNAVAILABLE while the exchange is away.",
     )
 
 
@@ -145,6 +159,18 @@ class Subscription(TradingSubscription):
     account_events: AsyncGenerator[AccountEvent, None] = subscription(
         account_resolvers.account_events,
         "Everything that happens to your account, without a gap: from now on, or after a cursor.",
+        access=Access.SELF,
+        scope=ApiScope.READ,
+    )
+    balance_updated: AsyncGenerator[Balance, None] = subscription(
+        fund_resolvers.balance_updated,
+        "Your balances as they are, then every change. A reader that falls far behind is given them anew.",
+        access=Access.SELF,
+        scope=ApiScope.READ,
+    )
+    portfolio_updated: AsyncGenerator[Portfolio, None] = subscription(
+        fund_resolvers.portfolio_updated,
+        "Your portfolio, and again when balances or prices changed a figure of it, at most once in a period.",
         access=Access.SELF,
         scope=ApiScope.READ,
     )
@@ -351,6 +377,14 @@ class Mutation(TradingMutation):
         step_up=StepUpDemanded(),
         alone=True,
     )
+    claim_test_funds: BalancesPayload = mutation(
+        fund_resolvers.claim_test_funds,
+        "Test funds, in a sandbox: of each asset as much a day (UTC) as is worth 100,000 USD, unless the server is set otherwise. "
+        "What is beyond it is refused with QUANTITY_TOO_LARGE, and `limit` says what is left.",
+        access=Access.SELF,
+        scope=ApiScope.TRADE,
+        idempotent="clientClaimId",
+    )
     set_user_status: AdminUserPayload = mutation(
         admin_resolvers.set_user_status,
         "Suspend an account, freeze it, or make it active again.",
@@ -367,6 +401,6 @@ def build_schema() -> PipelineSchema:
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
-        types=[ApiKey, Asset, ExternalIdentity, Market, Passkey, SecurityChanged, Session, Trade],
+        types=[ApiKey, Asset, ExternalIdentity, Market, Passkey, Session, Trade, Transaction, *KINDS],
         config=StrawberryConfig(scalar_map=SCALARS),
     )

@@ -7,7 +7,7 @@ from typing import Annotated
 import strawberry
 
 from graph.context import Context
-from graph.types.audit import AccountEvent, SecurityChanged
+from graph.types.account_event import AccountEvent, account_event
 from graph.types.auth import AuthPayload
 from graph.types.auth_inputs import (
     ChangeEmailInput,
@@ -110,9 +110,9 @@ async def account_events(
     ] = None,
 ) -> AsyncGenerator[AccountEvent, None]:
     user_id = viewer_of(info).user_id
-    async with aclosing(info.context.accounts.reads.watch_events(user_id, after)) as events:
+    async with aclosing(info.context.funds.events.watch(user_id, after)) as events:
         async for happened in events:
-            yield SecurityChanged.of(happened.cursor, happened.row)
+            yield account_event(happened)
 
 
 def _sign_out(info: Info) -> None:

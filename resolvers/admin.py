@@ -14,11 +14,13 @@ from graph.types.admin import AdminUser, AdminUserPayload
 from graph.types.audit import Actions, AuditEvent
 from graph.types.auth_inputs import SetUserStatusInput
 from graph.types.connection import After, Connection, First, connect
+from graph.types.ledger import HousePosition, LedgerAudit
 from graph.types.market import Market
 from graph.types.order_inputs import SetMarketStatusInput
 from graph.types.order_payloads import MarketPayload
 from resolvers.ids import key_of
 from resolvers.viewers import viewer_of
+from services import ledger_audit as ledger
 
 Info = strawberry.Info[Context, None]
 LONGEST_REASON = 500
@@ -64,6 +66,14 @@ async def audit_log(
         return connect(page, node=AuditEvent.of, cursor=lambda row: str(row.sequence))
     everybody = await reads.audit_page_of_everybody(actions, request)
     return connect(everybody, node=lambda ranked: AuditEvent.of(ranked.row), cursor=lambda ranked: str(ranked.place))
+
+
+async def ledger_audit(info: Info) -> LedgerAudit | None:  # noqa: ARG001
+    return LedgerAudit.of(await ledger.read())
+
+
+async def house(info: Info) -> list[HousePosition] | None:
+    return [HousePosition.of(state) for state in await info.context.funds.houses.positions()]
 
 
 async def set_user_status(

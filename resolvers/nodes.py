@@ -22,6 +22,7 @@ from graph.types.order import Fill, Order, OrderGroup
 from graph.types.security import ExternalIdentity, Passkey
 from graph.types.session import ApiKey, Session
 from graph.types.trade import Trade
+from graph.types.transaction import Transaction
 from graph.types.user import User
 
 Info = strawberry.Info[Context, None]
@@ -121,6 +122,15 @@ async def _identity(context: Context, parts: list[str]) -> Node | None:
     return next((ExternalIdentity.of(row) for row in rows if [row.id] == parts), None)
 
 
+async def _transaction(context: Context, parts: list[str]) -> Node | None:
+    viewer = context.viewer
+    if viewer is None or len(parts) != 2 or parts[0] != viewer.user_id or _SEQUENCE.fullmatch(parts[1]) is None:
+        return None
+    account = await context.funds_loaders.account(viewer.user_id)
+    line = await context.funds.statements.line(account.account, int(parts[1]))
+    return None if line is None else Transaction.of(account.account, line)
+
+
 async def _audit_event(context: Context, parts: list[str]) -> Node | None:
     if len(parts) != 2 or _SEQUENCE.fullmatch(parts[1]) is None:
         return None
@@ -191,6 +201,7 @@ _PRIVATE: dict[str, Callable[[Context, list[str]], Awaitable[Node | None]]] = {
     "OrderGroup": _order_group,
     "Passkey": _passkey,
     "Session": _session,
+    "Transaction": _transaction,
     "User": _user,
 }
 """Found by their owner alone; an API key needs the scope READ."""

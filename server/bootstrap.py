@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 
 from core.budget import MemoryBudget
 from core.bus import Bus, MemoryBus
@@ -16,7 +17,7 @@ from core.redis_budget import RedisBudget
 from core.redis_bus import RedisBus
 from core.redis_cache import RedisCache
 from core.secret_box import SecretBox
-from core.settings import Settings
+from core.settings import Mode, Settings
 from core.vocabulary import FeedStatus, MarketDataOrigin, PriceSource
 from events import codec
 from events.market import FeedChanged
@@ -32,6 +33,7 @@ from server.health import Health, feeds_check
 from server.metrics import Metrics
 from server.monitoring import MONITORING_PATHS
 from services import catalogue, server_status
+from services.funds_services import FundsParts, FundsRules, build_funds_services
 from services.market_reads import MarketDataReads
 from services.market_view import MarketView
 from services.markets import MarketReads
@@ -133,6 +135,10 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
         trading = build_trading_services(
             gateway=exchange.gateway, bus=bus, cache=cache, clock=clock, catalogue=known, audit=accounts.audit
         )
+        funds = build_funds_services(
+            FundsRules(settings.mode is not Mode.PRODUCTION, Decimal(settings.test_funds_daily_usd)),
+            FundsParts(exchange.gateway, trading.marks, bus, clock, known, view),
+        )
         mail = await open_mail(settings, clock, box, stack)
         if isinstance(bus, RedisBus):
             metrics.watch_count("bus_lost_messages", "Messages this process gave up", lambda: bus.lost)
@@ -170,6 +176,7 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
                 market_data=MarketDataReads(view, exchange_view),
                 accounts=accounts,
                 trading=trading,
+                funds=funds,
                 server_status=lambda: server_status.read(
                     clock=clock, mode=settings.mode, database=database, bus=bus, view=view
                 ),

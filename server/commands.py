@@ -44,6 +44,8 @@ def _dispatch(options: argparse.Namespace, settings: Settings) -> int:
         return int(importlib.import_module("server.schema").main(check=options.check))
     redactor = redactor_for(settings)
     configure_logging(settings, redactor, on_error=_error_reporter(settings))
+    if options.command == "ledger":
+        return int(importlib.import_module("server.ledger_commands").run(settings))
     if options.command in ("role", "audit", "encryption"):
         return int(importlib.import_module("server.account_commands").run(settings, options))
     if options.command == "worker":
@@ -82,6 +84,10 @@ def _parser() -> argparse.ArgumentParser:
     replay.add_argument("--speed", type=_speed, help="a factor such as 1 or 10, or max (default: REPLAY_SPEED or 1)")
     replay.add_argument("--symbol", help="market to play into (default: REPLAY_SYMBOL or BTC-USDT)")
     _add_account_commands(commands)
+    ledger = commands.add_parser("ledger", help="prove the exchange's journal").add_subparsers(
+        dest="ledger_command", required=True, metavar="COMMAND"
+    )
+    ledger.add_parser("audit", help="fold the whole journal and compare it with what people read")
     return parser
 
 

@@ -1,102 +1,172 @@
 """Everything that happens to an account, for its owner: the same log as a stream and as pages.
 
-A cursor holds one position for each source of events. Within a source nothing is missed or repeated; between sources there is no order.
-Today the one source is security, the account's audit log.
+There are two sources: security, the account's audit log, and the exchange. A cursor holds one position for each
+(`services/account_cursors.py`). Within a source nothing is missed or repeated; between sources there is no order.
 """
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from binascii import Error as Base64Error
-from collections.abc import AsyncGenerator
-from dataclasses import dataclass
-
-import orjson
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from core.bus import Bus, BusMessage
+from core.clock import Clock
 from core.errors import InvalidInput
 from core.paging import Page
 from events.account import AuditAppended, account_topic
+from events.funds import EventsMissed
+from events.trading import Logged
 from models import audit_event
 from models.audit_event import AuditEventDocument
+from services import exchange_log
+from services.account_cursors import Positions, read_cursor
 from services.audit_pages import last_number
+from services.exchange_log import ExchangeHappened, ExchangeLog, Missed
+from services.trading_accounts import ReadMarks, TradingAccount
 
-_SECURITY = "s"
 _AT_ONCE = 100
-_LONGEST_CURSOR = 200
-_LARGEST = 2**53
 MOST_EVENTS = 500
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
-class Positions:
-    """How far each source was read."""
-
-    security: int = 0
-
-    def cursor(self) -> str:
-        """The text clients hold."""
-        return urlsafe_b64encode(orjson.dumps({_SECURITY: self.security})).decode().rstrip("=")
-
-
-@dataclass(frozen=True, slots=True)
-class SecurityHappened:
-    """A row of the audit log, and the cursor behind it."""
+class Happened:
+    """A row of the audit log, or what the exchange did, or what the reader has missed; and the cursor behind it."""
 
     cursor: str
-    row: AuditEventDocument
+    time_ms: int
+    event: AuditEventDocument | Logged | EventsMissed
 
 
-def read_cursor(text: str) -> Positions:
-    """The positions of a cursor. Raises InvalidInput."""
-    try:
-        if len(text) > _LONGEST_CURSOR:
-            raise ValueError(text)
-        held = orjson.loads(urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4)))
-        security = held[_SECURITY]
-        if type(security) is not int or not 0 <= security < _LARGEST:
-            raise ValueError(text)
-    except (Base64Error, ValueError, KeyError, TypeError, UnicodeError) as error:
-        raise InvalidInput("after must be a cursor of this log", field=["after"]) from error
-    return Positions(security)
+_Source = AuditEventDocument | ExchangeHappened
 
 
-async def newest(user_id: str) -> str:
-    """The cursor behind everything that has happened."""
-    return Positions(await last_number(user_id)).cursor()
+class AccountEvents:
+    """One per process."""
 
+    def __init__(self, bus: Bus, marks: ReadMarks, clock: Clock) -> None:
+        self._bus = bus
+        self._marks = marks
+        self._clock = clock
 
-async def page(user_id: str, after: str | None, first: int | None) -> Page[SecurityHappened]:
-    """Events after a cursor, or from the beginning, oldest first. Raises InvalidInput."""
-    count = _AT_ONCE if first is None else first
-    if not 0 <= count <= MOST_EVENTS:
-        raise InvalidInput(
-            f"first must be between 0 and {MOST_EVENTS}", field=["first"], limit=MOST_EVENTS, actual=count
+    async def newest(self, account: TradingAccount) -> str:
+        """The cursor behind everything that this state of the account contains."""
+        return Positions(await last_number(account.account), account.logged).cursor()
+
+    async def page(self, account: str, after: str | None, first: int | None) -> Page[Happened]:
+        """Events after a cursor, or from the beginning: the oldest first, as far as each source keeps its own order. Raises InvalidInput."""
+        count = _AT_ONCE if first is None else first
+        if not 0 <= count <= MOST_EVENTS:
+            raise InvalidInput(
+                f"first must be between 0 and {MOST_EVENTS}", field=["first"], limit=MOST_EVENTS, actual=count
+            )
+        start = read_cursor(after) if after is not None else Positions()
+        await self._marks.wait(account)
+        rows = await audit_event.between(account, start.security + 1, start.security + count + 2)
+        logged = await exchange_log.between(account, start.exchange + 1, start.exchange + count + 2)
+        merged = _merged(rows, logged)
+        return Page(
+            _with_cursors(start, merged[:count]), has_next=len(merged) > count, has_previous=start != Positions()
         )
-    start = read_cursor(after).security if after is not None else 0
-    rows = await audit_event.between(user_id, start + 1, start + count + 2)
-    return Page([_happened(row) for row in rows[:count]], has_next=len(rows) > count, has_previous=start > 0)
 
+    async def watch(self, account: str, after: str | None) -> AsyncGenerator[Happened, None]:
+        """Events after a cursor, or from now on, as they happen. Raises InvalidInput."""
+        seen = read_cursor(after) if after is not None else None
+        if seen is None:
+            seen = Positions(await last_number(account), await exchange_log.newest(account))
+        sources: list[AsyncGenerator[_Source | Missed, None]] = [
+            self._security(account, seen.security),
+            ExchangeLog(account, self._bus, self._marks).follow(seen.exchange),
+        ]
+        async with aclosing(interleaved(sources)) as events:
+            async for event in events:
+                if isinstance(event, Missed):
+                    missed = replace(seen, exchange=event.from_).cursor()
+                    seen = replace(seen, exchange=event.to)
+                    yield Happened(seen.cursor(), self._clock.now_ms(), EventsMissed(missed, seen.cursor()))
+                else:
+                    seen = _moved(seen, event)
+                    yield _happened(seen, event)
 
-async def watch(user_id: str, after: str | None, bus: Bus) -> AsyncGenerator[SecurityHappened, None]:
-    """Events after a cursor, or from now on, as they happen. They are read from storage at the reader's pace: none is skipped."""
-    positions = read_cursor(after) if after is not None else None
-    async with bus.subscribe(account_topic(user_id)) as subscription:
-        seen = positions.security if positions is not None else await last_number(user_id)
-        told = aiter(subscription)
-        while True:
-            while rows := await audit_event.between(user_id, seen + 1, seen + 1 + _AT_ONCE):
-                for row in rows:
-                    seen = row.sequence
-                    yield _happened(row)
-            item = await anext(told, None)
-            while isinstance(item, BusMessage) and _is_known(item.event, seen):
+    async def _security(self, account: str, after: int) -> AsyncGenerator[_Source | Missed, None]:
+        """Rows of the audit log, read from storage at the reader's pace: none is skipped."""
+        async with self._bus.subscribe(account_topic(account)) as subscription:
+            seen = after
+            told = aiter(subscription)
+            while True:
+                while rows := await audit_event.between(account, seen + 1, seen + 1 + _AT_ONCE):
+                    for row in rows:
+                        seen = row.sequence
+                        yield row
                 item = await anext(told, None)
-            if item is None:
-                return
+                while isinstance(item, BusMessage) and _is_known(item.event, seen):
+                    item = await anext(told, None)
+                if item is None:
+                    return
+
+
+async def interleaved(sources: list[AsyncGenerator[Item, None]]) -> AsyncGenerator[Item, None]:
+    """The items of several sources, each in its own order, as they come. Ends, and closes them all, when one of them ends or fails."""
+    waiting: dict[asyncio.Task[Item], AsyncIterator[Item]] = {_next(source): source for source in sources}
+    try:
+        while True:
+            done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for task in [task for task in waiting if task in done]:
+                source = waiting.pop(task)
+                try:
+                    item = task.result()
+                except StopAsyncIteration:
+                    return
+                yield item
+                waiting[_next(source)] = source
+    finally:
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        for source in sources:
+            await source.aclose()
+
+
+def _next(source: AsyncIterator[Item]) -> "asyncio.Task[Item]":
+    async def read() -> Item:
+        return await anext(source)
+
+    return asyncio.create_task(read())
+
+
+def _merged(rows: list[AuditEventDocument], logged: list[ExchangeHappened]) -> list[_Source]:
+    """Both by time, each in its own order, whatever its times."""
+    merged: list[_Source] = []
+    at, on = 0, 0
+    while at < len(rows) or on < len(logged):
+        if on == len(logged) or (at < len(rows) and rows[at].time_ms <= logged[on].time_ms):
+            merged.append(rows[at])
+            at += 1
+        else:
+            merged.append(logged[on])
+            on += 1
+    return merged
+
+
+def _with_cursors(start: Positions, events: list[_Source]) -> list[Happened]:
+    happened = []
+    for event in events:
+        start = _moved(start, event)
+        happened.append(_happened(start, event))
+    return happened
+
+
+def _moved(seen: Positions, event: _Source) -> Positions:
+    if isinstance(event, ExchangeHappened):
+        return replace(seen, exchange=event.number)
+    return replace(seen, security=event.sequence)
+
+
+def _happened(behind: Positions, event: _Source) -> Happened:
+    shown = event.event if isinstance(event, ExchangeHappened) else event
+    return Happened(behind.cursor(), event.time_ms, shown)
 
 
 def _is_known(event: object, seen: int) -> bool:
     return isinstance(event, AuditAppended) and event.sequence <= seen
-
-
-def _happened(row: AuditEventDocument) -> SecurityHappened:
-    return SecurityHappened(Positions(row.sequence).cursor(), row)

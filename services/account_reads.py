@@ -1,9 +1,8 @@
 """What is read of accounts for their owners and for operators, for fields that may not query by themselves."""
 
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import Collection
 
 from core.account_vocabulary import AuditAction, UserStatus
-from core.bus import Bus
 from core.clock import Clock
 from core.paging import Page, PageRequest
 from core.vocabulary import TimeOrder
@@ -12,16 +11,14 @@ from models.audit_event import AuditEventDocument
 from models.identity import IdentityDocument
 from models.passkey import PasskeyDocument
 from models.user import UserDocument
-from services import account_events, audit_pages, operators
-from services.account_events import SecurityHappened
+from services import audit_pages, operators
 from services.time_ranks import Ranked
 
 
 class AccountReads:
     """Reads. Who may see what was decided by whoever asks."""
 
-    def __init__(self, bus: Bus, clock: Clock) -> None:
-        self._bus = bus
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
 
     async def person(self, user_id: str) -> UserDocument | None:
@@ -51,18 +48,6 @@ class AccountReads:
     ) -> Page[Ranked[AuditEventDocument]]:
         """A page of all audit logs, newest first. Raises InvalidInput."""
         return await audit_pages.page_of_everybody(actions, request, self._clock)
-
-    async def newest_event(self, user_id: str) -> str:
-        """The cursor behind everything that has happened to an account."""
-        return await account_events.newest(user_id)
-
-    async def events_page(self, user_id: str, after: str | None, first: int | None) -> Page[SecurityHappened]:
-        """What happened to an account after a cursor, oldest first. Raises InvalidInput."""
-        return await account_events.page(user_id, after, first)
-
-    def watch_events(self, user_id: str, after: str | None) -> AsyncGenerator[SecurityHappened, None]:
-        """What happens to an account after a cursor, or from now on."""
-        return account_events.watch(user_id, after, self._bus)
 
     async def find_person(self, search: str) -> UserDocument | None:
         """The account of this id or address."""

@@ -165,7 +165,7 @@ def build_account_services(rules: AccountRules, parts: AccountParts) -> AccountS
         even_seconds=rules.even_seconds,
     )
     return AccountServices(
-        reads=AccountReads(bus, clock),
+        reads=AccountReads(clock),
         tokens=tokens,
         revocations=revocations,
         authority=authority,

@@ -46,6 +46,7 @@ def market_rules(market: MarketEntry, assets: Mapping[str, AssetEntry]) -> Marke
         0 if rules.price_band is None else round(rules.price_band * PPM),
         round(rules.maker_fee * PPM),
         round(rules.taker_fee * PPM),
+        bool(market.providers),
     )
 
 

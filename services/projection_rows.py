@@ -5,6 +5,7 @@ from typing import Any
 from core.money import to_storage
 from exchange.accounts import House
 from services.cost_basis import to_rows
+from services.fee_tiers import volume_rows
 from services.projection_view import ProjectionView
 from services.trading_states import amount
 
@@ -31,9 +32,7 @@ def account_row(view: ProjectionView, account_id: str) -> dict[str, Any]:
             for timer in account.timers.values()
         ],
         "positions": to_rows(lists.positions, scales),
-        "volumes": {
-            day: {asset: to_storage(volume) for asset, volume in sums.items()} for day, sums in lists.volumes.items()
-        },
+        "volumes": volume_rows(lists.volumes, scales),
         "orders": lists.orders,
         "fills": lists.fills,
         "lines": lists.lines,

@@ -1,6 +1,5 @@
 """What a follower knows beside the core's state, as bytes and back."""
 
-from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -35,7 +34,7 @@ def _lists(lists: Lists) -> list[Any]:
         asset: [str(each.covered), str(each.uncovered), _texts(each.cost), _texts(each.realized)]
         for asset, each in lists.positions.items()
     }
-    volumes = {day: {asset: str(volume) for asset, volume in sums.items()} for day, sums in lists.volumes.items()}
+    volumes = {str(day): _texts(sums) for day, sums in lists.volumes.items()}
     return [lists.orders, lists.fills, lists.lines, lists.logged, positions, volumes]
 
 
@@ -50,7 +49,7 @@ def _read_lists(row: list[Any]) -> Lists:
             asset: Position(int(covered), int(uncovered), _integers(cost), _integers(realized))
             for asset, (covered, uncovered, cost, realized) in positions.items()
         },
-        {day: {asset: Decimal(volume) for asset, volume in sums.items()} for day, sums in volumes.items()},
+        {int(day): _integers(sums) for day, sums in volumes.items()},
     )
 
 

@@ -29,7 +29,7 @@ from exchange.state import State
 from models.client_key import UsedKey
 from services.cost_basis import Positions, apply_fill, apply_funds
 from services.exchange_tape import ExchangeTrade
-from services.fee_tiers import Volumes, add_volume
+from services.fee_tiers import UnitVolumes, add_volume
 from services.trading_states import TradingStates, amount, group_state
 
 _ENDS = {
@@ -50,7 +50,7 @@ class Lists:
     lines: int = 0
     logged: int = 0
     positions: Positions = field(default_factory=dict)
-    volumes: Volumes = field(default_factory=dict)
+    volumes: UnitVolumes = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -355,7 +355,7 @@ class ProjectionView:
             lists.positions, side=order.side, base=market.base, quote=market.quote, base_units=units,
             quote_units=quote_units, fee_units=fee_units, cash=self._cash,
         )  # fmt: skip
-        add_volume(lists.volumes, market.quote, scales.quoted(quote_units), self._changes.time_ms)
+        add_volume(lists.volumes, time_ms=self._changes.time_ms, quote=market.quote, quote_units=quote_units)
         self._balances[account.id, market.base] = self._balances[account.id, market.quote] = None
         self._log_order(order, OrderEventType.FILLED, lots=event.lots, price=event.price)
         self._log(account.id, lambda number: LoggedFill(number, fill))

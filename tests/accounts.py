@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any
 
 from core.budget import MemoryBudget
@@ -22,6 +23,7 @@ from server.graphql_app import build_pipeline
 from services import catalogue
 from services.account_services import AccountParts, AccountRules, AccountServices, build_account_services
 from services.exchange_gateway import ExchangeGateway, NoExchange
+from services.funds_services import FundsParts, FundsRules, build_funds_services
 from services.identities import redirect_rule
 from services.mail_content import MailContent
 from services.mail_delivery import MailDelivery
@@ -35,6 +37,7 @@ from services.sessions import SessionLife
 from services.trading_services import build_trading_services
 from services.viewer import Client, Viewer
 from tests.trading import SmallExchange
+from tests.trading_rows import FakeExchange, NoMarks
 
 ISSUER = "https://api.vault.example"
 PAGE = "https://app.vault.example"
@@ -143,6 +146,13 @@ class World:
             MarketView(self.bus, known, process="this process", observer=_NoLosses(), origin=origin)
             for origin in (MarketDataOrigin.REFERENCE, MarketDataOrigin.EXCHANGE)
         )
+        self.exchange = FakeExchange()
+        self.marks = NoMarks()
+        self.view = view
+        self.funds = build_funds_services(
+            FundsRules(test_funds_allowed=True, test_funds_daily=Decimal(100_000)),
+            FundsParts(self.exchange, self.marks, self.bus, self.clock, known, view),
+        )
         self.pipeline = build_pipeline(
             settings=Settings(_env_file=None),
             clock=self.clock,
@@ -155,6 +165,7 @@ class World:
                 market_data=MarketDataReads(view, exchange_view),
                 accounts=self.accounts,
                 trading=self.trading,
+                funds=self.funds,
                 server_status=_no_status,
             ),
             budget=MemoryBudget(self.clock, per_minute=60_000_000),

@@ -30,10 +30,12 @@ from services import catalogue
 from services.catalogue import Catalogue
 from services.exchange_gateway import NoExchange
 from services.exchange_rules import market_rules
+from services.funds_services import FundsParts, FundsRules, build_funds_services
 from services.market_reads import MarketDataReads
 from services.market_view import MarketView
 from services.markets import MarketReads
 from services.server_status import ServerState
+from services.trading_accounts import NoMarks
 from services.trading_services import build_trading_services
 from tests.accounts import CLIENT, build_accounts
 
@@ -164,6 +166,10 @@ class Markets:
                     clock=ManualClock(),
                     catalogue=self.catalogue,
                     audit=accounts.audit,
+                ),
+                funds=build_funds_services(
+                    FundsRules(test_funds_allowed=False, test_funds_daily=D(0)),
+                    FundsParts(NoExchange(), NoMarks(), self.bus, ManualClock(), self.catalogue, self.view),
                 ),
                 server_status=_no_status,
             ),

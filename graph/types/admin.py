@@ -13,6 +13,7 @@ from core.refusals import AuthRefused
 from core.vocabulary import TimeOrder
 from graph.context import Context
 from graph.types.audit import AuditEvent
+from graph.types.balance import Balance
 from graph.types.connection import After, Connection, First, connect
 from graph.types.errors import ERRORS, GeneralError
 from graph.types.node import Node
@@ -34,6 +35,11 @@ class AdminUser(Node):
         request = PageRequest(first, after)
         page = await info.context.accounts.reads.audit_page(self.user_id, None, TimeOrder.NEWEST_FIRST, request)
         return connect(page, node=AuditEvent.of, cursor=lambda row: str(row.sequence))
+
+    @strawberry.field(description="What the account has something of, in the order of the catalogue.")
+    async def balances(self, info: Info) -> list[Balance] | None:
+        account = await info.context.funds_loaders.account(self.user_id)
+        return [Balance.of(state) for state in info.context.funds.balances.all_of(account, non_zero=True)]
 
     @staticmethod
     def of(person: UserDocument) -> "AdminUser":

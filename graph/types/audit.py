@@ -1,4 +1,4 @@
-"""The audit log of an account, and everything that happens to it as one stream."""
+"""The audit log of an account."""
 
 from datetime import datetime
 from typing import Annotated
@@ -55,19 +55,3 @@ class AuditEvent(Node):
             hashed_text=hashed_text(row).decode(),
             time=to_datetime(row.time_ms),
         )
-
-
-@strawberry.interface(description="Something that happened to an account.")
-class AccountEvent:
-    cursor: str = strawberry.field(description="The place behind this event; pass it as `after`.")
-    time: datetime = strawberry.field(description="When.")
-
-
-@strawberry.type(description="A security event.")
-class SecurityChanged(AccountEvent):
-    event: AuditEvent = strawberry.field(description="The row of the audit log.")
-
-    @staticmethod
-    def of(cursor: str, row: AuditEventDocument) -> "SecurityChanged":
-        """The row with its place among all events."""
-        return SecurityChanged(cursor=cursor, time=to_datetime(row.time_ms), event=AuditEvent.of(row))

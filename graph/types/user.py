@@ -8,18 +8,25 @@ import strawberry
 from core.account_vocabulary import Role, UserStatus
 from core.clock import to_datetime
 from core.ids import encode_id
+from core.order_vocabulary import SummaryKey
 from core.paging import PageRequest
 from core.vocabulary import TimeOrder
 from graph.context import Context
+from graph.directives import Cost
+from graph.types.account_event import AccountEvent, account_event
 from graph.types.asset import Asset
-from graph.types.audit import AccountEvent, Actions, AuditEvent, SecurityChanged
+from graph.types.audit import Actions, AuditEvent
+from graph.types.balance import Balance, Quote
 from graph.types.connection import After, Before, Connection, First, Last, connect
+from graph.types.fee_tier import FeeTier
 from graph.types.node import Node
 from graph.types.order import Fill, Order
 from graph.types.order_inputs import FillFilter, OrderFilter
 from graph.types.order_payloads import CancelTimer
+from graph.types.portfolio import Portfolio
 from graph.types.security import ExternalIdentity, Passkey, SecurityState
 from graph.types.session import ApiKey, Session
+from graph.types.transaction import Transaction, TransactionSummary, WhichTransactions
 from models.user import UserDocument
 
 Info = strawberry.Info[Context, None]
@@ -88,18 +95,65 @@ class User(Node):
         "give it to `accountEvents(after:)` to join the stream here."
     )
     async def event_cursor(self, info: Info) -> str | None:
-        return await info.context.accounts.reads.newest_event(self.person.id)
+        account = await info.context.funds_loaders.account(self.person.id)
+        return await info.context.funds.events.newest(account)
 
     @strawberry.field(
         description="Everything that happened to the account after a cursor, or from the beginning, oldest first. "
         "At most 500 a page, 100 without a size."
     )
     async def events(self, info: Info, after: After = None, first: First = None) -> Connection[AccountEvent] | None:
-        page = await info.context.accounts.reads.events_page(self.person.id, after, first)
+        page = await info.context.funds.events.page(self.person.id, after, first)
+        return connect(page, node=account_event, cursor=lambda happened: happened.cursor)
+
+    @strawberry.field(description="What the account has, in the order of the catalogue.")
+    async def balances(
+        self,
+        info: Info,
+        non_zero: Annotated[
+            bool, strawberry.argument(description="Only assets of which there is something; else every asset.")
+        ] = True,
+    ) -> list[Balance] | None:
+        account = await info.context.funds_loaders.account(self.person.id)
+        return [Balance.of(state) for state in info.context.funds.balances.all_of(account, non_zero=non_zero)]
+
+    @strawberry.field(description="What the account has of one asset; null with UNKNOWN_ASSET when there is none.")
+    async def balance(
+        self, info: Info, asset: Annotated[str, strawberry.argument(description="Code of the asset, such as `BTC`.")]
+    ) -> Balance | None:
+        account = await info.context.funds_loaders.account(self.person.id)
+        return Balance.of(info.context.funds.balances.one_of(account, asset))
+
+    @strawberry.field(description="What the account owns, valued now. Costs 5 points.", directives=[Cost(points=5)])
+    async def portfolio(self, info: Info, quote: Quote = None) -> Portfolio | None:
+        into = await info.context.quote_of(self.person.id, quote)
+        account = await info.context.funds_loaders.account(self.person.id)
+        return Portfolio.of(info.context.funds.portfolios.present(account, into))
+
+    @strawberry.field(
+        description="What trading costs, by what was traded within 30 days; null while a part of that has no fresh price."
+    )
+    async def fee_tier(self, info: Info) -> FeeTier | None:
+        account = await info.context.funds_loaders.account(self.person.id)
+        tier = info.context.funds.fee_tiers.state(account)
+        return None if tier is None else FeeTier.of(tier)
+
+    @strawberry.field(description="The statement: every change of a balance. At most 500 a page, 50 without a size.")
+    async def transactions(
+        self,
+        info: Info,
+        filter: WhichTransactions = None,
+        order_by: Annotated[TimeOrder, strawberry.argument(description="Direction in time.")] = TimeOrder.NEWEST_FIRST,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection[Transaction] | None:
+        request = PageRequest(first, after, last, before)
+        account = await info.context.funds_loaders.account(self.person.id)
+        page = await info.context.funds.statements.page(account, filter, order_by, request)
         return connect(
-            page,
-            node=lambda happened: SecurityChanged.of(happened.cursor, happened.row),
-            cursor=lambda happened: happened.cursor,
+            page, node=lambda line: Transaction.of(self.person.id, line), cursor=lambda line: str(line.number)
         )
 
     @strawberry.field(description="Orders by their acceptance. At most 500 a page, 50 without a size.")
@@ -144,6 +198,26 @@ class User(Node):
     async def cancel_timers(self, info: Info) -> list[CancelTimer]:
         timers = await info.context.trading.timers.of(self.person.id, info.context.reader)
         return [CancelTimer.of(timer) for timer in timers]
+
+    @strawberry.field(
+        description="The statement summed up and valued in the quote at today's rates: times from the oldest on, others by name. "
+        "Null with TOO_MANY_ROWS for more than 100,000 changes: narrow `from` and `to`. Costs 50 points.",
+        directives=[Cost(points=50)],
+    )
+    async def transaction_summary(
+        self,
+        info: Info,
+        by: Annotated[SummaryKey, strawberry.argument(description="What it is summed up by.")],
+        quote: Quote = None,
+        from_: Annotated[
+            datetime | None, strawberry.argument(name="from", description="Changes at or after this time.")
+        ] = None,
+        to: Annotated[datetime | None, strawberry.argument(description="Changes before this time.")] = None,
+    ) -> list[TransactionSummary] | None:
+        into = await info.context.quote_of(self.person.id, quote)
+        account = await info.context.funds_loaders.account(self.person.id)
+        sums = await info.context.funds.statements.summary(account, by, quote=into, from_=from_, to=to)
+        return [TransactionSummary.of(state) for state in sums]
 
     @staticmethod
     def of(person: UserDocument, session_id: str | None) -> "User":

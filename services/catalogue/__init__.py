@@ -59,12 +59,12 @@ class Catalogue:
             )
         return market
 
-    def asset(self, code: str) -> AssetEntry:
-        """The asset of this code. Raises UnknownAsset."""
+    def asset(self, code: str, *, field: Sequence[str] = ("code",)) -> AssetEntry:
+        """The asset of this code. Raises UnknownAsset, which names the input `field`."""
         asset = self.assets.get(code)
         if asset is None:
             raise UnknownAsset(
-                f"there is no asset {code[:40]!r}; codes are in capitals, such as BTC (see assets)", field=["code"]
+                f"there is no asset {code[:40]!r}; codes are in capitals, such as BTC (see assets)", field=list(field)
             )
         return asset
 

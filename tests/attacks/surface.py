@@ -51,6 +51,7 @@ DEFAULTS: dict[str, object] = {
 }
 """What stands where any value of the scalar does."""
 NAMED: dict[str, object] = {
+    "asset": "BTC",
     "email": "mallory@example.com",
     "ipAllowlist": ["192.0.2.0/24"],
     "locale": "de",

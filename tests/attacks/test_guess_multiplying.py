@@ -29,6 +29,7 @@ PLAIN = frozenset(
         *("maxSlippage", "postOnly", "price", "quantity", "quoteQuantity", "selfTradePrevention", "side", "sides"),
         *("stopLimitPrice", "stopPrice", "symbol", "symbols", "takeProfitPrice", "timeInForce", "timeoutSeconds"),
         *("trailingDelta", "trailingUnit", "triggerSource", "type"),
+        *("amount", "asset", "clientClaimId"),
     }
 )
 """Names of values that are no secrets."""

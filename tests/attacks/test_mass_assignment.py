@@ -30,6 +30,7 @@ REVIEWED: dict[str, set[str]] = {
     "CancelOrderInput": {"by"},
     "ChangeEmailInput": {"email", "stepUpProof"},
     "ChangePasswordInput": {"current", "password", "stepUpProof"},
+    "ClaimTestFundsInput": {"amount", "asset", "clientClaimId"},
     "CompleteTwoFactorInput": {"challenge", "proof"},
     "ConfirmTotpInput": {"code"},
     "CreateApiKeyInput": {"expiresAt", "ipAllowlist", "name", "scopes", "stepUpProof"},

@@ -76,7 +76,7 @@ async def _called(here: World, person: Person | None, place: Place, id_: str) ->
 
 
 def _gives_nothing(body: Mapping[str, Any], place: Place) -> bool:
-    """Whether there is no value at the field that was called: null, an empty list, or a payload that only refuses."""
+    """Whether there is no value at the field that was called: null, an empty list or page, or a payload that only refuses."""
     return not any(_is_something(value) for value in _values(body.get("data"), place.site.path))
 
 
@@ -96,6 +96,8 @@ def _values(value: Any, path: Sequence[str]) -> Iterator[Any]:
 def _is_something(value: Any) -> bool:
     if isinstance(value, dict) and "errors" in value:
         return not value["errors"] or any(each for name, each in value.items() if name not in {"__typename", "errors"})
+    if isinstance(value, dict) and "pageInfo" in value:
+        return bool(value["nodes"])
     return value is not None
 
 

@@ -207,6 +207,15 @@ class TestAmendment:
         assert self.amend(floor, order, price=70 * EXACT.tick) is None
         assert order.price == 70
 
+    def test_it_ends_at_its_new_time(self, floor: Floor) -> None:
+        till = floor.now_ms + 1000
+        order = order_of(floor.limit("ann", BUY, 100, 20, time_in_force=TimeInForce.GTD, good_till_ms=till))
+        for changed in (till - 500, till + 500):
+            assert self.amend(floor, order, good_till_ms=changed) is None
+        assert floor.exchange.execute(Advance(), till + 499).ended == []
+        assert floor.exchange.execute(Advance(), till + 500).ended == [order]
+        assert not floor.exchange.state.expiring
+
     def test_refusals_change_nothing(self, floor: Floor) -> None:
         order = order_of(floor.limit("ann", BUY, 100, 20, post_only=True))
         floor.limit("bob", SELL, 110, 5)

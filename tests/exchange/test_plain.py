@@ -31,7 +31,7 @@ def judged(floor: Floor, account: Account, asked: OrderWish) -> tuple[object, ob
     references = floor.exchange.references(asked.symbol)
     newest = references.newest(asked.source)
     maker_ppm, taker_ppm = fees_of(account, market)
-    glance = plain_limit(market, account, asked, newest.price if newest else market.last, max(maker_ppm, taker_ppm))
+    glance = plain_limit(market, account, asked, newest.price if newest else market.last, (maker_ppm, taker_ppm))
     terms = terms_of(market, asked, references, floor.now_ms)
     if isinstance(terms, Refusal):
         return glance, terms

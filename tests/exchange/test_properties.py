@@ -213,6 +213,18 @@ def check_groups(state: State) -> None:
         assert {leg.group for leg in group.legs} <= {group}
 
 
+def check_times(state: State) -> None:
+    """What ends at a time is known in its order, and nothing else."""
+    expiring = [(order.terms.expires_ms, order.id) for order in state.orders.values() if order.terms.expires_ms]
+    assert list(state.expiring) == sorted(expiring)
+    timers = [
+        (timer.expires_ms, account.id, owner)
+        for account in state.accounts.values()
+        for owner, timer in account.timers.items()
+    ]
+    assert list(state.timers) == sorted(timers)
+
+
 def check_books(state: State) -> None:
     """No side reaches the other, levels are sorted and add up, and every open order is where it belongs."""
     for market in state.markets.values():
@@ -246,6 +258,7 @@ def test_whatever_happens_money_is_kept_and_the_journal_tells_it_all(script: lis
             assert digest(exchange.state) == before
         check_money(exchange.state)
         check_books(exchange.state)
+        check_times(exchange.state)
         check_groups(exchange.state)
     stored = decode(encode(floor.events), written_in=FORMAT)
     assert stored == floor.events

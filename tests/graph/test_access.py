@@ -20,7 +20,7 @@ from graph.access import Access, Guard
 from graph.request import ALL_OPERATIONS, GraphQLRequest
 from graph.schema import build_schema
 from models import session, user
-from services.account_events import Positions
+from services.account_cursors import Positions
 from services.api_keys import WantedKey
 from tests.accounts import CLIENT, Person, World, world
 from tests.attacks.surface import Site, call
@@ -74,6 +74,13 @@ MUTATIONS: dict[str, Access] = {
     "setMarketStatus": Access.ADMIN,
     **dict.fromkeys(TRADING, Access.SELF),
 }
+FUNDS: dict[str, Declared] = {"claimTestFunds": (Access.SELF, ApiScope.TRADE)}
+REFUSED_FUNDS = {
+    "an unproven person": "EMAIL_NOT_VERIFIED",
+    "a frozen person": "ACCOUNT_FROZEN",
+    "a frozen administrator": "ACCOUNT_FROZEN",
+}
+"""Mutations whose refusals of frozen and unproven people are decided before the exchange is asked, as data."""
 PRIVATE_QUERIES: dict[str, Declared] = {
     "viewer": (Access.ANYONE, ApiScope.READ),
     "order": (Access.SELF, ApiScope.READ),
@@ -83,8 +90,17 @@ PRIVATE_QUERIES: dict[str, Declared] = {
 }
 PUBLIC_QUERIES = {"node", "nodes", "status", "assets", "asset", "markets", "market", "estimateCost", "passwordResetToken", "oauthProviders"}  # fmt: skip
 PRIVATE_SUBSCRIPTIONS: dict[str, Declared] = dict.fromkeys(
-    ("accountEvents", "orderUpdated", "fillReceived"), (Access.SELF, ApiScope.READ)
+    ("accountEvents", "orderUpdated", "fillReceived", "balanceUpdated", "portfolioUpdated"),
+    (Access.SELF, ApiScope.READ),
 )
+STREAMS = {
+    "accountEvents": f'accountEvents(after: "{Positions().cursor()}")',
+    "orderUpdated": "orderUpdated",
+    "fillReceived": "fillReceived",
+    "balanceUpdated": 'balanceUpdated(assets: ["BTC"])',
+    "portfolioUpdated": "portfolioUpdated",
+}
+"""Calls that answer their owner at once, those of orders when there is one."""
 PUBLIC_SUBSCRIPTIONS = {"priceTicks", "tickers", "orderBook", "trades", "candles", "marketStatusChanged"}
 GATES = frozenset({"UNAUTHENTICATED", "FORBIDDEN", "ACCOUNT_FROZEN", "EMAIL_NOT_VERIFIED"})
 """Codes that say that somebody may not use a field at all."""
@@ -213,7 +229,7 @@ def through(code: str | None) -> str | None:
 def test_every_mutation_declares_who_may() -> None:
     assert {name: declared(field) for name, field in fields(SCHEMA.mutation_type).items()} == {
         name: (access, ApiScope.TRADE if name in TRADING else None) for name, access in MUTATIONS.items()
-    }
+    } | FUNDS
 
 
 def test_every_query_and_subscription_is_either_public_or_declares_who_may() -> None:
@@ -226,7 +242,7 @@ def test_every_query_and_subscription_is_either_public_or_declares_who_may() -> 
 def test_who_may_stands_in_the_description_and_scopes_in_the_directives() -> None:
     everything = {**fields(SCHEMA.query_type), **fields(SCHEMA.mutation_type), **fields(SCHEMA.subscription_type)}
     mutations = {name: (access, ApiScope.TRADE if name in TRADING else None) for name, access in MUTATIONS.items()}
-    rows = {**mutations, **PRIVATE_QUERIES, **PRIVATE_SUBSCRIPTIONS}
+    rows = {**mutations, **FUNDS, **PRIVATE_QUERIES, **PRIVATE_SUBSCRIPTIONS}
     for name, field in everything.items():
         access, scope = rows.get(name, (Access.ANYONE, None))
         description = field.description or ""
@@ -277,6 +293,20 @@ async def test_every_mutation_refuses_everybody_it_is_not_for_and_nobody_else(va
                 if name in TRADING and code == "ACCOUNT_FROZEN":
                     code = None  # said by the service, as data
                 wrong += [(who.name, name, code)] if code is not None else []
+    assert wrong == []
+
+
+async def test_what_moves_money_refuses_everybody_it_is_not_for(vault: World, database: Database) -> None:
+    """People and programs with the scope pass; what the account may not do is an order's refusal."""
+    people = await everybody(vault)
+    wrong = []
+    async with unchanged(database, but=()):
+        for who in people:
+            for name, rule in FUNDS.items():
+                document, variables = call(Site("mutation", (name,), fields(SCHEMA.mutation_type)[name]), full=True)
+                found = through(code_of(await vault.ask(document, who.person, **variables)))
+                expected = who.reading(rule) or REFUSED_FUNDS.get(who.name)
+                wrong += [(who.name, name, found)] if found != expected else []
     assert wrong == []
 
 
@@ -331,9 +361,8 @@ async def give_an_order(user_id: str) -> None:
 
 
 async def assert_subscription(vault: World, who: Principal, name: str, rule: Declared) -> None:
-    after = f'(after: "{Positions().cursor()}")' if name == "accountEvents" else ""
-    document = f"subscription {{ {name}{after} {{ __typename }} }}"
-    if who.person is not None and after == "":
+    document = f"subscription {{ {STREAMS[name]} {{ __typename }} }}"
+    if who.person is not None and name in ("orderUpdated", "fillReceived"):
         await give_an_order(who.person.user_id)
     events = vault.pipeline.stream(GraphQLRequest(document), vault.caller(who.person), allowed=ALL_OPERATIONS)
     async with aclosing(events) as answers:

@@ -17,11 +17,12 @@ from events.account import account_topic
 from graph.request import ALL_OPERATIONS, GraphQLRequest
 from models import audit_event
 from models.audit_event import AuditEventDocument
-from services import account_events
-from services.account_events import MOST_EVENTS, Positions, SecurityHappened, read_cursor
+from services.account_cursors import Positions, read_cursor
+from services.account_events import MOST_EVENTS, AccountEvents, Happened
 from services.audit import AuditLog
 from tests.accounts import BOX, CLIENT, Person, World, world
 from tests.attacks.people import as_program, codes_of
+from tests.trading_rows import NoMarks, trading_account
 
 WAIT_SECONDS = 10.0
 WATCH = """subscription($after: String) {
@@ -34,6 +35,7 @@ class Source:
 
     def __init__(self) -> None:
         self.bus = MemoryBus()
+        self.events = AccountEvents(self.bus, NoMarks(), ManualClock())
         self.logs = [AuditLog(BOX, self.bus, ManualClock()) for _ in range(2)]
 
     async def write(self, count: int, *, process: int = 0, account: str = "anna") -> None:
@@ -41,9 +43,9 @@ class Source:
         for _ in range(count):
             await self.logs[process].record(account, AuditAction.LOG_OUT, client=CLIENT)
 
-    def watch(self, after: str | None = None, account: str = "anna") -> AsyncGenerator[SecurityHappened, None]:
+    def watch(self, after: str | None = None, account: str = "anna") -> AsyncGenerator[Happened, None]:
         """The stream."""
-        return account_events.watch(account, after, self.bus)
+        return self.events.watch(account, after)
 
 
 @pytest.fixture
@@ -51,10 +53,20 @@ def source(database: Database) -> Source:
     return Source()
 
 
-async def read(stream: AsyncIterator[SecurityHappened], count: int) -> list[int]:
+def row_of(happened: Happened) -> AuditEventDocument:
+    """The security event that happened."""
+    assert isinstance(happened.event, AuditEventDocument)
+    return happened.event
+
+
+async def read(stream: AsyncIterator[Happened], count: int) -> list[int]:
     """The numbers of the next events."""
     async with asyncio.timeout(WAIT_SECONDS):
-        return [(await anext(stream)).row.sequence for _ in range(count)]
+        return [row_of(await anext(stream)).sequence for _ in range(count)]
+
+
+async def newest(source: Source) -> str:
+    return await source.events.newest(trading_account("anna"))
 
 
 @pytest.fixture
@@ -111,7 +123,7 @@ async def test_writers_in_two_processes_leave_no_gap_and_no_double(source: Sourc
 
 async def test_a_reader_that_breaks_off_again_and_again_misses_nothing(source: Source) -> None:
     seen: list[int] = []
-    cursor = await account_events.newest("anna")
+    cursor = await newest(source)
     async with asyncio.TaskGroup() as writers:
         for process in (0, 1):
             writers.create_task(source.write(40, process=process))
@@ -120,7 +132,7 @@ async def test_a_reader_that_breaks_off_again_and_again_misses_nothing(source: S
                 for _ in range(count):
                     async with asyncio.timeout(WAIT_SECONDS):
                         happened = await anext(stream)
-                    seen.append(happened.row.sequence)
+                    seen.append(row_of(happened).sequence)
                     cursor = happened.cursor
     assert seen == list(range(1, 81))
 
@@ -142,7 +154,7 @@ async def test_a_stream_is_of_one_account(source: Source) -> None:
         await source.write(2, account="ben")
         await source.write(1)
         happened = await anext(stream)
-        assert happened.row.user_id == "anna"
+        assert row_of(happened).user_id == "anna"
 
 
 async def test_a_row_whose_head_was_lost_is_streamed(source: Source) -> None:
@@ -150,7 +162,7 @@ async def test_a_row_whose_head_was_lost_is_streamed(source: Source) -> None:
     await source.write(2)
     third = source.logs[0]._chained((await audit_event.between("anna", 2, 3))[0], 3, "x")
     assert await audit_event.append(third)
-    assert await account_events.newest("anna") == Positions(3).cursor()
+    assert await newest(source) == Positions(3).cursor()
     async with aclosing(source.watch(Positions(1).cursor())) as stream:
         assert await read(stream, 2) == [2, 3]
 
@@ -159,7 +171,7 @@ async def test_closing_frees_the_bus(source: Source) -> None:
     await source.write(1)
     stream = source.watch(Positions(0).cursor())
     await anext(stream)
-    assert source.bus._readers.topics() == [account_topic("anna")]
+    assert account_topic("anna") in source.bus._readers.topics()
     await stream.aclose()
     assert source.bus._readers.topics() == []
 
@@ -181,7 +193,7 @@ async def test_a_cursor_that_is_none_is_refused(source: Source) -> None:
             read_cursor(cursor)
         assert refused.value.details == {"field": ["after"]}, cursor
         with pytest.raises(InvalidInput):
-            await account_events.page("anna", cursor, None)
+            await source.events.page("anna", cursor, None)
         with pytest.raises(InvalidInput):
             await anext(source.watch(cursor))
     assert source.bus._readers.topics() == []
@@ -192,8 +204,8 @@ async def test_pages_go_through_the_log_from_the_oldest(source: Source) -> None:
     seen: list[int] = []
     after = None
     while True:
-        page = await account_events.page("anna", after, 3)
-        seen += [happened.row.sequence for happened in page.items]
+        page = await source.events.page("anna", after, 3)
+        seen += [row_of(happened).sequence for happened in page.items]
         assert page.has_previous is (after is not None)
         if not page.has_next:
             break
@@ -203,11 +215,11 @@ async def test_pages_go_through_the_log_from_the_oldest(source: Source) -> None:
 
 async def test_the_size_of_a_page_is_bounded(source: Source) -> None:
     await source.write(1)
-    page = await account_events.page("anna", None, 0)
+    page = await source.events.page("anna", None, 0)
     assert (list(page.items), page.has_next) == ([], True)
     for count in (-1, MOST_EVENTS + 1):
         with pytest.raises(InvalidInput) as refused:
-            await account_events.page("anna", None, count)
+            await source.events.page("anna", None, count)
         assert refused.value.details["field"] == ["first"]
 
 

@@ -1,0 +1,64 @@
+"""Batched reads about funds, per operation. Nothing is kept: an operation may be a subscription, whose every event reads anew."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from decimal import Decimal
+
+from strawberry.dataloader import DataLoader
+
+from events.trading import FillState, OrderState
+from models.user import UserDocument
+from services.funds_services import FundsServices
+from services.trading_accounts import TradingAccount
+from services.valuation import PastValue, Rate, value_at
+
+Person = Callable[[str], Awaitable[UserDocument | None]]
+
+
+class FundsLoaders:
+    """Fields that begin at the same moment share one read; so all that an answer shows of an account's row is of one moment."""
+
+    def __init__(self, funds: FundsServices, person: Person) -> None:
+        self._funds = funds
+        self._person = person
+        self._accounts: DataLoader[str, TradingAccount] = DataLoader(load_fn=funds.accounts.read_all, cache=False)
+        self._quotes: DataLoader[str, str] = DataLoader(load_fn=self._load_quotes, cache=False)
+        self._rates: DataLoader[PastValue, Rate | None] = DataLoader(load_fn=funds.statements.rates_at, cache=False)
+        self._fills: DataLoader[int, FillState | None] = DataLoader(load_fn=self._load_fills, cache=False)
+        self._orders: DataLoader[int, OrderState | None] = DataLoader(load_fn=self._load_orders, cache=False)
+
+    async def account(self, account: str) -> TradingAccount:
+        """What the exchange knows of an account. A field that shows more of the account reads this first."""
+        return await self._accounts.load(account)
+
+    async def quote_asset(self, account: str) -> str:
+        """What the account's owner values in."""
+        return await self._quotes.load(account)
+
+    async def value_at(self, asset: str, quote: str, time_ms: int, amount: Decimal) -> Decimal | None:
+        """What an amount was worth at a time."""
+        rate = await self._rates.load(PastValue(asset, quote, time_ms))
+        return None if rate is None else value_at({asset: rate}, asset, amount)
+
+    async def fill(self, fill_id: int) -> FillState | None:
+        """The fill that a line of a statement names."""
+        return await self._fills.load(fill_id)
+
+    async def order(self, order_id: int) -> OrderState | None:
+        """The order that a line of a statement names."""
+        return await self._orders.load(order_id)
+
+    async def _load_quotes(self, accounts: Sequence[str]) -> list[str]:
+        people = {account: await self._person(account) for account in dict.fromkeys(accounts)}
+        return [_DEFAULT_QUOTE if (person := people[each]) is None else person.quote_asset for each in accounts]
+
+    async def _load_fills(self, ids: Sequence[int]) -> list[FillState | None]:
+        found = await self._funds.statements.fills(set(ids))
+        return [found.get(each) for each in ids]
+
+    async def _load_orders(self, ids: Sequence[int]) -> list[OrderState | None]:
+        found = await self._funds.statements.orders(set(ids))
+        return [found.get(each) for each in ids]
+
+
+_DEFAULT_QUOTE = "USD"
+"""Of an account without a person, such as the house's."""

@@ -1,0 +1,79 @@
+"""Everything that happens to an account as one stream."""
+
+from datetime import datetime
+from typing import Protocol
+
+import strawberry
+
+from core.clock import to_datetime
+from events.funds import EventsMissed
+from events.trading import Logged, LoggedFill, LoggedOrder
+from graph.types.audit import AuditEvent
+from graph.types.balance import Balance
+from graph.types.order import Fill, Order
+from models.audit_event import AuditEventDocument
+
+
+class Happened(Protocol):
+    """What happened, when, and the cursor behind it."""
+
+    @property
+    def cursor(self) -> str: ...
+
+    @property
+    def time_ms(self) -> int: ...
+
+    @property
+    def event(self) -> AuditEventDocument | Logged | EventsMissed: ...
+
+
+@strawberry.interface(description="Something that happened to an account.")
+class AccountEvent:
+    cursor: str = strawberry.field(description="The place behind this event; pass it as `after`.")
+    time: datetime = strawberry.field(description="When.")
+
+
+@strawberry.type(description="A security event.")
+class SecurityChanged(AccountEvent):
+    event: AuditEvent = strawberry.field(description="The row of the audit log.")
+
+
+@strawberry.type(description="An order was placed, or changed.")
+class OrderChanged(AccountEvent):
+    order: Order = strawberry.field(description="The order as it was then.")
+
+
+@strawberry.type(description="An order traded.")
+class FillReceived(AccountEvent):
+    fill: Fill = strawberry.field(description="What it bought or sold at once.")
+
+
+@strawberry.type(description="A balance changed.")
+class BalanceChanged(AccountEvent):
+    balance: Balance = strawberry.field(description="The balance as it was then.")
+
+
+@strawberry.type(
+    description="The reader was more than 10,000 events behind: some are left out, and the stream goes on from the newest. "
+    "Read what is missing from `User.events`."
+)
+class Lagged(AccountEvent):
+    missed_from: str = strawberry.field(description="What was left out begins behind this cursor: pass it as `after`.")
+    missed_to: str = strawberry.field(description="The cursor behind the last event that was left out.")
+
+
+KINDS = (BalanceChanged, FillReceived, Lagged, OrderChanged, SecurityChanged)
+
+
+def account_event(happened: Happened) -> AccountEvent:
+    """The event as the account's owner sees it."""
+    cursor, time, event = happened.cursor, to_datetime(happened.time_ms), happened.event
+    if isinstance(event, AuditEventDocument):
+        return SecurityChanged(cursor=cursor, time=time, event=AuditEvent.of(event))
+    if isinstance(event, EventsMissed):
+        return Lagged(cursor=cursor, time=time, missed_from=event.missed_from, missed_to=event.missed_to)
+    if isinstance(event, LoggedOrder):
+        return OrderChanged(cursor=cursor, time=time, order=Order.of(event.order))
+    if isinstance(event, LoggedFill):
+        return FillReceived(cursor=cursor, time=time, fill=Fill.of(event.fill))
+    return BalanceChanged(cursor=cursor, time=time, balance=Balance.of(event.balance))

@@ -1,0 +1,46 @@
+"""Places in everything that happens to an account: one position for each source of events, as one text that clients hold."""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as Base64Error
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from core.errors import InvalidInput
+
+_SECURITY = "s"
+_EXCHANGE = "x"
+_LONGEST_CURSOR = 200
+_LARGEST = 2**53
+
+
+@dataclass(frozen=True, slots=True)
+class Positions:
+    """How far each source was read: the account's audit log, and what the exchange did to it."""
+
+    security: int = 0
+    exchange: int = 0
+
+    def cursor(self) -> str:
+        """The text clients hold."""
+        return (
+            urlsafe_b64encode(orjson.dumps({_SECURITY: self.security, _EXCHANGE: self.exchange})).decode().rstrip("=")
+        )
+
+
+def read_cursor(text: str) -> Positions:
+    """The positions of a cursor; those of before the exchange was a source name only the other. Raises InvalidInput."""
+    try:
+        if len(text) > _LONGEST_CURSOR:
+            raise ValueError(text)
+        held = orjson.loads(urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4)))
+        return Positions(_number(held[_SECURITY]), _number(held.get(_EXCHANGE, 0)))
+    except (Base64Error, ValueError, KeyError, TypeError, AttributeError, UnicodeError) as error:
+        raise InvalidInput("after must be a cursor of this log", field=["after"]) from error
+
+
+def _number(held: Any) -> int:
+    if type(held) is not int or not 0 <= held < _LARGEST:
+        raise ValueError(held)
+    return held

@@ -1,0 +1,178 @@
+"""What an account owns, and what came of it, valued in one asset by the prices of this moment.
+
+Costs are vectors by the asset that was paid (`services/cost_basis.py`); they are valued at today's rates, like everything else here. Where a
+part of a sum cannot be valued, the sum is not known, and the assets that are missing are named in `stale`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from decimal import Decimal
+from enum import StrEnum
+
+from core.clock import Clock
+from core.errors import NotAvailableYet
+from core.money import CONTEXT, figure
+from core.vocabulary import AllocationKey, AssetKind
+from events.funds import HoldingState, PortfolioState, SliceState
+from models.asset import AssetEntry
+from services.balances import owned
+from services.catalogue import Catalogue
+from services.market_view import MarketView
+from services.trading_accounts import Cost, Funds, TradingAccount
+from services.valuation import Rates, Valuation, rounded, total_at, value_at
+
+_HUNDRED = Decimal(100)
+
+
+class Location(StrEnum):
+    """Where assets are kept."""
+
+    EXCHANGE = "EXCHANGE"
+
+
+class Portfolios:
+    """One per process."""
+
+    def __init__(self, catalogue: Catalogue, view: MarketView, valuation: Valuation, clock: Clock) -> None:
+        self._catalogue = catalogue
+        self._view = view
+        self._valuation = valuation
+        self._clock = clock
+
+    def quote(self, code: str) -> AssetEntry:
+        """The asset to value in. Raises UnknownAsset."""
+        return self._catalogue.asset(code, field=("quote",))
+
+    def present(self, account: TradingAccount, quote: str) -> PortfolioState:
+        """The portfolio now. Raises UnknownAsset."""
+        into = self.quote(quote)
+        rates = self._valuation.rates(into.code)
+        funds = owned(account)
+        amounts = {asset: of.total for asset, of in funds.items()}
+        total = total_at(rates, amounts)
+        before = total_at(self._valuation.rates_day_ago(into.code), amounts)
+        change = None if total is None or before is None else total - before
+        costs = [position for position in account.positions.values() if position.covered]
+        cost = _sum([total_at(rates, position.cost) for position in costs]) if costs else None
+        covered = total_at(rates, {asset: of.covered for asset, of in account.positions.items()})
+        return PortfolioState(
+            account=account.account,
+            quote=into.code,
+            as_of_ms=self._clock.now_ms(),
+            total=total,
+            change_24h=change,
+            change_percent_24h=None if change is None or not before else percent(change, before),
+            cost_basis=cost,
+            unrealized=None if cost is None or covered is None else covered - cost,
+            realized=_sum([total_at(rates, position.realized) for position in account.positions.values()]),
+            holdings=[
+                self._holding(account, asset, funds[asset.code], quote=into.code, rates=rates, total=total)
+                for asset in self._catalogue.assets.values()
+                if asset.code in funds
+            ],
+            stale=[
+                asset.code
+                for asset in self._catalogue.assets.values()
+                if asset.code in _needed(account, funds) and asset.code not in rates
+            ],
+        )
+
+    def allocation(self, portfolio: PortfolioState, by: AllocationKey) -> list[SliceState]:
+        """The parts of the whole. Raises NotAvailableYet for CHAIN."""
+        return allocation(portfolio, by, self._catalogue)
+
+    def _holding(
+        self,
+        account: TradingAccount,
+        asset: AssetEntry,
+        funds: Funds,
+        *,
+        quote: str,
+        rates: Rates,
+        total: Decimal | None,
+    ) -> HoldingState:
+        value = value_at(rates, asset.code, funds.total)
+        state = self._view.states.get(f"{asset.code}-{quote}")
+        cost, unrealized = _gains(asset.code, account.positions.get(asset.code), rates)
+        covered = account.positions[asset.code].covered if cost is not None else None
+        return HoldingState(
+            account=account.account,
+            asset=asset.code,
+            quote=quote,
+            available=funds.available,
+            held=funds.held,
+            price=None if state is None else state.tick,
+            price_stale=state is not None and state.stale,
+            value=value,
+            share=share(value, total),
+            average_cost=None if cost is None or not covered else rounded(CONTEXT.divide(cost, covered)),
+            unrealized=unrealized,
+            unrealized_percent=None if unrealized is None or not cost else percent(unrealized, cost),
+        )
+
+
+def same_figures(one: PortfolioState, other: PortfolioState | None) -> bool:
+    """Whether nothing but the time is different."""
+    return other is not None and replace(one, as_of_ms=0) == replace(other, as_of_ms=0)
+
+
+def allocation(portfolio: PortfolioState, by: AllocationKey, catalogue: Catalogue) -> list[SliceState]:
+    """The parts of the whole, largest first, those of unknown value last. Raises NotAvailableYet for CHAIN."""
+    if by is AllocationKey.CHAIN:
+        raise NotAvailableYet("no wallets are linked here yet; ask for ASSET, KIND or LOCATION", field=["by"])
+    key, label = _KEYS[by]
+    groups: dict[str, list[HoldingState]] = {}
+    for holding in portfolio.holdings:
+        groups.setdefault(key(catalogue.asset(holding.asset)), []).append(holding)
+    slices = []
+    for name, holdings in groups.items():
+        value = _sum([holding.value for holding in holdings])
+        slices.append(SliceState(name, label(catalogue.asset(holdings[0].asset)), value, share(value, portfolio.total)))
+    return sorted(slices, key=lambda part: (part.value is None, -(part.value or 0), part.key))
+
+
+def percent(part: Decimal, whole: Decimal) -> Decimal:
+    """As a number of hundredths, to twelve digits."""
+    return figure(CONTEXT.divide(CONTEXT.multiply(part, _HUNDRED), whole))
+
+
+def share(part: Decimal | None, whole: Decimal | None) -> Decimal | None:
+    """As a fraction, to twelve digits; None where it is not known."""
+    return None if part is None or not whole else figure(CONTEXT.divide(part, whole))
+
+
+def _gains(asset: str, position: Cost | None, rates: Rates) -> tuple[Decimal | None, Decimal | None]:
+    """What the units of known cost have cost, and what they are worth beyond it."""
+    if position is None or not position.covered:
+        return None, None
+    cost, worth = total_at(rates, position.cost), value_at(rates, asset, position.covered)
+    return cost, None if cost is None or worth is None else worth - cost
+
+
+def _needed(account: TradingAccount, funds: Mapping[str, Funds]) -> set[str]:
+    """Assets without whose rates a figure is missing."""
+    paid = [{*position.cost, *position.realized} for position in account.positions.values()]
+    return {*funds}.union(*paid)
+
+
+def _sum(values: Sequence[Decimal | None]) -> Decimal | None:
+    total = Decimal(0)
+    for value in values:
+        if value is None:
+            return None
+        total += value
+    return total
+
+
+Of = Callable[[AssetEntry], str]
+_KIND_LABELS = {
+    AssetKind.NATIVE: "Coins",
+    AssetKind.TOKEN: "Tokens",
+    AssetKind.STABLECOIN: "Stablecoins",
+    AssetKind.FIAT: "Currencies",
+}
+_KEYS: Mapping[AllocationKey, tuple[Of, Of]] = {
+    AllocationKey.ASSET: (lambda asset: asset.code, lambda asset: asset.name),
+    AllocationKey.KIND: (lambda asset: asset.kind, lambda asset: _KIND_LABELS[asset.kind]),
+    AllocationKey.LOCATION: (lambda _: Location.EXCHANGE, lambda _: "On this exchange"),
+}
