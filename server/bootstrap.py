@@ -128,10 +128,6 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
         mail = await open_mail(settings, clock, box, stack)
         metrics = Metrics(paths=PATHS)
         view = MarketView(bus, known, process=process, observer=metrics)
-        funds = build_funds_services(
-            FundsRules(settings.mode is not Mode.PRODUCTION, Decimal(settings.test_funds_daily_usd)),
-            FundsParts(NoExchange(), NoMarks(), bus, clock, known, view),
-        )
         if isinstance(bus, RedisBus):
             metrics.watch_count("bus_lost_messages", "Messages this process gave up", lambda: bus.lost)
             metrics.watch_count(
@@ -167,7 +163,9 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
                 markets=MarketReads(known, view),
                 market_data=MarketDataReads(view),
                 accounts=accounts,
-                funds=funds,
+                funds=build_funds_services(
+                    _funds_rules(settings), FundsParts(NoExchange(), NoMarks(), bus, clock, known, view)
+                ),
                 server_status=lambda: server_status.read(
                     clock=clock, mode=settings.mode, database=database, bus=bus, view=view
                 ),
@@ -195,6 +193,12 @@ async def _run_worker(worker: feeds.MarketDataSetup) -> None:
         await worker.run()
     except* (ExpectedError, FeedMisconfigured) as problems:
         raise CannotRun(str(problems.exceptions[0])) from None
+
+
+def _funds_rules(settings: Settings) -> FundsRules:
+    return FundsRules(
+        test_funds_allowed=settings.mode is not Mode.PRODUCTION, test_funds_daily=Decimal(settings.test_funds_daily_usd)
+    )
 
 
 def _feeds(view: MarketView) -> list[FeedChanged]:
