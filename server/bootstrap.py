@@ -136,7 +136,7 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
             gateway=exchange.gateway, bus=bus, cache=cache, clock=clock, catalogue=known, audit=accounts.audit
         )
         funds = build_funds_services(
-            FundsRules(settings.mode is not Mode.PRODUCTION, Decimal(settings.test_funds_daily_usd)),
+            _funds_rules(settings),
             FundsParts(exchange.gateway, trading.marks, bus, clock, known, view),
         )
         mail = await open_mail(settings, clock, box, stack)
@@ -209,6 +209,12 @@ async def _run_worker(worker: feeds.MarketDataSetup) -> None:
         await worker.run()
     except* (ExpectedError, FeedMisconfigured) as problems:
         raise CannotRun(str(problems.exceptions[0])) from None
+
+
+def _funds_rules(settings: Settings) -> FundsRules:
+    return FundsRules(
+        test_funds_allowed=settings.mode is not Mode.PRODUCTION, test_funds_daily=Decimal(settings.test_funds_daily_usd)
+    )
 
 
 def _feeds(view: MarketView) -> list[FeedChanged]:

@@ -126,7 +126,7 @@ class User(Node):
 
     @strawberry.field(description="What the account owns, valued now. Costs 5 points.", directives=[Cost(points=5)])
     async def portfolio(self, info: Info, quote: Quote = None) -> Portfolio | None:
-        into = await info.context.quote_of(self.person.id, quote)
+        into = self.person.quote_asset if quote is None else quote
         account = await info.context.funds_loaders.account(self.person.id)
         return Portfolio.of(info.context.funds.portfolios.present(account, into))
 
@@ -214,7 +214,7 @@ class User(Node):
         ] = None,
         to: Annotated[datetime | None, strawberry.argument(description="Changes before this time.")] = None,
     ) -> list[TransactionSummary] | None:
-        into = await info.context.quote_of(self.person.id, quote)
+        into = self.person.quote_asset if quote is None else quote
         account = await info.context.funds_loaders.account(self.person.id)
         sums = await info.context.funds.statements.summary(account, by, quote=into, from_=from_, to=to)
         return [TransactionSummary.of(state) for state in sums]
