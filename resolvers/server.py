@@ -9,6 +9,7 @@ from strawberry.scalars import JSON
 from core.clock import to_datetime
 from core.errors import InvalidInput
 from graph.context import Context
+from graph.scalars import Long
 from graph.types.asset import Chain
 from graph.types.price import PriceSourceHealth
 from graph.types.server import ComponentStatus, CostEstimate, ServerStatus
@@ -38,7 +39,12 @@ async def status(info: Info) -> ServerStatus | None:
             latency_ms=_milliseconds(state.bus.latency_ms),
             lag=None,
         ),
-        exchange=None,
+        exchange=ComponentStatus(
+            healthy=state.exchange.healthy,
+            detail=state.exchange.detail,
+            latency_ms=_milliseconds(state.exchange.latency_ms),
+            lag=Long(state.exchange.lag),
+        ),
         feeds=[PriceSourceHealth.of(health) for health in state.sources],
         chains=[Chain.of(chain) for chain in info.context.catalogue.chains.values()],
     )

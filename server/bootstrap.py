@@ -178,7 +178,7 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
                 trading=trading,
                 funds=funds,
                 server_status=lambda: server_status.read(
-                    clock=clock, mode=settings.mode, database=database, bus=bus, view=view
+                    clock=clock, mode=settings.mode, database=database, bus=bus, view=view, exchange=exchange.health
                 ),
             ),
             health=Health(

@@ -44,6 +44,8 @@ def _dispatch(options: argparse.Namespace, settings: Settings) -> int:
         return int(importlib.import_module("server.schema").main(check=options.check))
     redactor = redactor_for(settings)
     configure_logging(settings, redactor, on_error=_error_reporter(settings))
+    if options.command == "projections":
+        return int(importlib.import_module("server.projection_commands").run(settings))
     if options.command == "ledger":
         return int(importlib.import_module("server.ledger_commands").run(settings))
     if options.command in ("role", "audit", "encryption"):
@@ -87,6 +89,10 @@ def _parser() -> argparse.ArgumentParser:
     ledger = commands.add_parser("ledger", help="prove the exchange's journal").add_subparsers(
         dest="ledger_command", required=True, metavar="COMMAND"
     )
+    projections = commands.add_parser("projections", help="what is made of the exchange's journal").add_subparsers(
+        dest="projections_command", required=True, metavar="COMMAND"
+    )
+    projections.add_parser("rebuild", help="make orders, balances, statements and trades anew from the journal")
     ledger.add_parser("audit", help="fold the whole journal and compare it with what people read")
     return parser
 

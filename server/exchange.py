@@ -14,15 +14,19 @@ from services.catalogue import Catalogue, UnknownMarket
 from services.exchange import WriterParts
 from services.exchange_books import ExchangeBooks
 from services.exchange_gateway import ExchangeGateway, LocalGateway, RedisGateway
+from services.exchange_health import ExchangeHealth
 from services.exchange_inbox import Inbox
 from services.exchange_references import ExchangeReferences, ReferencePolicy
 from services.exchange_rules import ExchangeRules
 from services.exchange_tape import ExchangeTape
+from services.fee_tier_review import FeeTierReview
+from services.fee_tiers import FeeTiers
 from services.journal_feed import JournalFeed
 from services.market_statuses import MarketStatuses
 from services.market_view import MarketView
-from services.projection import Projector
+from services.projection import ProjectionPorts, Projector
 from services.projection_view import ProjectionView
+from services.valuation import Valuation
 from workers import exchange as exchange_worker
 from workers import projection as projection_worker
 from workers.exchange import ExchangeWorker
@@ -51,6 +55,7 @@ class ExchangeParts:
     """The way to the exchange, and the loops that may run in this process."""
 
     gateway: ExchangeGateway
+    health: ExchangeHealth
     background: dict[str, Loop]
     workers: dict[str, Loop]
 
@@ -71,7 +76,6 @@ def open_exchange(settings: Settings, ground: ExchangeGround, stack: AsyncExitSt
         background["exchange-answers"] = requests.run
     references = ExchangeReferences(ground.view, ground.clock, _reference_policy(settings, ground.catalogue))
     books = ExchangeBooks(ground.bus)
-    scales = {asset.code: asset.decimals for asset in ground.catalogue.assets.values()}
     parts = WriterParts(
         inbox,
         feed,
@@ -79,12 +83,16 @@ def open_exchange(settings: Settings, ground: ExchangeGround, stack: AsyncExitSt
         books,
         ground.bus,
         ground.clock,
-        scales,
+        scales_of(ground.catalogue),
         ExchangeRules(ground.catalogue),
     )
     writer = ExchangeWorker(parts, ground.clock, ground.holder, remote, beside=(references.run, books.run))
-    projector = ProjectionWorker(ground.clock, ground.holder, lambda: _open_projector(ground, feed, scales))
-    return ExchangeParts(gateway, background, {exchange_worker.NAME: writer.run, projection_worker.NAME: projector.run})
+    projector = ProjectionWorker(ground.clock, ground.holder, lambda: _open_projector(ground, feed, gateway))
+    health = ExchangeHealth(gateway, ground.bus, ground.clock)
+    background["exchange-health"] = health.run
+    return ExchangeParts(
+        gateway, health, background, {exchange_worker.NAME: writer.run, projection_worker.NAME: projector.run}
+    )
 
 
 def _reference_policy(settings: Settings, catalogue: Catalogue) -> ReferencePolicy:
@@ -94,12 +102,25 @@ def _reference_policy(settings: Settings, catalogue: Catalogue) -> ReferencePoli
         raise CannotRun(f"LIQUIDITY: {error}") from None
 
 
-async def _open_projector(ground: ExchangeGround, feed: JournalFeed, scales: dict[str, int]) -> OpenedProjector:
-    cash = frozenset(asset.code for asset in ground.catalogue.assets.values() if asset.kind in CASH)
+async def _open_projector(ground: ExchangeGround, feed: JournalFeed, gateway: ExchangeGateway) -> OpenedProjector:
     tape = ExchangeTape(ground.bus, ground.clock, ground.catalogue.markets)
     statuses = MarketStatuses(ground.bus)
+    tiers = FeeTiers(gateway, Valuation(ground.catalogue, ground.view), ground.catalogue, ground.clock)
+    review = FeeTierReview(tiers, ground.clock)
     await tape.load()
     await statuses.load()
-    projector = Projector(ProjectionView(scales, cash), feed, tape, statuses, bus=ground.bus, clock=ground.clock)
+    ports = ProjectionPorts(tape, statuses, review)
+    projector = Projector(empty_view(ground.catalogue), feed, ports, bus=ground.bus, clock=ground.clock)
     await projector.load()
-    return OpenedProjector(projector, (projector.run, tape.run, statuses.run))
+    return OpenedProjector(projector, (projector.run, tape.run, statuses.run, review.run))
+
+
+def empty_view(catalogue: Catalogue) -> ProjectionView:
+    """What a follower knows before the first batch."""
+    cash = frozenset(asset.code for asset in catalogue.assets.values() if asset.kind in CASH)
+    return ProjectionView(scales_of(catalogue), cash)
+
+
+def scales_of(catalogue: Catalogue) -> dict[str, int]:
+    """The digits of every asset's units."""
+    return {asset.code: asset.decimals for asset in catalogue.assets.values()}

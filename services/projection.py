@@ -7,6 +7,7 @@ crash the follower folds from its snapshot to the watermark, and adds again what
 import asyncio
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Protocol, TypeVar
 
@@ -77,16 +78,32 @@ class Statuses(Protocol):
     async def status_changed(self, symbol: str, status: MarketStatus, time_ms: int) -> None: ...
 
 
+class Review(Protocol):
+    """Hears who has traded."""
+
+    def traded(self, accounts: Iterable[str]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectionPorts:
+    """What takes part of what the journal says, beside the documents."""
+
+    tape: Tape
+    statuses: Statuses
+    review: Review
+
+
 class Projector:
     """Follows and writes. Of two, the one that is behind is stopped by its next flush."""
 
     def __init__(
-        self, view: ProjectionView, feed: JournalFeed, tape: Tape, statuses: Statuses, *, bus: Bus, clock: Clock
+        self, view: ProjectionView, feed: JournalFeed, ports: ProjectionPorts, *, bus: Bus, clock: Clock
     ) -> None:
         self.view = view
         self._feed = feed
-        self._tape = tape
-        self._statuses = statuses
+        self._tape = ports.tape
+        self._statuses = ports.statuses
+        self._review = ports.review
         self._bus = bus
         self._clock = clock
         self._place = Place()
@@ -194,6 +211,7 @@ class Projector:
             self._pending = changes
             raise
         self._written = mark
+        self._review.traded({state.account for state, _ in changes.fills})
         self._waiting_since_ms = None if self._pending is None else self._pending.since_ms
         self._bus.publish(PROJECTION_TOPIC, ProjectionAdvanced(mark.sequence, self._clock.now_ms()))
 

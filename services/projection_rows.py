@@ -3,7 +3,8 @@
 from typing import Any
 
 from core.money import to_storage
-from exchange.accounts import House
+from core.vocabulary import OrderSide
+from exchange.accounts import Account, House
 from services.cost_basis import to_rows
 from services.fee_tiers import volume_rows
 from services.projection_view import ProjectionView
@@ -26,6 +27,7 @@ def account_row(view: ProjectionView, account_id: str) -> dict[str, Any]:
             }
             for asset, balance in account.balances.items()
         },
+        "holds": {asset: to_storage(amount(units, scales[asset])) for asset, units in _holds(account).items()},
         "open": list(account.open),
         "timers": [
             {"owner": timer.owner, "expires_ms": timer.expires_ms, "symbols": list(timer.symbols)}
@@ -38,6 +40,21 @@ def account_row(view: ProjectionView, account_id: str) -> dict[str, Any]:
         "lines": lists.lines,
         "logged": lists.logged,
     }
+
+
+def _holds(account: Account) -> dict[str, int]:
+    """What open orders and groups have set aside, added up from them: the balances' `held` must be the same."""
+    holds: dict[str, int] = {}
+    groups: set[int] = set()
+    for order in account.open.values():
+        units = order.hold
+        if order.shares and order.group is not None and order.group.id not in groups:
+            groups.add(order.group.id)
+            units += order.group.hold
+        if units:
+            asset = order.market.quote if order.side is OrderSide.BUY else order.market.base
+            holds[asset] = holds.get(asset, 0) + units
+    return holds
 
 
 def house_row(view: ProjectionView, account_id: str) -> dict[str, Any]:

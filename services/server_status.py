@@ -8,6 +8,7 @@ from core.database import Database, DatabaseHealth
 from core.settings import Mode
 from core.vocabulary import PriceSource
 from events.market import SourceHealth
+from services.exchange_health import ExchangeHealth, ExchangeState
 from services.market_view import MarketView
 
 VERSION = "0.1.0"
@@ -23,9 +24,12 @@ class ServerState:
     database: DatabaseHealth
     bus: BusHealth
     sources: list[SourceHealth]
+    exchange: ExchangeState
 
 
-async def read(*, clock: Clock, mode: Mode, database: Database, bus: Bus, view: MarketView) -> ServerState:
+async def read(
+    *, clock: Clock, mode: Mode, database: Database, bus: Bus, view: MarketView, exchange: ExchangeHealth
+) -> ServerState:
     """Ask every part now."""
     return ServerState(
         version=VERSION,
@@ -34,6 +38,7 @@ async def read(*, clock: Clock, mode: Mode, database: Database, bus: Bus, view: 
         database=await database.check(),
         bus=await bus.health(),
         sources=sources(view),
+        exchange=await exchange.read(),
     )
 
 

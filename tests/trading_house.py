@@ -1,7 +1,7 @@
 """A trading house for tests: writer and projector on one database, as one process runs them, with people who ask."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -21,7 +21,7 @@ from services.exchange_inbox import Inbox
 from services.exchange_tape import ExchangeTrade
 from services.journal_feed import JournalFeed
 from services.leases import Holding
-from services.projection import Projector
+from services.projection import ProjectionPorts, Projector
 from services.projection_view import ProjectionView
 from tests.exchange.floor import EXACT, ROUNDING
 
@@ -54,6 +54,8 @@ class Silent:
     def publish(self, exchange: Exchange, now_ms: int) -> None: ...
 
     async def room(self) -> None: ...
+
+    def traded(self, accounts: Iterable[str]) -> None: ...
 
     async def flush(self) -> None: ...
 
@@ -94,7 +96,11 @@ class TradingHouse:
     def new_projector(self) -> Projector:
         """Another life of the projector."""
         return Projector(
-            ProjectionView(self.scales, CASH), self.feed, Silent(), Silent(), bus=self.bus, clock=self.clock
+            ProjectionView(self.scales, CASH),
+            self.feed,
+            ProjectionPorts(Silent(), Silent(), Silent()),
+            bus=self.bus,
+            clock=self.clock,
         )
 
     def key(self) -> str:

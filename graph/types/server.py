@@ -26,7 +26,9 @@ class ServerStatus:
     mode: Mode = strawberry.field(description="What kind of server this is.")
     database: ComponentStatus = strawberry.field(description="The database.")
     bus: ComponentStatus = strawberry.field(description="The bus between processes.")
-    exchange: ComponentStatus | None = strawberry.field(description="The exchange; null where there is none.")
+    exchange: ComponentStatus | None = strawberry.field(
+        description="The exchange; its lag is how many events of its journal cannot be read in orders, balances and statements yet."
+    )
     feeds: list[PriceSourceHealth] = strawberry.field(description="Every price source, over all markets.")
     chains: list[Chain] | None = strawberry.field(description="The chains this server knows.")
 

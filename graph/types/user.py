@@ -167,6 +167,7 @@ class User(Node):
         last: Last = None,
         before: Before = None,
     ) -> Connection[Order] | None:
+        await info.context.funds_loaders.account(self.person.id)  # first, so that `eventCursor` is never ahead
         criteria = (filter or OrderFilter()).criteria()
         request = PageRequest(first, after, last, before)
         page, total = await info.context.trading.pages.orders(
@@ -187,6 +188,7 @@ class User(Node):
         last: Last = None,
         before: Before = None,
     ) -> Connection[Fill] | None:
+        await info.context.funds_loaders.account(self.person.id)  # first, so that `eventCursor` is never ahead
         criteria = (filter or FillFilter()).criteria()
         request = PageRequest(first, after, last, before)
         page, total = await info.context.trading.pages.fills(

@@ -25,9 +25,10 @@ from services.exchange_tape import ExchangeTape
 from services.journal_feed import JournalFeed
 from services.leases import Holding
 from services.market_statuses import MarketStatuses
-from services.projection import Projector
+from services.projection import ProjectionPorts, Projector
 from services.projection_view import ProjectionView
 from tests.markets import BTC, D, Markets, book, feed, levels, rules_of, tick, trade
+from tests.trading_house import Silent
 
 WHOLE = """
 query($s: String!) {
@@ -61,7 +62,9 @@ class Process:
         self.tape = ExchangeTape(bus, self.clock, known.markets)
         self.statuses = MarketStatuses(bus)
         view = ProjectionView(scales, frozenset(["USDT"]))
-        self.projector = Projector(view, journal, self.tape, self.statuses, bus=bus, clock=self.clock)
+        self.projector = Projector(
+            view, journal, ProjectionPorts(self.tape, self.statuses, Silent()), bus=bus, clock=self.clock
+        )
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
