@@ -10,22 +10,20 @@ from core.account_vocabulary import AuthFactor, Role
 from core.database import Database
 from core.ids import encode_id, sequence_in
 from graph.request import ALL_OPERATIONS, GraphQLRequest
-from models import identity, passkey, session, user
+from models import identity, passkey, session, trading_account, user
 from models.identity import IdentityDocument
-from models.order import insert_orders
 from models.passkey import PasskeyDocument
 from services.viewer import Client
 from tests.accounts import Person, World
 from tests.stored import Rows, everything
 from tests.trading import fill_state, store_fills
-from tests.trading_rows import line, order_row, order_state, put_lines
+from tests.trading_rows import line, put_lines
 
 MARK = "zzalice"
 """Stands in every text of hers, so that an answer that shows one shows this."""
 EMAIL = f"{MARK}@example.com"
 HER_CLIENT = Client(address="198.51.100.77", request_id=f"{MARK}-request", locale="en", user_agent=f"{MARK} agent")
 QUIET_SECONDS = 0.3
-HER_ORDER = 7_142_857
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,8 @@ async def alice_in(world: World) -> Alice:
             linked_ms=world.clock.now_ms(),
         )
     )
-    await _has_traded(person.user_id)
+    traded = await _traded(world, person)
+    await _has_traded(person.user_id, sequence_in(traded["Order"], "Order") or 0)
     other = next(
         each for each in await world.accounts.sessions.of_user(person.user_id) if each.id != person.viewer.session_id
     )
@@ -87,13 +86,12 @@ async def alice_in(world: World) -> Alice:
         "ApiKey": made["createApiKey"]["apiKey"]["id"],
         "AuditEvent": encode_id("AuditEvent", person.user_id, 1),
         "ExternalIdentity": encode_id("ExternalIdentity", f"{MARK}-identity"),
-        "Order": encode_id("Order", HER_ORDER),
         "Passkey": encode_id("Passkey", f"{MARK}-passkey"),
         "SecurityState": encode_id("SecurityState", person.user_id),
         "Session": encode_id("Session", other.id),
         "Transaction": encode_id("Transaction", person.user_id, 1),
         "User": encode_id("User", person.user_id),
-        **await _traded(world, person),
+        **traded,
     }
     await world.deliver()
     return Alice(person, ids)
@@ -120,10 +118,11 @@ async def _traded(world: World, person: Person) -> dict[str, str]:
     }
 
 
-async def _has_traded(account: str) -> None:
-    """A balance, and an order that it came from."""
-    await insert_orders([order_row(order_state(account, HER_ORDER))])
-    await put_lines(account, [line(1, order=HER_ORDER, entry=HER_ORDER + 1)], balances={"BTC": ("1", "0")})
+async def _has_traded(account: str, order: int) -> None:
+    """A balance that came from this order, and all that was written of her as it is."""
+    row = await trading_account.by_id(account) or {}
+    known = {name: row[name] for name in ("open", "orders", "logged", "sequence")}
+    await put_lines(account, [line(1, order=order, entry=order + 1)], balances={"BTC": ("1", "0")}, fills=1, **known)
 
 
 async def as_operator(world: World, person: Person, role: Role = Role.ADMIN) -> Person:
