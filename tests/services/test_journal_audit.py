@@ -15,7 +15,7 @@ from exchange.state import State
 from models import journal
 from models.journal import NO_HASH, JournalDocument, batch_of
 from models.projection import Watermark
-from models.trading_account import TradingAccountDocument
+from models.trading_account import TradingAccountDocument, by_id
 from services import journal_audit
 from services.journal_audit import JournalReport, holds, sums
 from tests.exchange.floor import BUY, SELL, Floor
@@ -127,14 +127,21 @@ async def test_what_cannot_have_happened_is_named(database: Database) -> None:
     assert problem.startswith("batch 1 cannot have happened: InvariantBroken")
 
 
+async def change(account: str, asset: str, available: int, **fields: int) -> None:
+    """Write something else into a stored account."""
+    row = dict(await by_id(account) or {})
+    balances = {**row["balances"], asset: {**row["balances"][asset], "available": to_storage(Decimal(available))}}
+    await put_accounts([{**row, "balances": balances, **fields}])
+
+
 async def test_documents_that_say_otherwise_are_named(database: Database) -> None:
     floor = busy_floor()
     await store_journal(floor.events)
     await store_documents(floor.exchange.state)
     rows = TradingAccountDocument.get_pymongo_collection()
-    await rows.update_one({"_id": "ann"}, {"$set": {"balances.BTC.available": to_storage(Decimal(7))}})
+    await change("ann", "BTC", 7)
     await rows.delete_one({"_id": "bob"})
-    await rows.update_one({"_id": "house:fees"}, {"$set": {"balances.USDT.available": to_storage(Decimal(0))}})
+    await change("house:fees", "USDT", 0)
     problems = sorted((await audited(database)).problems)
     assert [problem.split(":")[0] for problem in problems] == ["ann", "bob", "house"]
     assert "7 + 0 BTC" in problems[0]
@@ -148,10 +155,7 @@ async def test_documents_that_are_behind_are_named_and_newer_ones_are_not_compar
     (problem,) = (await audited(database)).problems
     assert problem.startswith("the documents reach to 5 of")
     await write_watermark(Watermark(1, floor.exchange.state.sequence, 1))
-    rows = TradingAccountDocument.get_pymongo_collection()
-    await rows.update_one(
-        {"_id": "ann"}, {"$set": {"sequence": 10**9, "balances.BTC.available": to_storage(Decimal(7))}}
-    )
+    await change("ann", "BTC", 7, sequence=10**9)
     report = await audited(database)
     assert (report.problems, report.newer) == ([], 1)
 
