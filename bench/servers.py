@@ -45,9 +45,11 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def dev_server(port: int, settings: Mapping[str, str], folder: Path | None = None) -> AsyncIterator[Measured]:
-    """Start it, wait until it answers, and stop it at the end. Without a folder its data is forgotten then."""
-    with tempfile.TemporaryDirectory() as fresh:
+async def dev_server(
+    port: int, settings: Mapping[str, str], folder: Path | None = None, output: Path | None = None
+) -> AsyncIterator[Measured]:
+    """Start it, wait until it answers, and stop it at the end. Without a folder its data is forgotten then. `output`: where what it prints goes."""
+    with tempfile.TemporaryDirectory() as fresh, (output or Path(os.devnull)).open("wb") as printed:
         environment = {
             "PATH": os.environ["PATH"],
             "PORT": str(port),
@@ -56,7 +58,7 @@ async def dev_server(port: int, settings: Mapping[str, str], folder: Path | None
             **settings,
         }
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "server", "dev", cwd=ROOT, env=environment, stdout=asyncio.subprocess.DEVNULL
+            sys.executable, "-m", "server", "dev", cwd=ROOT, env=environment, stdout=printed
         )
         try:
             await _answers(port)
