@@ -153,6 +153,11 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
             metrics.watch_count("limits_failures", "Counts kept in this process alone", lambda: limits.failures)
             metrics.watch_count("budget_failures", "Charges kept in this process alone", lambda: budget.failures)
         metrics.watch_feeds(lambda: _feeds(view), clock)
+        health = exchange.health
+        metrics.watch_count("exchange_appended_events", "Events of the exchange's journal", lambda: health.appended)
+        metrics.watch_count(
+            "exchange_projected_events", "Events that can be read in documents", lambda: health.projected
+        )
         worker = feeds.MarketDataSetup(
             settings=settings,
             clock=clock,

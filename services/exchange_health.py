@@ -22,19 +22,19 @@ class ExchangeState:
 
 
 class ExchangeHealth:
-    """One per process; `run` beside it."""
+    """One per process; `run` beside it. `appended` and `projected` are the highest sequences this process has heard of."""
 
     def __init__(self, gateway: ExchangeGateway, bus: Bus, clock: Clock) -> None:
         self._gateway = gateway
         self._bus = bus
         self._clock = clock
-        self._appended = 0
-        self._projected = 0
+        self.appended = 0
+        self.projected = 0
 
     @property
     def lag(self) -> int:
         """Events that are appended and not projected."""
-        return max(0, self._appended - self._projected)
+        return max(0, self.appended - self.projected)
 
     async def run(self) -> None:
         """Listen until cancelled."""
@@ -44,9 +44,9 @@ class ExchangeHealth:
                     continue
                 match item.event:
                     case JournalAppended(last_sequence=sequence):
-                        self._appended = max(self._appended, sequence)
+                        self.appended = max(self.appended, sequence)
                     case ProjectionAdvanced(sequence=sequence):
-                        self._projected = max(self._projected, sequence)
+                        self.projected = max(self.projected, sequence)
 
     async def read(self) -> ExchangeState:
         """Ask now, for at most a second."""
