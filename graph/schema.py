@@ -11,13 +11,12 @@ from graph.access import Access
 from graph.directives import Cost
 from graph.execution import PipelineSchema
 from graph.fields import mutation, query, subscription
+from graph.operator_roots import OperatorMutation, OperatorQuery
 from graph.scalars import SCALARS
 from graph.step_up import StepUpDemanded
 from graph.trading_roots import TradingMutation, TradingQuery, TradingSubscription
 from graph.types.account_event import KINDS, AccountEvent
-from graph.types.admin import AdminUser, AdminUserPayload
 from graph.types.asset import Asset
-from graph.types.audit import AuditEvent
 from graph.types.auth import (
     ApiKeyPayload,
     AuthPayload,
@@ -34,11 +33,9 @@ from graph.types.auth import (
 from graph.types.balance import Balance, BalancesPayload
 from graph.types.candle import Candle
 from graph.types.connection import Connection
-from graph.types.ledger import HousePosition, LedgerAudit
 from graph.types.market import Market
 from graph.types.node import Node
 from graph.types.order_book import OrderBookUpdate
-from graph.types.order_payloads import MarketPayload
 from graph.types.portfolio import Portfolio
 from graph.types.price import PriceTick
 from graph.types.security import ExternalIdentity, OAuthProvider, Passkey
@@ -49,7 +46,6 @@ from graph.types.trade import Trade
 from graph.types.transaction import Transaction
 from graph.types.user import User
 from resolvers import accounts as account_resolvers
-from resolvers import admin as admin_resolvers
 from resolvers import api_keys as api_key_resolvers
 from resolvers import assets as asset_resolvers
 from resolvers import factors as factor_resolvers
@@ -61,32 +57,8 @@ from resolvers import server as server_resolvers
 from resolvers import sessions as session_resolvers
 
 
-@strawberry.type(description="What operators see.")
-class AdminQuery:
-    users: Connection[AdminUser] | None = query(
-        admin_resolvers.users,
-        "Accounts, newest first, or the one that is searched for. At most 500 a page, 50 without a size.",
-    )
-    user: AdminUser | None = query(admin_resolvers.user, "One account; null when there is none of this id.")
-    audit_log: Connection[AuditEvent] | None = query(
-        admin_resolvers.audit_log, "Security events, newest first. At most 500 a page, 50 without a size."
-    )
-    ledger_audit: LedgerAudit | None = query(
-        admin_resolvers.ledger_audit,
-        "Whether what people read of their money agrees, read over all accounts. Null with LEDGER_MOVING while it changes too fast.",
-    )
-    house: list[HousePosition] | None = query(
-        admin_resolvers.house,
-        "The house's position by asset. Null with EXCHANGE_UNAVAILABLE while the exchange is away.",
-    )
-
-
-async def _admin() -> AdminQuery:
-    return AdminQuery()
-
-
 @strawberry.type(description="Everything that can be read.")
-class Query(TradingQuery):
+class Query(OperatorQuery, TradingQuery):
     node: Node | None = strawberry.field(
         resolver=node_resolvers.node, description="Any object by its id; null when there is none (any more)."
     )
@@ -124,7 +96,6 @@ class Query(TradingQuery):
     oauth_providers: list[OAuthProvider] | None = query(
         identity_resolvers.oauth_providers, "External providers that sign people in here.", name="oauthProviders"
     )
-    admin: AdminQuery | None = query(_admin, "What operators see.", access=Access.SUPPORT)
 
 
 @strawberry.type(description="Everything that can be watched. Each stream gives the current value first, then changes.")
@@ -177,7 +148,7 @@ class Subscription(TradingSubscription):
 
 
 @strawberry.type(description="Everything that can be changed.")
-class Mutation(TradingMutation):
+class Mutation(OperatorMutation, TradingMutation):
     sign_up: AuthPayload = mutation(
         account_resolvers.sign_up,
         "Make an account. The answer is the same whether the address has one or not; the mail tells.",
@@ -370,13 +341,6 @@ class Mutation(TradingMutation):
         step_up=StepUpDemanded(),
         alone=True,
     )
-    set_market_status: MarketPayload = mutation(
-        admin_resolvers.set_market_status,
-        "Say what a market accepts from now on.",
-        access=Access.ADMIN,
-        step_up=StepUpDemanded(),
-        alone=True,
-    )
     claim_test_funds: BalancesPayload = mutation(
         fund_resolvers.claim_test_funds,
         "Test funds, in a sandbox: of each asset as much a day (UTC) as is worth 100,000 USD, unless the server is set otherwise. "
@@ -384,13 +348,6 @@ class Mutation(TradingMutation):
         access=Access.SELF,
         scope=ApiScope.TRADE,
         idempotent="clientClaimId",
-    )
-    set_user_status: AdminUserPayload = mutation(
-        admin_resolvers.set_user_status,
-        "Suspend an account, freeze it, or make it active again.",
-        access=Access.ADMIN,
-        step_up=StepUpDemanded(),
-        alone=True,
     )
 
 

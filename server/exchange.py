@@ -1,6 +1,5 @@
 """The exchange of a process: the way to its writer, and the workers that write and project, made from the settings."""
 
-from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -30,9 +29,9 @@ from services.valuation import Valuation
 from workers import exchange as exchange_worker
 from workers import projection as projection_worker
 from workers.exchange import ExchangeWorker
-from workers.projection import OpenedProjector, ProjectionWorker
+from workers.leased import Loop
+from workers.projection import ProjectionWorker
 
-Loop = Callable[[], Awaitable[None]]
 _STREAM = "exchange"
 CASH = frozenset({AssetKind.FIAT, AssetKind.STABLECOIN})
 """Kinds of assets that are their own value: they have no cost."""
@@ -102,7 +101,7 @@ def _reference_policy(settings: Settings, catalogue: Catalogue) -> ReferencePoli
         raise CannotRun(f"LIQUIDITY: {error}") from None
 
 
-async def _open_projector(ground: ExchangeGround, feed: JournalFeed, gateway: ExchangeGateway) -> OpenedProjector:
+async def _open_projector(ground: ExchangeGround, feed: JournalFeed, gateway: ExchangeGateway) -> tuple[Loop, ...]:
     tape = ExchangeTape(ground.bus, ground.clock, ground.catalogue.markets)
     statuses = MarketStatuses(ground.bus)
     tiers = FeeTiers(gateway, Valuation(ground.catalogue, ground.view), ground.catalogue, ground.clock)
@@ -112,7 +111,7 @@ async def _open_projector(ground: ExchangeGround, feed: JournalFeed, gateway: Ex
     ports = ProjectionPorts(tape, statuses, review)
     projector = Projector(empty_view(ground.catalogue), feed, ports, bus=ground.bus, clock=ground.clock)
     await projector.load()
-    return OpenedProjector(projector, (projector.run, tape.run, statuses.run, review.run))
+    return projector.run, tape.run, statuses.run, review.run
 
 
 def empty_view(catalogue: Catalogue) -> ProjectionView:
