@@ -30,7 +30,7 @@ Handle = Callable[[bytes, Reply], None]
 
 
 class NotAsked(Exception):
-    """The question did not get to the server, or nobody can tell."""
+    """The question did not get to the server, and will not."""
 
 
 class RedisRequests:
@@ -42,13 +42,15 @@ class RedisRequests:
         self._answers = f"{namespace}:{name}:answers:{process}"
         self._waiting: dict[bytes, asyncio.Future[bytes]] = {}
         self._last = 0
+        self._is_up = True
+        """Whether Redis took the last question."""
 
     async def ask(self, body: bytes, *, timeout_seconds: float) -> bytes:
         """The answer.
 
         Raises:
             NotAsked: Redis did not take the question.
-            TimeoutError: it was not answered in time.
+            TimeoutError: it was not answered in time, or nobody can tell whether Redis took it.
         """
         self._last += 1
         key = str(self._last).encode()
@@ -56,15 +58,27 @@ class RedisRequests:
         self._waiting[key] = waiting
         try:
             fields: dict[Any, Any] = {"to": self._answers, "key": key, "body": body}
-            try:
-                async with asyncio.timeout(TIMEOUT_SECONDS):
-                    await self._client.xadd(self._questions, fields, maxlen=MOST_KEPT, approximate=True)
-            except REDIS_ERRORS as error:
-                raise NotAsked from error
+            await self._send(fields)
             async with asyncio.timeout(timeout_seconds):
                 return await waiting
         finally:
             del self._waiting[key]
+
+    async def _send(self, fields: dict[Any, Any]) -> None:
+        """A call that failed may have been done; so a server that failed is greeted first, which tells that nothing was sent."""
+        try:
+            if not self._is_up:
+                async with asyncio.timeout(TIMEOUT_SECONDS):
+                    await self._client.ping()
+        except REDIS_ERRORS as error:
+            raise NotAsked from error
+        self._is_up = False
+        try:
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                await self._client.xadd(self._questions, fields, maxlen=MOST_KEPT, approximate=True)
+        except REDIS_ERRORS as error:
+            raise TimeoutError("nobody can tell whether Redis took the question") from error
+        self._is_up = True
 
     async def run(self) -> None:
         """Read answers until cancelled."""
