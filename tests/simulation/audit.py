@@ -123,7 +123,7 @@ def check_answers(world: "World", told: Told) -> None:
         if made:
             assert there and made == {sequence}, f"{key} of {account} was answered with {made}, the journal has {sequence}"  # noqa: PT018
         if there and not made:
-            assert any(each.is_open for each in attempts), f"refused for good and done all the same: {attempts}"
+            assert any(each.is_open for each in attempts), f"refused for good and done all the same: {'; '.join(map(str, attempts))}"
         if any(each.code is Code.IDEMPOTENCY_MISMATCH for each in attempts):
             assert stored_digest != digest
             assert sequence, f"{key} of {account} was never used"

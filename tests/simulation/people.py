@@ -35,6 +35,15 @@ class Attempt:
     answer: Answer | None = None
     asked_at: float = 0.0
 
+    def __str__(self) -> str:
+        """Short enough for a failure."""
+        if self.answer is None:
+            said = "no answer"
+        else:
+            said = self.code or f"made {self.answer.made}{' again' if self.answer.replayed else ''}"
+            said = f"{said} at {self.answer.sequence}"
+        return f"{self.asked_at:.3f} s: {type(self.command).__name__}{tuple(self.command)[:3]}: {said}"
+
     @property
     def code(self) -> OrderErrorCode | None:
         """Why it was refused; None: it was not."""

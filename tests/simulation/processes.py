@@ -81,6 +81,7 @@ class Ground:
     network: Network
     tape: Tape = field(default_factory=Tape)
     writers: list["WatchedWriter"] = field(default_factory=list)
+    lives: list[Life] = field(default_factory=list)
     writer_type: type["WatchedWriter"] | None = None
     projector_type: type[Projector] | None = None
 
@@ -137,6 +138,7 @@ class Process:
         is_remote: bool = True,
     ) -> None:
         self.life = Life(name)
+        ground.lives.append(self.life)
         self.ground = ground
         self.clock = VirtualClock(asyncio.get_running_loop(), skew_ms)
         self.bus = LifeBus(ground.network, self.life)

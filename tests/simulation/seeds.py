@@ -1,5 +1,6 @@
 """Runs seeds: a storm, a calm, the audit."""
 
+import asyncio
 from collections import Counter
 from dataclasses import dataclass
 
@@ -33,6 +34,9 @@ def simulate(seed: int, commands: int = 0) -> Outcome:
                 error.add_note(f"seed {seed}: repeat it with `python -m tests.simulation {seed}`")
                 error.add_note("\n".join(map(str, logs[-25:])))
                 raise
+            finally:
+                world.end()
+                await asyncio.sleep(1)
         outcomes.append(Outcome(world.counts, world.fingerprint()))
 
     virtual_time.run(run())

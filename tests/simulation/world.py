@@ -149,7 +149,7 @@ class World:
 
     def end(self) -> None:
         """Kill every process."""
-        for life in list(self.processes):
+        for life in self.ground.lives:
             life.kill()
 
     def _slots(self) -> list[tuple[str, ...]]:
