@@ -171,7 +171,7 @@ class ExchangeWriter:
             await self._append(events, now_ms)
         elif answers and not self._holding.is_sure():
             for asked, _ in answers:
-                asked.reply(refused(OrderErrorCode.EXCHANGE_UNAVAILABLE))
+                asked.reply(refused(OrderErrorCode.OUTCOME_UNKNOWN))
             return
         sequence = self.exchange.state.sequence
         for asked, answer in answers:
@@ -181,7 +181,7 @@ class ExchangeWriter:
     def _answer(self, asked: Asked, now_ms: int) -> Answered:
         question = asked.question
         if now_ms > asked.deadline_ms:
-            return refused(OrderErrorCode.COMMAND_EXPIRED)
+            return asked.not_done(OrderErrorCode.COMMAND_EXPIRED)
         match question:
             case PreviewOrder():
                 found = preview(self.exchange, question.account, question.wish, now_ms)
@@ -189,7 +189,7 @@ class ExchangeWriter:
             case ReadHouse():
                 return self._answers.house()
         if isinstance(question, _PLACING) and self.exchange.state.sequence - self._projected > MOST_BEHIND:
-            return refused(OrderErrorCode.EXCHANGE_UNAVAILABLE)
+            return asked.not_done(OrderErrorCode.EXCHANGE_UNAVAILABLE)
         return self._answers.of(question, self._execute(question, now_ms), now_ms)
 
     def _execute(self, command: Command, now_ms: int) -> Reply:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 from pymongo.errors import PyMongoError
@@ -50,7 +51,7 @@ class ExchangeWorker:
             for loop in self.beside:
                 tasks.create_task(_run(loop))
             if self.remote is not None:
-                tasks.create_task(self.remote.run(lambda body, reply: take_remote(self.parts.inbox, body, reply)))
+                tasks.create_task(self.remote.run(partial(take_remote, self.parts.inbox)))
 
 
 async def _run(loop: Callable[[], Awaitable[None]]) -> None:
