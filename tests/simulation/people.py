@@ -42,7 +42,7 @@ class Attempt:
         else:
             said = self.code or f"made {self.answer.made}{' again' if self.answer.replayed else ''}"
             said = f"{said} at {self.answer.sequence}"
-        return f"{self.asked_at:.3f} s: {type(self.command).__name__}{tuple(self.command)[:3]}: {said}"
+        return f"{self.asked_at:.3f} s: {type(self.command).__name__}{tuple(self.command)[:2]}: {said}"
 
     @property
     def code(self) -> OrderErrorCode | None:
