@@ -11,6 +11,7 @@ from beanie import Document
 from bson import Binary
 from pymongo import ASCENDING, IndexModel
 from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.errors import DuplicateKeyError
 
 from models.base import replace_rows
 
@@ -86,7 +87,10 @@ async def advance_watermark(before: Watermark, mark: Watermark, session: AsyncCl
     """Note how far they reach. False: somebody else has noted something meanwhile."""
     collection = ProjectionDocument.get_pymongo_collection()
     if before.batch == 0:
-        await collection.insert_one({"_id": _WATERMARK, **asdict(mark)}, session=session)
+        try:
+            await collection.insert_one({"_id": _WATERMARK, **asdict(mark)}, session=session)
+        except DuplicateKeyError:
+            return False
         return True
     advanced = await collection.update_one(
         {"_id": _WATERMARK, "batch": before.batch}, {"$set": asdict(mark)}, session=session
