@@ -20,12 +20,15 @@ class References:
     def __init__(self, world: "World") -> None:
         self._world = world
         self._random = world.random("references")
+        self.is_silent = False
 
     async def run(self) -> None:
         """Until cancelled."""
         while True:
             await asyncio.sleep(self._random.uniform(0.05, 0.4))
             told = [command for rules in MARKETS for command in self._news(rules)]
+            if self.is_silent:
+                continue
             for process in self._world.processes.values():
                 process.references.tell(told)
 

@@ -85,7 +85,7 @@ class Records:
             tries -= 1
             if attempt.code not in AGAIN or tries <= 0:
                 return attempt
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(0.7)
 
 
 @dataclass

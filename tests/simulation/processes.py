@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
+from pymongo.errors import PyMongoError
+
 from core.redis_requests import RedisRequestServer
 from core.vocabulary import MarketStatus
 from events.commands import Command
@@ -137,6 +139,7 @@ class Process:
         capacity: int = 10_000,
         is_remote: bool = True,
     ) -> None:
+        self.is_usurper = False
         self.life = Life(name)
         ground.lives.append(self.life)
         self.ground = ground
@@ -160,6 +163,17 @@ class Process:
             PROJECTION: ProjectionWorker(self.clock, self._holder, self._open_projector).run,
         }
         await run({role: loops[role] for role in self._roles})
+
+    async def usurp(self) -> None:
+        """Write without the lease, which no process does: whoever holds it is fenced, and then fences this one."""
+        holding = Holding(self.clock)
+        holding.renewed(-1_000.0)
+        writer = self.new_writer(self.parts, holding)
+        try:
+            await writer.open()
+            await writer.serve()
+        except* (Fenced, PyMongoError):
+            self.ground.counts["usurper.ended"] += 1
 
     def new_writer(self, parts: WriterParts, holding: Holding) -> WatchedWriter:
         """Another life of the writer, noted."""

@@ -1,6 +1,5 @@
 """Runs seeds: a storm, a calm, the audit."""
 
-import asyncio
 from collections import Counter
 from dataclasses import dataclass
 
@@ -35,8 +34,7 @@ def simulate(seed: int, commands: int = 0) -> Outcome:
                 error.add_note("\n".join(map(str, logs[-25:])))
                 raise
             finally:
-                world.end()
-                await asyncio.sleep(1)
+                await world.end()
         outcomes.append(Outcome(world.counts, world.fingerprint()))
 
     virtual_time.run(run())

@@ -1,7 +1,10 @@
 """What happens to processes and servers while a storm lasts."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from tests.simulation.faults import Faults
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -17,8 +20,8 @@ class Trouble:
 
     async def run(self) -> None:
         """Until cancelled."""
-        kinds = [self._kill, self._stand_still, self._database, self._redis, self._clock]
-        weights = [4, 2, 2, 2 if self._world.is_remote else 0, 1]
+        kinds = [self._kill, self._stand_still, self._database, self._redis, self._clock, self._usurp]
+        weights = [4, 3, 2, 2 if self._world.is_remote else 0, 1, 2]
         while True:
             await asyncio.sleep(self._random.expovariate(1 / self._every))
             await self._random.choices(kinds, weights)[0]()
@@ -37,24 +40,32 @@ class Trouble:
             life = self._random.choice(lives)
             life.stop()
             seconds = self._random.choice((0.1, 1.0, 6.0, 12.0, 20.0))
-            asyncio.get_running_loop().call_later(seconds, lambda: life.go_on() if life.alive and life.stands_still else None)
+            asyncio.get_running_loop().call_later(seconds, life.go_on)
 
     async def _database(self) -> None:
-        await self._away(self._world.mongo.faults, "mongo")
+        await self._away(self._world.mongo.faults, "mongo", (0.2, 1.0, 4.0, 9.0))
 
     async def _redis(self) -> None:
         if self._random.random() < 0.3:
             self._world.counts["redis.forgot"] += 1
             self._world.redis.forget()
-        await self._away(self._world.redis.faults, "redis")
+        await self._away(self._world.redis.faults, "redis", (0.2, 1.0, 3.0))
 
-    async def _away(self, faults: object, name: str) -> None:
+    async def _usurp(self) -> None:
+        """A second writer begins, though it does not hold the lease."""
+        self._world.counts["usurped"] += 1
+        process = self._world.add_process("usurper", (), self._random)
+        process.is_usurper = True
+        process.life.start(process.usurp())
+        asyncio.get_running_loop().call_later(self._random.uniform(0.5, 8), process.life.kill)
+
+    async def _away(self, faults: Faults, name: str, seconds: Sequence[float]) -> None:
         self._world.counts[f"{name}.went_away"] += 1
-        setattr(faults, "away", True)  # noqa: B010
+        faults.away = True
         try:
-            await asyncio.sleep(self._random.choice((0.2, 1.0, 4.0, 9.0)))
+            await asyncio.sleep(self._random.choice(seconds))
         finally:
-            setattr(faults, "away", False)  # noqa: B010
+            faults.away = False
 
     async def _clock(self) -> None:
         """A machine's clock is set right, or wrong."""

@@ -36,6 +36,8 @@ class Life:
 
     def go_on(self) -> None:
         """Do what has waited, and go on."""
+        if not self.stands_still:
+            return
         self.stands_still = False
         waiting, self.deferred = self.deferred, []
         loop = asyncio.get_running_loop()
@@ -45,8 +47,7 @@ class Life:
     def kill(self) -> None:
         """kill -9: its tasks end, and whatever they try on their way has no effect."""
         self.alive = False
-        if self.stands_still:
-            self.go_on()
+        self.go_on()
         if self.task is not None:
             self.task.cancel()
 

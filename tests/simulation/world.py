@@ -6,10 +6,10 @@ that are asked over Redis.
 
 import asyncio
 import hashlib
-import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from random import Random
 from unittest import mock
 
 from pymongo.errors import AutoReconnect
@@ -36,7 +36,7 @@ from tests.simulation.memory_mongo import MemoryMongo
 from tests.simulation.memory_redis import MemoryRedis
 from tests.simulation.network import Network
 from tests.simulation.outside import Operators, References
-from tests.simulation.people import Attempt, Person, Records
+from tests.simulation.people import AGAIN, Attempt, Person, Records
 from tests.simulation.processes import EXCHANGE, PROJECTION, Ground, Process
 from tests.simulation.publications import Publications
 from tests.simulation.trouble import Trouble
@@ -67,16 +67,18 @@ class World:
         self.prices = dict(PRICES)
         self.records = Records(self.counts, self._answered)
         self.processes: dict[Life, Process] = {}
+        self.references = References(self)
         self.failures: list[BaseException] = []
         self.quiet: list[tuple[int, str]] = []
         """Sequence and digest of writers that served at the end of the calm."""
         self.people = self._people(commands)
+        self.tasks: list[asyncio.Task[None]] = []
         self._started = 0
         self._storm = True
 
-    def random(self, name: str) -> random.Random:
+    def random(self, name: str) -> Random:
         """A source of its own for everything that draws, so that one does not shift another's numbers."""
-        return random.Random(f"{self.seed}:{name}")
+        return Random(f"{self.seed}:{name}")
 
     def stored_sequence(self) -> int:
         """How far the journal reaches, as nobody's process sees it."""
@@ -105,7 +107,7 @@ class World:
         """The way to the exchange now."""
         if self.is_remote:
             return self._door
-        alive = [process for process in self.processes.values() if process.life.alive]
+        alive = [process for process in self.processes.values() if process.life.alive and not process.is_usurper]
         return alive[-1].gateway if alive else self._nobody
 
     def rules(self) -> tuple[MarketConfigured, ...]:
@@ -121,9 +123,10 @@ class World:
         self._door = RedisGateway(requests, self.clock)
         self._weather()
         trouble = Trouble(self)
-        tasks = [loop.create_task(requests.run()), loop.create_task(References(self).run())]
-        slots = [loop.create_task(self._keep(place, roles)) for place, roles in enumerate(self._slots())]
+        self.tasks += [loop.create_task(requests.run()), loop.create_task(self.references.run())]
+        self.tasks += [loop.create_task(self._keep(place, roles)) for place, roles in enumerate(self._slots())]
         storm = [loop.create_task(trouble.run()), loop.create_task(Operators(self).run())]
+        self.tasks += storm
         each = max(1, commands // len(self.people))
         async with asyncio.timeout(MOST_SECONDS):
             await asyncio.gather(*(person.live(each, 0.6) for person in self.people))
@@ -137,20 +140,21 @@ class World:
             if writer.is_quiet()
         ]
         self.counts["writer.quiet"] += len(self.quiet)
-        for task in (*tasks, *slots):
-            task.cancel()
-        self.end()
-        await asyncio.gather(*tasks, *slots, *storm, return_exceptions=True)
+        await self.end()
         if self.failures:
             raise self.failures[0]
         for task in storm:
             if not task.cancelled() and (error := task.exception()) is not None:
                 raise error
 
-    def end(self) -> None:
+    async def end(self) -> None:
         """Kill every process."""
+        for task in self.tasks:
+            task.cancel()
         for life in self.ground.lives:
             life.kill()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await asyncio.sleep(1)
 
     def _slots(self) -> list[tuple[str, ...]]:
         if not self.is_remote:
@@ -164,7 +168,7 @@ class World:
         for faults in (self.mongo.faults, self.redis.faults):
             faults.chances = Chances(rough, rough, rough / 2, draw((0.0, 0.001, 0.003)), draw((0.0, 0.0, 0.003)))
             faults.kill = self._killed
-        self.network.loss = draw((0.0, 0.05, 0.3))
+        self.network.loss = draw((0.0, 0.05, 0.3, 0.95))
 
     def _killed(self, life: Life) -> None:
         self.counts["killed.at_call"] += 1
@@ -176,22 +180,26 @@ class World:
         self.redis.faults.calm()
         self.network.loss = 0.0
         for life in self.processes:
-            if life.alive and life.stands_still:
-                life.go_on()
+            life.go_on()
+
+    def add_process(self, kind: str, roles: Sequence[str], draw: Random) -> Process:
+        """A process that is to be started."""
+        self._started += 1
+        name = f"{kind} {self._started}"
+        process = Process(
+            self.ground, name, name if self.is_remote else "embedded", roles, self.rules(),
+            skew_ms=draw.choice((0, 0, draw.randint(-1_000, 1_000))), capacity=draw.choice((10_000, 12)),
+            is_remote=self.is_remote,
+        )  # fmt: skip
+        self.processes = {life: each for life, each in self.processes.items() if life.alive}
+        self.processes[process.life] = process
+        return process
 
     async def _keep(self, place: int, roles: Sequence[str]) -> None:
         """Start a process again whenever it has ended."""
         draw = self.random(f"slot {place}")
         while True:
-            self._started += 1
-            name = f"process {self._started}"
-            process = Process(
-                self.ground, name, name if self.is_remote else "embedded", roles, self.rules(),
-                skew_ms=draw.choice((0, 0, draw.randint(-1_000, 1_000))), capacity=draw.choice((10_000, 12)),
-                is_remote=self.is_remote,
-            )  # fmt: skip
-            self.processes = {life: each for life, each in self.processes.items() if life.alive}
-            self.processes[process.life] = process
+            process = self.add_process("process", roles, draw)
             task = process.life.start(process.run())
             await asyncio.wait({task})
             if process.life.alive:
@@ -204,7 +212,11 @@ class World:
     async def _everything_works(self) -> None:
         """Soon after the storm orders are taken again, and the documents follow the journal."""
         wishes = Wishes("witness", self.random("witness"), self.prices)
+        self.references.is_silent = True
         async with asyncio.timeout(CALM_SECONDS):
+            attempt = await self.records.insist(self.gateway, wishes.modest(), 10_000)
+            assert attempt.code not in AGAIN
+            self.references.is_silent = False
             for symbol in SYMBOLS:
                 await self._must(SetMarketStatus(symbol, MarketStatus.TRADING, "the storm is over"))
             await self._must(wishes.funds("USDT", 10**13))
@@ -249,7 +261,7 @@ class World:
                 mock.patch.multiple(
                     services.exchange,
                     KEYS_REMEMBERED=draw.choice((4, 20, 100_000)),
-                    MOST_BEHIND=draw.choice((60, 200, 200_000)),
+                    MOST_BEHIND=draw.choice((30, 100, 200_000)),
                     FULL_BATCH_EVENTS=draw.choice((4, 4_000)),
                     MOST_IN_BATCH=draw.choice((3, 256)),
                 )
