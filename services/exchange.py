@@ -49,6 +49,8 @@ KEYS_REMEMBERED = 100_000
 """Clients' keys the core remembers before the older half is left to storage."""
 MOST_BEHIND = 200_000
 """Events the projection may be behind; beyond that nothing new is placed, so that it can catch up."""
+LOOK_SECONDS = 1.0
+"""A message of the bus may be lost: how far the documents reach is looked up this often, while they are behind."""
 _PLACING = (commands.PlaceOrder, commands.PlaceOco, commands.PlaceBracket)
 
 
@@ -130,6 +132,7 @@ class ExchangeWriter:
         """Execute what comes in until cancelled. Raises Fenced."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._watch_projection())
+            tasks.create_task(self._look_at_projection())
             tasks.create_task(self._watch_sources())
             tasks.create_task(self._serve())
 
@@ -274,3 +277,12 @@ class ExchangeWriter:
             async for item in news:
                 if isinstance(item, BusMessage) and isinstance(item.event, ProjectionAdvanced):
                     self._projected = max(self._projected, item.event.sequence)
+
+    async def _look_at_projection(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            if self._projected < self.exchange.state.sequence:
+                try:
+                    self._projected = max(self._projected, (await projection.read_watermark()).sequence)
+                except PyMongoError as error:
+                    log.warning("exchange.projection_unread", error=type(error).__name__)
