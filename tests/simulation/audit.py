@@ -114,20 +114,23 @@ def check_answers(world: "World", told: Told) -> None:
     used = used_keys(told)
     asked: dict[tuple[str, str, str], list[Attempt]] = defaultdict(list)
     for attempt in world.records.attempts:
-        if (key := key_of(attempt.command)) is not None:
-            asked[key].append(attempt)
+        if (keyed := key_of(attempt.command)) is not None:
+            asked[keyed].append(attempt)
     for (account, key, digest), attempts in asked.items():
         made = {each.answer.made for each in attempts if each.answer is not None and each.code is None}
         sequence, stored_digest = used.get((account, key), (0, ""))
         there = stored_digest == digest
         if made:
-            assert there and made == {sequence}, f"{key} of {account} was answered with {made}, the journal has {sequence}"  # noqa: PT018
+            assert there, f"{key} of {account} was answered with {made} and is not there"
+            assert made == {sequence}, f"{key} of {account} was answered with {made}, the journal has {sequence}"
         if there and not made:
-            assert any(each.is_open for each in attempts), f"refused for good and done all the same: {'; '.join(map(str, attempts))}"
+            assert any(each.is_open for each in attempts), (
+                f"refused for good and done all the same: {'; '.join(map(str, attempts))}"
+            )
         if any(each.code is Code.IDEMPOTENCY_MISMATCH for each in attempts):
             assert stored_digest != digest
             assert sequence, f"{key} of {account} was never used"
-    known = {key[:2] for key in asked}
+    known = {(account, key) for account, key, _ in asked}
     assert used.keys() <= known, "something that nobody asked for"
     _check_cancels(world, told)
 

@@ -78,7 +78,9 @@ def read(mongo: MemoryMongo) -> dict[str, Rows]:
         "groups": _by_id(mongo, OrderGroupDocument),
         "fills": _by_id(mongo, FillDocument),
         "keys": _by_id(mongo, ClientKeyDocument),
-        "accounts": {key: _account(bson.decode(row["payload"])) for key, row in _by_id(mongo, TradingAccountDocument).items()},
+        "accounts": {
+            key: _account(bson.decode(row["payload"])) for key, row in _by_id(mongo, TradingAccountDocument).items()
+        },
         "log": _packed(mongo, AccountLogDocument, _logged),
         "statements": _packed(mongo, StatementDocument, statement_rows.decode),
     }

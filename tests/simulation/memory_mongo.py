@@ -37,7 +37,7 @@ class MemoryMongo:
     def __init__(self, faults: Faults) -> None:
         self.faults = faults
         self.version = 0
-        self.open: dict["MemorySession", None] = {}
+        self.open: dict[MemorySession, None] = {}
         self._collections: dict[str, MemoryCollection] = {}
 
     @property
@@ -62,7 +62,7 @@ class MemoryMongo:
     @contextmanager
     def installed(self) -> Iterator[Self]:
         """Let all documents be kept here."""
-        found = classmethod(lambda model: self.collection(model))
+        found = classmethod(self.collection)
         with mock.patch.object(OtherGettersInterface, "get_pymongo_collection", found):
             yield self
 

@@ -4,7 +4,15 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from core.vocabulary import MarketStatus, PriceSource
-from events.commands import Command, FreezeAccount, ReferenceBook, ReferenceLost, ReferencePrice, SetFeeTier, SetMarketStatus
+from events.commands import (
+    Command,
+    FreezeAccount,
+    ReferenceBook,
+    ReferenceLost,
+    ReferencePrice,
+    SetFeeTier,
+    SetMarketStatus,
+)
 from events.journal import MarketConfigured
 from exchange.market import ATTO
 from tests.exchange.floor import SYMBOLS

@@ -75,17 +75,24 @@ class References:
         self.ready.set()
 
 
+@dataclass(frozen=True, slots=True)
+class Sabotage:
+    """Writers and projectors that are broken on purpose, to see that it is noticed."""
+
+    writer: type["WatchedWriter"] | None = None
+    projector: type["WatchedProjector"] | None = None
+
+
 @dataclass
 class Ground:
     """What all processes share. `writers` are those that were made, newest last."""
 
     counts: Counter[str]
     network: Network
+    sabotage: Sabotage
     tape: Tape = field(default_factory=Tape)
     writers: list["WatchedWriter"] = field(default_factory=list)
     lives: list[Life] = field(default_factory=list)
-    writer_type: type["WatchedWriter"] | None = None
-    projector_type: type[Projector] | None = None
 
 
 class WatchedWriter(ExchangeWriter):
@@ -105,6 +112,11 @@ class WatchedWriter(ExchangeWriter):
     def is_quiet(self) -> bool:
         """Whether everything it decided stands in the journal."""
         return self.life.alive and self._place.sequence == self.exchange.state.sequence
+
+    def has_its_rules(self) -> bool:
+        """Whether the markets are as this process wants them."""
+        markets = self.exchange.state.markets
+        return all(markets[rules.symbol].rules == rules for rules in self._parts.rules())
 
 
 class WatchedProjector(Projector):
@@ -177,18 +189,17 @@ class Process:
 
     def new_writer(self, parts: WriterParts, holding: Holding) -> WatchedWriter:
         """Another life of the writer, noted."""
-        writer = (self.ground.writer_type or WatchedWriter)(parts, holding)
+        writer = (self.ground.sabotage.writer or WatchedWriter)(parts, holding)
         writer.ground, writer.life = self.ground, self.life
         self.ground.writers.append(writer)
         return writer
 
-    def new_projector(self) -> Projector:
+    def new_projector(self) -> WatchedProjector:
         """Another life of the projector."""
-        projector = (self.ground.projector_type or WatchedProjector)(
+        projector = (self.ground.sabotage.projector or WatchedProjector)(
             ProjectionView(SCALES, CASH), self.feed, self.ground.tape, Statuses(), bus=self.bus, clock=self.clock
         )
-        if isinstance(projector, WatchedProjector):
-            projector.ground = self.ground
+        projector.ground = self.ground
         return projector
 
     async def _open_projector(self) -> OpenedProjector:

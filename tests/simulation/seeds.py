@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from core.money import use_wide_context
 from tests.simulation import audit, virtual_time
+from tests.simulation.processes import Sabotage
 from tests.simulation.world import World
 
 COMMANDS = 200
@@ -18,16 +19,16 @@ class Outcome:
     fingerprint: str
 
 
-def simulate(seed: int, commands: int = 0) -> Outcome:
+def simulate(seed: int, commands: int = COMMANDS, sabotage: Sabotage | None = None) -> Outcome:
     """One seed. Raises AssertionError that names it when anything is not as it should be."""
     use_wide_context()
     outcomes: list[Outcome] = []
 
     async def run() -> None:
-        world = World(seed, commands=commands or COMMANDS)
+        world = World(seed, commands=commands, sabotage=sabotage or Sabotage())
         with world.installed() as logs:
             try:
-                await world.run(commands or COMMANDS)
+                await world.run(commands)
                 await audit.check(world)
             except BaseException as error:
                 error.add_note(f"seed {seed}: repeat it with `python -m tests.simulation {seed}`")

@@ -7,9 +7,10 @@ that are asked over Redis.
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 from contextlib import ExitStack, contextmanager
 from random import Random
+from typing import Any
 from unittest import mock
 
 from pymongo.errors import AutoReconnect
@@ -33,11 +34,11 @@ from services.exchange_gateway import ExchangeGateway, RedisGateway
 from tests.exchange.floor import EXACT, ROUNDING, SYMBOLS
 from tests.simulation.faults import Chances, Faults
 from tests.simulation.memory_mongo import MemoryMongo
-from tests.simulation.memory_redis import MemoryRedis
+from tests.simulation.memory_redis import MemoryRedis, MemoryRedisClient
 from tests.simulation.network import Network
 from tests.simulation.outside import Operators, References
 from tests.simulation.people import AGAIN, Attempt, Person, Records
-from tests.simulation.processes import EXCHANGE, PROJECTION, Ground, Process
+from tests.simulation.processes import EXCHANGE, PROJECTION, Ground, Process, Sabotage
 from tests.simulation.publications import Publications
 from tests.simulation.trouble import Trouble
 from tests.simulation.virtual_time import Life, VirtualClock, current_life
@@ -52,7 +53,7 @@ MOST_SECONDS = 3_000.0
 class World:
     """Everything of one run; `run` it on a virtual loop."""
 
-    def __init__(self, seed: int, *, commands: int) -> None:
+    def __init__(self, seed: int, *, commands: int, sabotage: Sabotage) -> None:
         self.seed = seed
         self.counts: Counter[str] = Counter()
         self.style = self.random("style")
@@ -63,7 +64,7 @@ class World:
         self.redis = MemoryRedis(Faults("redis", self.random("redis"), self.counts, RedisConnectionError))
         self.publications = Publications(self.stored_sequence)
         self.network = Network(self.random("bus"), self.counts, self.publications.heard)
-        self.ground = Ground(self.counts, self.network)
+        self.ground = Ground(self.counts, self.network, sabotage)
         self.prices = dict(PRICES)
         self.records = Records(self.counts, self._answered)
         self.processes: dict[Life, Process] = {}
@@ -139,6 +140,9 @@ class World:
             for writer in self.ground.writers[-4:]
             if writer.is_quiet()
         ]
+        for writer in self.ground.writers[-4:]:
+            if writer.is_quiet() and writer.exchange.state.sequence == self.stored_sequence():
+                assert writer.has_its_rules(), "the newest writer did not open the markets as it should"
         self.counts["writer.quiet"] += len(self.quiet)
         await self.end()
         if self.failures:
@@ -159,8 +163,13 @@ class World:
     def _slots(self) -> list[tuple[str, ...]]:
         if not self.is_remote:
             return [(EXCHANGE, PROJECTION)]
-        both = (EXCHANGE, PROJECTION)
-        return self.style.choice(([both, both], [(EXCHANGE,), (EXCHANGE,), (PROJECTION,)], [both, (PROJECTION,)]))
+        both: tuple[str, ...] = (EXCHANGE, PROJECTION)
+        shapes: list[list[tuple[str, ...]]] = [
+            [both, both],
+            [(EXCHANGE,), (EXCHANGE,), (PROJECTION,)],
+            [both, (PROJECTION,)],
+        ]
+        return self.style.choice(shapes)
 
     def _weather(self) -> None:
         draw = self.style.choice
@@ -244,7 +253,7 @@ class World:
         return found.hexdigest()
 
     @contextmanager
-    def installed(self) -> Iterator[list[dict[str, object]]]:
+    def installed(self) -> Iterator[list[MutableMapping[str, Any]]]:
         """Put everything in its place: the database, Redis, small limits so that each is reached, and delays from the seed."""
         draw, delays = self.style, self.random("delays")
 
@@ -254,7 +263,7 @@ class World:
         with ExitStack() as stack, capture_logs() as logs:
             change = stack.enter_context
             change(self.mongo.installed())
-            change(mock.patch.object(core.redis_requests, "connect", lambda url, **limits: self.redis.client()))
+            change(mock.patch.object(core.redis_requests, "connect", self._connect))
             change(mock.patch.object(Backoff, "next_delay", delay))
             change(mock.patch.object(workers.exchange, "ExchangeWriter", self._new_writer))
             change(
@@ -266,7 +275,11 @@ class World:
                     MOST_IN_BATCH=draw.choice((3, 256)),
                 )
             )
-            change(mock.patch.multiple(services.journal_feed, _RECENT=draw.choice((1, 5, 512)), _WIDEST=draw.choice((100, 20_000))))
+            change(
+                mock.patch.multiple(
+                    services.journal_feed, _RECENT=draw.choice((1, 5, 512)), _WIDEST=draw.choice((100, 20_000))
+                )
+            )
             change(
                 mock.patch.multiple(
                     services.projection,
@@ -277,8 +290,10 @@ class World:
             )
             yield logs
 
+    def _connect(self, url: str, **limits: object) -> MemoryRedisClient:
+        return self.redis.client()
+
     def _new_writer(self, parts: services.exchange.WriterParts, holding: object) -> object:
         life = current_life()
         assert life is not None
         return self.processes[life].new_writer(parts, holding)  # type: ignore[arg-type]
-
