@@ -101,6 +101,10 @@ class WatchedWriter(ExchangeWriter):
     ground: Ground
     life: Life
 
+    async def open(self) -> None:
+        await super().open()
+        assert self._has_its_rules(), "a writer that opens did not let the markets be as they should"
+
     async def serve(self) -> None:
         self.ground.counts["writer.served"] += 1
         try:
@@ -113,7 +117,7 @@ class WatchedWriter(ExchangeWriter):
         """Whether everything it decided stands in the journal."""
         return self.life.alive and self._place.sequence == self.exchange.state.sequence
 
-    def has_its_rules(self) -> bool:
+    def _has_its_rules(self) -> bool:
         """Whether the markets are as this process wants them."""
         markets = self.exchange.state.markets
         return all(markets[rules.symbol].rules == rules for rules in self._parts.rules())

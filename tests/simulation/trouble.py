@@ -56,7 +56,7 @@ class Trouble:
         self._world.counts["usurped"] += 1
         process = self._world.add_process("usurper", (), self._random)
         process.is_usurper = True
-        process.life.start(process.usurp())
+        self._world.start(process, process.usurp())
         asyncio.get_running_loop().call_later(self._random.uniform(0.5, 8), process.life.kill)
 
     async def _away(self, faults: Faults, name: str, seconds: Sequence[float]) -> None:

@@ -7,7 +7,7 @@ that are asked over Redis.
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, MutableMapping, Sequence
+from collections.abc import Coroutine, Iterator, MutableMapping, Sequence
 from contextlib import ExitStack, contextmanager
 from random import Random
 from typing import Any
@@ -140,9 +140,6 @@ class World:
             for writer in self.ground.writers[-4:]
             if writer.is_quiet()
         ]
-        for writer in self.ground.writers[-4:]:
-            if writer.is_quiet() and writer.exchange.state.sequence == self.stored_sequence():
-                assert writer.has_its_rules(), "the newest writer did not open the markets as it should"
         self.counts["writer.quiet"] += len(self.quiet)
         await self.end()
         if self.failures:
@@ -204,18 +201,25 @@ class World:
         self.processes[process.life] = process
         return process
 
+    def start(self, process: Process, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Let a process run; what it fails of while it lives is a failure of the run."""
+
+        def ended(task: asyncio.Task[None]) -> None:
+            if process.life.alive and not task.cancelled() and (error := task.exception()) is not None:
+                self.failures.append(error)
+
+        task = process.life.start(work)
+        task.add_done_callback(ended)
+        return task
+
     async def _keep(self, place: int, roles: Sequence[str]) -> None:
         """Start a process again whenever it has ended."""
         draw = self.random(f"slot {place}")
         while True:
             process = self.add_process("process", roles, draw)
-            task = process.life.start(process.run())
+            task = self.start(process, process.run())
             await asyncio.wait({task})
-            if process.life.alive:
-                process.life.kill()
-                if not task.cancelled() and (error := task.exception()) is not None:
-                    self.failures.append(error)
-                    return
+            process.life.kill()
             await asyncio.sleep(draw.random() * 2 if self._storm else 0.1)
 
     async def _everything_works(self) -> None:
