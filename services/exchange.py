@@ -118,6 +118,7 @@ class ExchangeWriter:
             self.exchange = Exchange(state)
             self.exchange.start_writer(state.epoch + 1)
             now_ms = self._now()
+            self._rules.clear()
             self._open_markets(now_ms)
             events = self.exchange.take_events()
             if await self._append(events, now_ms, opening=True):
