@@ -25,12 +25,12 @@ REPLIES_KEPT_MS = 60_000
 _GROUP = "server"
 
 Reply = Callable[[bytes], None]
-Handle = Callable[[bytes, Reply], None]
-"""Takes a question and where its answer goes."""
+Handle = Callable[[bytes, bool, Reply], None]
+"""Takes a question, whether it may have been taken before, and where its answer goes."""
 
 
 class NotAsked(Exception):
-    """The question did not get to the server, or nobody can tell."""
+    """The question did not get to the server, and will not."""
 
 
 class RedisRequests:
@@ -42,13 +42,15 @@ class RedisRequests:
         self._answers = f"{namespace}:{name}:answers:{process}"
         self._waiting: dict[bytes, asyncio.Future[bytes]] = {}
         self._last = 0
+        self._is_up = True
+        """Whether Redis took the last question."""
 
     async def ask(self, body: bytes, *, timeout_seconds: float) -> bytes:
         """The answer.
 
         Raises:
             NotAsked: Redis did not take the question.
-            TimeoutError: it was not answered in time.
+            TimeoutError: it was not answered in time, or nobody can tell whether Redis took it.
         """
         self._last += 1
         key = str(self._last).encode()
@@ -56,15 +58,27 @@ class RedisRequests:
         self._waiting[key] = waiting
         try:
             fields: dict[Any, Any] = {"to": self._answers, "key": key, "body": body}
-            try:
-                async with asyncio.timeout(TIMEOUT_SECONDS):
-                    await self._client.xadd(self._questions, fields, maxlen=MOST_KEPT, approximate=True)
-            except REDIS_ERRORS as error:
-                raise NotAsked from error
+            await self._send(fields)
             async with asyncio.timeout(timeout_seconds):
                 return await waiting
         finally:
             del self._waiting[key]
+
+    async def _send(self, fields: dict[Any, Any]) -> None:
+        """A call that failed may have been done; so a server that failed is greeted first, which tells that nothing was sent."""
+        try:
+            if not self._is_up:
+                async with asyncio.timeout(TIMEOUT_SECONDS):
+                    await self._client.ping()
+        except REDIS_ERRORS as error:
+            raise NotAsked from error
+        self._is_up = False
+        try:
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                await self._client.xadd(self._questions, fields, maxlen=MOST_KEPT, approximate=True)
+        except REDIS_ERRORS as error:
+            raise TimeoutError("nobody can tell whether Redis took the question") from error
+        self._is_up = True
 
     async def run(self) -> None:
         """Read answers until cancelled."""
@@ -98,6 +112,8 @@ class RedisRequestServer:
         self._questions = f"{namespace}:{name}:questions"
         self._server = server
         self._outgoing: asyncio.Queue[tuple[bytes, str, bytes, bytes]] = asyncio.Queue()
+        self._held: set[bytes] = set()
+        """Questions that were handed over and wait for their answer."""
 
     async def run(self, handle: Handle) -> None:
         """Hand over questions until cancelled, first those another server has left."""
@@ -113,7 +129,7 @@ class RedisRequestServer:
                     if not claimed:
                         await self._join()
                         for entry_id, fields in await self._left():
-                            self._take(entry_id, fields, handle)
+                            self._take(entry_id, fields, handle, again=True)
                         claimed = True
                     found: Any = await self._client.xreadgroup(
                         _GROUP, self._server, {self._questions: ">"}, count=AT_ONCE, block=BLOCK_MS
@@ -126,7 +142,7 @@ class RedisRequestServer:
                 continue
             for _, entries in found or ():
                 for entry_id, fields in entries:
-                    self._take(entry_id, fields, handle)
+                    self._take(entry_id, fields, handle, again=False)
 
     async def _join(self) -> None:
         try:
@@ -139,9 +155,12 @@ class RedisRequestServer:
         reply: Any = await self._client.xautoclaim(self._questions, _GROUP, self._server, min_idle_time=0, count=10_000)
         return [(entry_id, fields) for entry_id, fields in reply[1] if fields]
 
-    def _take(self, entry_id: bytes, fields: dict[bytes, bytes], handle: Handle) -> None:
+    def _take(self, entry_id: bytes, fields: dict[bytes, bytes], handle: Handle, *, again: bool) -> None:
+        if entry_id in self._held:
+            return
+        self._held.add(entry_id)
         to, key = fields[b"to"].decode(), fields[b"key"]
-        handle(fields[b"body"], lambda body: self._outgoing.put_nowait((entry_id, to, key, body)))
+        handle(fields[b"body"], again, lambda body: self._outgoing.put_nowait((entry_id, to, key, body)))
 
     async def _answer(self) -> None:
         while True:
@@ -151,8 +170,9 @@ class RedisRequestServer:
             await self._send(waiting)
 
     async def _send(self, waiting: list[tuple[bytes, str, bytes, bytes]]) -> None:
-        """Send answers and acknowledge their questions; an answer that cannot be sent is given up, its asker finds out by itself."""
-        pipeline = self._client.pipeline(transaction=False)
+        """Send answers and acknowledge their questions, both or neither: what was answered is not to be taken again. An answer that cannot be sent
+        is given up, its asker finds out by itself."""
+        pipeline = self._client.pipeline(transaction=True)
         for entry_id, to, key, body in waiting:
             fields: dict[Any, Any] = {"key": key, "body": body}
             pipeline.xadd(to, fields, maxlen=MOST_KEPT, approximate=True)
@@ -164,6 +184,8 @@ class RedisRequestServer:
                 await pipeline.execute()
         except REDIS_ERRORS as error:
             log.warning("requests.not_answered", error=type(error).__name__, answers=len(waiting))
+        finally:
+            self._held.difference_update([entry_id for entry_id, *_ in waiting])
 
     async def close(self) -> None:
         """Disconnect."""

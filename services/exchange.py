@@ -49,6 +49,8 @@ KEYS_REMEMBERED = 100_000
 """Clients' keys the core remembers before the older half is left to storage."""
 MOST_BEHIND = 200_000
 """Events the projection may be behind; beyond that nothing new is placed, so that it can catch up."""
+LOOK_SECONDS = 1.0
+"""A message of the bus may be lost: how far the documents reach is looked up this often, while they are behind."""
 _PLACING = (commands.PlaceOrder, commands.PlaceOco, commands.PlaceBracket)
 
 
@@ -116,6 +118,7 @@ class ExchangeWriter:
             self.exchange = Exchange(state)
             self.exchange.start_writer(state.epoch + 1)
             now_ms = self._now()
+            self._rules.clear()
             self._open_markets(now_ms)
             events = self.exchange.take_events()
             if await self._append(events, now_ms, opening=True):
@@ -130,6 +133,7 @@ class ExchangeWriter:
         """Execute what comes in until cancelled. Raises Fenced."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._watch_projection())
+            tasks.create_task(self._look_at_projection())
             tasks.create_task(self._watch_sources())
             tasks.create_task(self._serve())
 
@@ -171,7 +175,7 @@ class ExchangeWriter:
             await self._append(events, now_ms)
         elif answers and not self._holding.is_sure():
             for asked, _ in answers:
-                asked.reply(refused(OrderErrorCode.EXCHANGE_UNAVAILABLE))
+                asked.reply(refused(OrderErrorCode.OUTCOME_UNKNOWN))
             return
         sequence = self.exchange.state.sequence
         for asked, answer in answers:
@@ -181,7 +185,7 @@ class ExchangeWriter:
     def _answer(self, asked: Asked, now_ms: int) -> Answered:
         question = asked.question
         if now_ms > asked.deadline_ms:
-            return refused(OrderErrorCode.COMMAND_EXPIRED)
+            return asked.not_done(OrderErrorCode.COMMAND_EXPIRED)
         match question:
             case PreviewOrder():
                 found = preview(self.exchange, question.account, question.wish, now_ms)
@@ -189,7 +193,7 @@ class ExchangeWriter:
             case ReadHouse():
                 return self._answers.house()
         if isinstance(question, _PLACING) and self.exchange.state.sequence - self._projected > MOST_BEHIND:
-            return refused(OrderErrorCode.EXCHANGE_UNAVAILABLE)
+            return asked.not_done(OrderErrorCode.EXCHANGE_UNAVAILABLE)
         return self._answers.of(question, self._execute(question, now_ms), now_ms)
 
     def _execute(self, command: Command, now_ms: int) -> Reply:
@@ -274,3 +278,12 @@ class ExchangeWriter:
             async for item in news:
                 if isinstance(item, BusMessage) and isinstance(item.event, ProjectionAdvanced):
                     self._projected = max(self._projected, item.event.sequence)
+
+    async def _look_at_projection(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            if self._projected < self.exchange.state.sequence:
+                try:
+                    self._projected = max(self._projected, (await projection.read_watermark()).sequence)
+                except PyMongoError as error:
+                    log.warning("exchange.projection_unread", error=type(error).__name__)

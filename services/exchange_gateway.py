@@ -141,13 +141,14 @@ class RedisGateway(_Gateway):
         return refused(OrderErrorCode.OUTCOME_UNKNOWN)
 
 
-def take_remote(inbox: Inbox, body: bytes, reply: Reply) -> None:
-    """Let a question of another process wait for the writer."""
+def take_remote(inbox: Inbox, body: bytes, again: bool, reply: Reply) -> None:
+    """Let a question of another process wait for the writer. `again`: another may have taken it, and executed it."""
     try:
         asked, deadline_ms = questions_codec.decode(body)
     except questions_codec.UnknownQuestion:
         log.warning("exchange.unknown_question")
         reply(codec.encode(refused(OrderErrorCode.EXCHANGE_UNAVAILABLE)))
         return
-    if not inbox.put(Asked(asked, deadline_ms, lambda answer: reply(codec.encode(answer)))):
-        reply(codec.encode(refused(OrderErrorCode.EXCHANGE_UNAVAILABLE)))
+    question = Asked(asked, deadline_ms, lambda answer: reply(codec.encode(answer)), again)
+    if not inbox.put(question):
+        question.reply(question.not_done(OrderErrorCode.EXCHANGE_UNAVAILABLE))

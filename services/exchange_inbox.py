@@ -18,11 +18,16 @@ Answered = Answer | PreviewState | HouseState
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question, until when it may be begun, and where its answer goes."""
+    """A question, until when it may be begun, where its answer goes, and whether another writer may have executed it."""
 
     question: Question
     deadline_ms: int
     reply: Callable[[Answered], None]
+    again: bool = False
+
+    def not_done(self, code: OrderErrorCode) -> Answer:
+        """The answer when it is not executed here."""
+        return refused(OrderErrorCode.OUTCOME_UNKNOWN if self.again else code)
 
 
 def refused(code: OrderErrorCode) -> Answer:

@@ -223,11 +223,14 @@ class Projector:
         ]
 
     async def _persist(self, changes: Changes, accounts: Sequence[dict[str, Any]], mark: Watermark) -> None:
-        backoff = Backoff(first_seconds=0.1, most_seconds=3.0)
+        backoff, is_retry = Backoff(first_seconds=0.1, most_seconds=3.0), False
         while True:
             try:
+                if is_retry and await projection.read_watermark() == mark:
+                    return  # the try that seemed to fail did not
                 await self._store(changes, accounts, mark)
             except PyMongoError as error:
+                is_retry = True
                 delay = backoff.next_delay()
                 log.warning("projection.retry", error=type(error).__name__, delay_seconds=round(delay, 2))
                 await asyncio.sleep(delay)

@@ -1,6 +1,7 @@
 """The exchange worker: the one writer, while this process holds its lease."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from core.clock import Clock
 from core.redis_requests import RedisRequestServer
@@ -29,6 +30,5 @@ class ExchangeWorker:
     async def _work(self, holding: Holding) -> None:
         writer = ExchangeWriter(self.parts, holding)
         await writer.open()
-        remote, inbox = self.remote, self.parts.inbox
-        asked = () if remote is None else (lambda: remote.run(lambda body, reply: take_remote(inbox, body, reply)),)
+        asked = () if self.remote is None else (partial(self.remote.run, partial(take_remote, self.parts.inbox)),)
         await run_all(writer.serve, *self.beside, *asked)

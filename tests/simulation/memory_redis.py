@@ -1,0 +1,194 @@
+"""A Redis in memory with what `core/redis_requests.py` uses of its streams. It may be away, forget everything, or do half of a pipeline."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from redis.exceptions import ResponseError
+
+from tests.simulation.faults import Faults
+
+Fields = dict[Any, Any]
+Entry = tuple[bytes, dict[bytes, bytes]]
+
+
+@dataclass(slots=True)
+class Stream:
+    """Entries by number; the group has given out everything up to `given`, of which `pending` is not acknowledged."""
+
+    entries: dict[int, dict[bytes, bytes]] = field(default_factory=dict)
+    grouped: bool = False
+    given: int = 0
+    pending: dict[int, str] = field(default_factory=dict)
+
+
+class MemoryRedis:
+    """One server for all clients."""
+
+    def __init__(self, faults: Faults) -> None:
+        self.faults = faults
+        self.streams: dict[str, Stream] = {}
+        self.news = asyncio.Event()
+        self._last = 0
+
+    def forget(self) -> None:
+        """Start again with nothing."""
+        self.streams.clear()
+
+    def stream(self, name: str) -> Stream:
+        """It exists once it is asked for."""
+        return self.streams.setdefault(name, Stream())
+
+    def add(self, name: str, fields: Fields) -> None:
+        """Put an entry at the end of a stream."""
+        self._last += 1
+        self.stream(name).entries[self._last] = {_bytes(key): _bytes(value) for key, value in fields.items()}
+        self.news.set()
+        self.news = asyncio.Event()
+
+    def client(self) -> "MemoryRedisClient":
+        """Another connection."""
+        return MemoryRedisClient(self)
+
+
+class MemoryRedisClient:
+    """Calls of one connection, named as redis-py's."""
+
+    def __init__(self, server: MemoryRedis) -> None:
+        self._server = server
+
+    async def ping(self) -> bool:
+        """Whether it answers."""
+        return await self._server.faults.call(lambda part: True)
+
+    async def aclose(self) -> None:
+        """Nothing to close."""
+
+    async def xadd(self, name: str, fields: Fields, **limits: object) -> None:
+        """Add to a stream."""
+        await self._server.faults.call(lambda part: self._server.add(name, fields))
+
+    async def xread(self, streams: dict[str, bytes], *, count: int, block: int) -> list[Any]:
+        """What a stream holds after an entry; waits for something."""
+        ((name, last),) = streams.items()
+
+        def found(part: float) -> list[Entry]:
+            entries = self._server.stream(name).entries
+            after = _number(last)
+            return [(_id(number), fields) for number, fields in entries.items() if number > after][:count]
+
+        return await self._blocking(name, found, block)
+
+    async def xgroup_create(self, name: str, group: str, *, id: str, mkstream: bool) -> None:
+        """Let a stream have its group."""
+
+        def apply(part: float) -> None:
+            stream = self._server.stream(name)
+            if stream.grouped:
+                raise ResponseError("BUSYGROUP Consumer Group name already exists")
+            stream.grouped = True
+
+        await self._server.faults.call(apply)
+
+    async def xreadgroup(
+        self, group: str, consumer: str, streams: dict[str, str], *, count: int, block: int
+    ) -> list[Any]:
+        """Take entries nobody was given."""
+        ((name, _),) = streams.items()
+
+        def found(part: float) -> list[Entry]:
+            stream = self._server.stream(name)
+            if not stream.grouped:
+                raise ResponseError("NOGROUP No such key or consumer group")
+            new = [(number, fields) for number, fields in stream.entries.items() if number > stream.given][:count]
+            for number, _ in new:
+                stream.given = number
+                stream.pending[number] = consumer
+            return [(_id(number), fields) for number, fields in new]
+
+        return await self._blocking(name, found, block)
+
+    async def xautoclaim(self, name: str, group: str, consumer: str, *, min_idle_time: int, count: int) -> list[Any]:
+        """Take over what was given out and not acknowledged."""
+
+        def apply(part: float) -> list[Any]:
+            stream = self._server.stream(name)
+            for number in stream.pending:
+                stream.pending[number] = consumer
+            left = [(_id(number), stream.entries.get(number, {})) for number in sorted(stream.pending)]
+            return [b"0-0", left[:count], []]
+
+        return await self._server.faults.call(apply)
+
+    async def _blocking(self, name: str, found: Callable[[float], list[Entry]], block: int) -> list[Any]:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + block / 1000
+        while True:
+            news = self._server.news
+            if entries := await self._server.faults.call(found):
+                return [[name.encode(), entries]]
+            if loop.time() >= until:
+                return []
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(until):
+                    await news.wait()
+
+    def pipeline(self, *, transaction: bool) -> "MemoryPipeline":
+        """Calls that are sent together."""
+        return MemoryPipeline(self._server, transaction=transaction)
+
+
+class MemoryPipeline:
+    """Without a transaction it may be done in part."""
+
+    def __init__(self, server: MemoryRedis, *, transaction: bool) -> None:
+        self._server = server
+        self._transaction = transaction
+        self._calls: list[Callable[[], None]] = []
+
+    def xadd(self, name: str, fields: Fields, **limits: object) -> Self:
+        """Add to a stream."""
+        self._calls.append(lambda: self._server.add(name, fields))
+        return self
+
+    def pexpire(self, name: str, milliseconds: int) -> Self:
+        """Nothing here lives that long."""
+        self._calls.append(lambda: None)
+        return self
+
+    def xack(self, name: str, group: str, entry: bytes) -> Self:
+        """Let an entry be done."""
+        self._calls.append(lambda: _forget(self._server.stream(name).pending, entry))
+        return self
+
+    def xdel(self, name: str, entry: bytes) -> Self:
+        """Delete an entry."""
+        self._calls.append(lambda: _forget(self._server.stream(name).entries, entry))
+        return self
+
+    async def execute(self) -> None:
+        """Do them."""
+
+        def apply(part: float) -> None:
+            for call in self._calls if self._transaction else self._calls[: round(len(self._calls) * part)]:
+                call()
+
+        await self._server.faults.call(apply)
+
+
+def _forget(entries: dict[int, Any], entry: bytes) -> None:
+    entries.pop(_number(entry), None)
+
+
+def _id(number: int) -> bytes:
+    return f"{number}-0".encode()
+
+
+def _number(entry: bytes) -> int:
+    return int(entry.split(b"-")[0])
+
+
+def _bytes(value: object) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode()
