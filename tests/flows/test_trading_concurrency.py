@@ -10,7 +10,17 @@ from pathlib import Path
 import pytest
 
 from tests.flows.servers import Server, server
-from tests.flows.traders import PRICE, Json, Trader, at_once, ledger_is_sound, steady_prices, sum_of, traders, until_priced
+from tests.flows.traders import (
+    PRICE,
+    Json,
+    Trader,
+    at_once,
+    ledger_is_sound,
+    steady_prices,
+    sum_of,
+    traders,
+    until_priced,
+)
 
 FUNDS = {"USDT": "100000", "BTC": "2"}
 UNIT = Decimal("0.000001")
@@ -102,9 +112,7 @@ async def two_trade_with_each_other(floor: Floor) -> None:
     for place in range(200):
         who, side = (floor.ann, "BUY") if place % 2 else (floor.ben, "SELL")
         price, quantity = chance.randint(3_999_000, 4_001_000), chance.randint(20, 500)
-        asked.append(
-            who.place(f"t-{place}", side=side, price=f"{price / 100:.2f}", quantity=f"0.00{quantity:03d}")
-        )
+        asked.append(who.place(f"t-{place}", side=side, price=f"{price / 100:.2f}", quantity=f"0.00{quantity:03d}"))
     payloads = await at_once(*asked)
     assert [codes(payload) for payload in payloads] == [[]] * 200, f"seed {seed}"
     after = sum_of([await floor.ann.balances(), await floor.ben.balances()])
