@@ -1,5 +1,6 @@
 """`dev` under a load of orders: the server, or its database, is killed at random moments, and whatever was acknowledged is there exactly once."""
 
+import asyncio
 import random
 from pathlib import Path
 
@@ -69,6 +70,31 @@ async def test_a_killed_database_keeps_what_was_acknowledged(tmp_path: Path, cha
         await load.check()
         assert " 0 problems" in await ledger_is_sound(tmp_path)
         await kill(first)
+        async with server(tmp_path, "dev", settings=settings, port=port):
+            await load.check()
+            assert " 0 problems" in await ledger_is_sound(tmp_path)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(600)
+async def test_kills_at_any_moment(tmp_path: Path, chance: random.Random) -> None:
+    """Also while it starts, and the server and its database in turns."""
+    settings, port = {**steady_prices(tmp_path / "prices.csv"), "MONGO_TIMEOUT_MS": "1000"}, free_port()
+    async with server(tmp_path, "dev", settings=settings, port=port) as first, traders(first, "ann", "ben") as people:
+        await until_priced(first)
+        await funded(people)
+        load = Load(people, chance)
+        async with load.running():
+            await load.more(20)
+            await kill(first)
+        for _ in range(12):
+            async with server(tmp_path, "dev", settings=settings, port=port) as running, load.running():
+                await asyncio.sleep(chance.random() * 3)
+                if chance.random() < 0.3:
+                    for database in psutil.Process(running.process.pid).children():
+                        database.kill()
+                    await asyncio.sleep(chance.random() * 3)
+                await kill(running)
         async with server(tmp_path, "dev", settings=settings, port=port):
             await load.check()
             assert " 0 problems" in await ledger_is_sound(tmp_path)
