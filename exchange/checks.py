@@ -139,7 +139,7 @@ def _sizes(market: Market, wish: OrderWish, terms: Terms, references: References
 def _least_price(market: Market, terms: Terms, references: References) -> int | None:
     """The price in ticks that an order's size is judged at: its limit or stop, of one that trails the worst it could trade at as things
     stand; None: not known."""
-    if not terms.trail:
+    if terms.type is not TRAILING_STOP:
         return terms.price or terms.stop or None
     newest = references.newest(terms.source)
     if (not terms.activation and newest is None) or (terms.trail_unit is TrailingUnit.PERCENT and terms.trail >= PPM):

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 
 from core.bus import MemoryBus
 from core.clock import SystemClock
-from core.ids import random_id
 from core.settings import Settings
 from models import lease
 from server import process
@@ -23,6 +22,8 @@ from workers.projection import NAME
 
 HOLD_SECONDS = 24 * 3600.0
 """A rebuild that was killed keeps projectors away for this long at most, or until the next one is done."""
+HOLDER = "rebuild"
+"""The same for every rebuild, so that the next one may go on where one was killed."""
 
 
 class NobodyReviews:
@@ -40,9 +41,8 @@ def run(settings: Settings) -> int:
 async def _rebuild(settings: Settings) -> None:
     clock = SystemClock()
     async with command_database(settings):
-        holder = random_id()
         now_ms = clock.now_ms()
-        if not await lease.take(NAME, holder, now_ms=now_ms, expires_ms=now_ms + round(HOLD_SECONDS * 1000)):
+        if not await lease.take(NAME, HOLDER, now_ms=now_ms, expires_ms=now_ms + round(HOLD_SECONDS * 1000)):
             raise CannotRun(
                 f"a projection worker runs, or ran until {LEASE_SECONDS:g} seconds ago: stop it (or `dev`), then try again"
             )
@@ -50,7 +50,7 @@ async def _rebuild(settings: Settings) -> None:
             known = catalogue.read_files()
             sequence = await projection_rebuild.rebuild(lambda: _open(known, clock), known.markets)
         finally:
-            await lease.give_back(NAME, holder)
+            await lease.give_back(NAME, HOLDER)
     sys.stdout.write(f"projected anew up to event {sequence}\n")
 
 

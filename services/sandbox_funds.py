@@ -27,6 +27,7 @@ from models.asset import AssetEntry
 from services.balances import balance
 from services.catalogue import Catalogue
 from services.exchange_gateway import ExchangeGateway
+from services.markets import DEFAULT_QUOTES
 from services.statements import received_since
 from services.trading_accounts import ReadMarks, TradingAccounts
 from services.valuation import Valuation
@@ -35,7 +36,6 @@ from services.viewer import Viewer
 HOUSE = "house:test-funds"
 _KEY = re.compile(r"[ -~]{1,64}", re.ASCII)
 _DAY_MS = 86_400_000
-_DOLLAR = "USD"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +117,8 @@ class SandboxFunds:
             raise OrderRefused(OrderErrorCode.QUANTITY_TOO_LARGE, field=["amount"], limit=left, actual=amount)
 
     def _most(self, asset: AssetEntry) -> Decimal:
-        """How much of an asset a day's worth is now, rounded down to its units."""
-        one = self._valuation.rates(_DOLLAR).get(asset.code)
+        """How much of an asset a day's worth is now, rounded down to its units; where nobody says what a dollar is in stablecoins, it is one."""
+        one = next((rate for quote in DEFAULT_QUOTES if (rate := self._valuation.rates(quote).get(asset.code))), None)
         if one is None and asset.kind is AssetKind.STABLECOIN:
             return self._daily_worth
         if one is None:

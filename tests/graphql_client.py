@@ -102,11 +102,14 @@ class Operation:
 
 
 @asynccontextmanager
-async def graphql_socket(base_url: str, **options: Any) -> AsyncIterator[SocketClient]:
-    """A connected, acknowledged socket to the server at http://…"""
+async def graphql_socket(
+    base_url: str, *, credential: str | None = None, **options: Any
+) -> AsyncIterator[SocketClient]:
+    """A connected, acknowledged socket to the server at http://…, of whoever has this access token."""
     url = base_url.replace("http", "ws", 1).rstrip("/") + "/graphql"
     async with connect(url, subprotocols=["graphql-transport-ws"], max_size=None, **options) as socket:  # type: ignore[list-item]
-        await socket.send(json.dumps({"type": "connection_init"}))
+        payload = {} if credential is None else {"payload": {"authorization": f"Bearer {credential}"}}
+        await socket.send(json.dumps({"type": "connection_init", **payload}))
         async with asyncio.timeout(10):
             acknowledgement = json.loads(await socket.recv())
         if acknowledgement["type"] != "connection_ack":

@@ -29,10 +29,10 @@ NOW_MS = 1_700_006_400_000 // 86_400_000 * 86_400_000 + 1_000
 class Desk:
     """Test funds on a fake exchange; 1 BTC is 40,000 USD."""
 
-    def __init__(self, answer: Answer | None = None, **rules: Any) -> None:
+    def __init__(self, answer: Answer | None = None, markets: Markets | None = None, **rules: Any) -> None:
         self.exchange = FakeExchange(answer or Answer(made=5, sequence=77))
         self.marks = NoMarks()
-        markets = Markets().apply(feed("BTC-USD"), tick(1, "40000", "BTC-USD"))
+        markets = markets or Markets().apply(feed("BTC-USD"), tick(1, "40000", "BTC-USD"))
         self.funds = SandboxFunds(
             gateway=self.exchange,
             accounts=TradingAccounts(self.marks),
@@ -120,3 +120,11 @@ async def test_a_key_that_was_used_is_judged_by_the_exchange_whatever_is_left(da
     refused = await mismatch.refusal(key="old", amount="1000")
     assert (refused.reason, refused.field) == (Code.IDEMPOTENCY_MISMATCH, ["clientClaimId"])
     assert mismatch.marks.raised == []
+
+
+async def test_a_price_in_a_stablecoin_will_do(database: Database) -> None:
+    """A replay plays into one market, such as BTC-USDT: nobody says there what a dollar is."""
+    markets = Markets().apply(feed("BTC-USDT"), tick(1, "50000", "BTC-USDT"))
+    desk = Desk(markets=markets)
+    refused = await desk.refusal(amount="2.00000001")
+    assert (refused.reason, refused.limit) == (Code.QUANTITY_TOO_LARGE, D("2"))
