@@ -115,6 +115,7 @@ class Projector:
         self._full = asyncio.Event()
         self._room = asyncio.Event()
         self._may_follow = asyncio.Lock()
+        self._flushing = asyncio.Lock()
 
     @property
     def place(self) -> Place:
@@ -194,6 +195,10 @@ class Projector:
 
     async def flush(self) -> None:
         """Write what has changed. Tries again until it is written; what could not be stays to be written."""
+        async with self._flushing:
+            await self._flush()
+
+    async def _flush(self) -> None:
         changes, place = self._pending, self._place
         self._pending = None
         self._changed.clear()
