@@ -42,7 +42,7 @@ from models.projection import ProjectionDocument, Watermark
 from services import exchange_snapshots, statement_rows
 from services.exchange_tape import ExchangeTrade
 from services.journal_feed import JournalFeed, Place, after, stored_after
-from services.projection_rows import account_row, house_row
+from services.projection_rows import AccountRows
 from services.projection_view import Changes, ProjectionView
 
 log = structlog.get_logger(__name__)
@@ -100,6 +100,7 @@ class Projector:
         self, view: ProjectionView, feed: JournalFeed, ports: ProjectionPorts, *, bus: Bus, clock: Clock
     ) -> None:
         self.view = view
+        self._rows = AccountRows(view)
         self._feed = feed
         self._tape = ports.tape
         self._statuses = ports.statuses
@@ -207,7 +208,7 @@ class Projector:
         if changes is None:
             return
         mark = Watermark(place.batch, place.sequence, place.time_ms)
-        rows = self._account_rows(changes)
+        rows = [self._rows.row(account) for account in changes.accounts]
         try:
             await self._persist(changes, rows, mark)
         except BaseException:
@@ -219,13 +220,6 @@ class Projector:
         self._review.traded({state.account for state, _ in changes.fills})
         self._waiting_since_ms = None if self._pending is None else self._pending.since_ms
         self._bus.publish(PROJECTION_TOPIC, ProjectionAdvanced(mark.sequence, self._clock.now_ms()))
-
-    def _account_rows(self, changes: Changes) -> list[dict[str, Any]]:
-        people = self.view.state.accounts
-        return [
-            account_row(self.view, account) if account in people else house_row(self.view, account)
-            for account in changes.accounts
-        ]
 
     async def _persist(self, changes: Changes, accounts: Sequence[dict[str, Any]], mark: Watermark) -> None:
         backoff, is_retry = Backoff(first_seconds=0.1, most_seconds=3.0), False
