@@ -159,7 +159,7 @@ async def join_again(ann: Trader, url: str, events: list[Json]) -> str:
     assert (await ann.data(CANCEL, key="alone"))["cancelOrder"]["errors"] == []
     async with graphql_socket(url, credential=ann.access) as socket:
         joined = await events_until(await socket.subscribe(EVENTS, after=snapshot["eventCursor"]), "alone", "CANCELED")
-        assert all("OPEN" != event.get("order", {}).get("status") for event in joined), "the snapshot has that already"
+        assert all(event.get("order", {}).get("status") != "OPEN" for event in joined), "the snapshot has that already"
         resumed = await events_until(await socket.subscribe(EVENTS, after=events[-1]["cursor"]), "alone", "CANCELED")
     assert resumed[-len(joined) :] == joined
     events += resumed
