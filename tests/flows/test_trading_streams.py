@@ -156,11 +156,11 @@ async def assert_told_last(
     changes = [(order["clientOrderId"], order["sequence"]) for order in orders.said]
     assert len(changes) == len(set(changes))
     stored: list[str] = []
-    after = None
-    while after is None or page["pageInfo"]["hasNextPage"]:
+    after, more = None, True
+    while more:
         page = (await ann.data(ALL_FILLS, after=after))["viewer"]["fills"]
         stored += [fill["id"] for fill in page["nodes"]]
-        after = page["pageInfo"]["endCursor"]
+        after, more = page["pageInfo"]["endCursor"], page["pageInfo"]["hasNextPage"]
     await fills.until(lambda said: [fill["id"] for fill in said] == stored)
     has = await ann.balances()
     await funds.until(
