@@ -21,6 +21,7 @@ class ExchangeCluster:
     settings: dict[str, str]
     mongo_url: str
     redis_port: int
+    api_port: int
 
     async def start_redis(self) -> Any:
         """Redis, always on the same port, with nothing in it."""
@@ -33,8 +34,10 @@ class ExchangeCluster:
         return await self.parts.enter_async_context(server(self.folder / name, "worker", *work, settings=settings))
 
     async def api(self) -> Server:
-        """An API process that answers."""
-        return await self.parts.enter_async_context(server(self.folder / "api", "api", settings=self.settings))
+        """An API process that answers, always on the same port."""
+        return await self.parts.enter_async_context(
+            server(self.folder / "api", "api", settings=self.settings, port=self.api_port)
+        )
 
 
 async def says(worker: Server, text: str, times: int = 1) -> None:
@@ -55,15 +58,16 @@ async def killed(process: Any) -> None:
 @asynccontextmanager
 async def exchange_cluster(folder: Path) -> AsyncIterator[ExchangeCluster]:
     """Database and Redis, and nothing else started yet."""
+    redis_port, api_port = components.free_port(), components.free_port()
     async with AsyncExitStack() as parts:
         _, mongo_url = await parts.enter_async_context(components.secantus(folder / "mongo"))
-        port = components.free_port()
         settings = {
             **steady_prices(folder / "prices.csv"),
             "MONGO_URL": mongo_url,
-            "REDIS_URL": f"redis://127.0.0.1:{port}/0",
+            "MONGO_TIMEOUT_MS": "2000",
+            "REDIS_URL": f"redis://127.0.0.1:{redis_port}/0",
         }
-        yield ExchangeCluster(parts, folder, settings, mongo_url, port)
+        yield ExchangeCluster(parts, folder, settings, mongo_url, redis_port, api_port)
 
 
 async def started(cluster: ExchangeCluster) -> tuple[Server, Server]:

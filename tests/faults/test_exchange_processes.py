@@ -77,3 +77,47 @@ async def test_projector_and_redis_are_killed(tmp_path: Path, chance: random.Ran
                 await load.more(20)
             await load.check()
             assert " 0 problems" in await ledger_is_sound(url=cluster.mongo_url)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+async def test_anything_is_killed_or_stands_still(tmp_path: Path, chance: random.Random) -> None:
+    """Two writers, two projectors, the API and Redis, in any order."""
+    async with exchange_cluster(tmp_path) as cluster:
+        redis = await cluster.start_redis()
+        running = dict(
+            zip(
+                ("exchange", "exchange-2", "projection", "projection-2"),
+                await asyncio.gather(
+                    *(cluster.worker(name, name.split("-")[0]) for name in ("exchange", "exchange-2")),
+                    *(cluster.worker(name, name.split("-")[0]) for name in ("projection", "projection-2")),
+                ),
+                strict=True,
+            )
+        )
+        market, api = await started(cluster)
+        async with traders(api, "ann", "ben", mails=market) as people:
+            await until_priced(api)
+            await funded(people)
+            load = Load(people, chance)
+            async with load.running():
+                for turn in range(12):
+                    await load.more(10)
+                    victim = chance.choice([*running, "api", "redis"])
+                    if victim == "redis":
+                        await killed(redis)
+                        await asyncio.sleep(chance.random() * 3)
+                        redis = await cluster.start_redis()
+                    elif victim == "api":
+                        await killed(api.process)
+                        api = await cluster.api()
+                    elif chance.random() < 0.5:
+                        running[victim].process.send_signal(signal.SIGSTOP)
+                        await asyncio.sleep(chance.random() * 14)
+                        running[victim].process.send_signal(signal.SIGCONT)
+                    else:
+                        await killed(running[victim].process)
+                        running[victim] = await cluster.worker(f"{victim}-{turn}", victim.split("-")[0])
+                await load.more(10)
+            await load.check()
+            assert " 0 problems" in await ledger_is_sound(url=cluster.mongo_url)

@@ -94,11 +94,11 @@ async def room(database: Database) -> AsyncIterator[Room]:
     here = World(gateway=house.gateway, bus=house.bus)  # type: ignore[arg-type]
     await here.accounts.load()
     async with house.open():
-        people = [await here.signed_up(f"{name}@example.com") for name in ("ann", "ben")]
-        for person in people:
+        ann, ben = [await here.signed_up(f"{name}@example.com") for name in ("ann", "ben")]
+        for person in (ann, ben):
             for asset, units in FUNDS.items():
                 await house.give(person.user_id, asset, units)
-        made = Room(here, house, *people)
+        made = Room(here, house, ann, ben)
         assert (await made.place(made.ann, USED, {**SOUND, "quantity": "0.5"}))["errors"] == []
         offered = await made.place(made.ben, "offer", {**SOUND, "side": "SELL"})
         assert offered["order"]["status"] == "PARTIALLY_FILLED", "half of it has set the last price"
