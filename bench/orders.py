@@ -2,12 +2,13 @@
 
 Two figures on the embedded database, on the same two cores as everything else. *Burst*: so many clients place resting orders through the
 gateway as fast as each is answered. *Sustained*: an open loop of RATE commands a second for SECONDS, 1,000 accounts on 20 markets, 60 % resting,
-30 % cancel, 10 % crossing, with the projection running; latencies are from the moment a command was due. The limit in the same run is what the
+30 % cancel, 10 % crossing, with the projection running and the server's settings of the garbage collector; latencies are from the moment a command was due. The limit in the same run is what the
 database alone takes: journal documents of 100 events appended one after the other, durably.
 """
 
 import argparse
 import asyncio
+import gc
 import random
 import resource
 import statistics
@@ -31,6 +32,7 @@ from exchange.accounts import House
 from exchange.market import ATTO
 from models import DOCUMENTS, journal
 from server.embedded import embedded_database
+from server.process import COLLECTED_AFTER
 from services.journal_feed import after
 from tests.trading_house import TradingHouse
 
@@ -210,6 +212,8 @@ def main() -> None:
     parser.add_argument("--rate", type=int, default=500)
     parser.add_argument("--seconds", type=float, default=60)
     use_wide_context()
+    gc.freeze()
+    gc.set_threshold(*COLLECTED_AFTER)
     asyncio.run(run(parser.parse_args()))
 
 

@@ -10,12 +10,10 @@ by asset: what its open orders and groups hold, added up by themselves; `volumes
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
-import bson
 from beanie import Document
-from bson import Binary
 from pymongo.asynchronous.client_session import AsyncClientSession
 
-from models.base import renew_rows
+from models.base import packed, renew_rows, unpacked
 
 Row = Mapping[str, Any]
 
@@ -33,17 +31,16 @@ class TradingAccountDocument(Document):
 
 async def renew_accounts(rows: Sequence[Row], session: AsyncClientSession) -> None:
     """Write the newest states of accounts."""
-    packed = [{"_id": row["_id"], "payload": Binary(bson.encode(row))} for row in rows]
-    await renew_rows(TradingAccountDocument, packed, session)
+    await renew_rows(TradingAccountDocument, [packed(row) for row in rows], session)
 
 
 async def by_id(account: str) -> Row | None:
     """One account; None: nothing ever happened on it."""
     row = await TradingAccountDocument.get_pymongo_collection().find_one({"_id": account})
-    return None if row is None else bson.decode(row["payload"])
+    return None if row is None else unpacked(row)
 
 
 async def everybody() -> AsyncIterator[Row]:
     """All accounts, the house's included; for audits."""
     async for row in TradingAccountDocument.get_pymongo_collection().find({}):
-        yield bson.decode(row["payload"])
+        yield unpacked(row)

@@ -40,7 +40,7 @@ MOST_IN_BATCH = 256
 """Commands; a batch ends earlier when it is full."""
 FULL_BATCH_EVENTS = 4_000
 """Some 400 KB. The events of one command are never parted, so a batch may be larger by what one command does."""
-GATHER_SECONDS = 0.01
+GATHER_SECONDS = 0.015
 """From one batch to the next at least, while fewer commands wait than `ENOUGH`: the database takes many in one document at the price of few."""
 ENOUGH = 32
 IDLE_SECONDS = 0.1

@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
-from core.bus import Bus, Subscription
+from core.bus import Bus, BusMessage
 from core.errors import InvariantBroken
 from events.journal import Event
 from events.journal_codec import decode
@@ -69,7 +69,6 @@ class JournalFeed:
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self._recent: OrderedDict[int, Appended] = OrderedDict()
-        self._news: Subscription | None = None
 
     def put(self, batch: Batch, events: Sequence[Event]) -> None:
         """Tell followers of a batch that was appended."""
@@ -87,20 +86,27 @@ class JournalFeed:
             waiting: asyncio.Future[object] | None = None
             try:
                 while True:
-                    while (recent := self._recent.get(place.batch + 1)) is not None:
-                        if recent[0].prev_hash != place.hash:
-                            raise InvariantBroken("the writer of this process follows another journal")
-                        place = after(recent[0])
-                        yield recent
                     async for appended in stored_after(place):
                         place = after(appended[0])
                         yield appended
-                    if place.batch + 1 in self._recent:
-                        continue
-                    waiting = waiting or asyncio.ensure_future(anext(told, None))
-                    await asyncio.wait({waiting}, timeout=_LOOK_SECONDS)
-                    if waiting.done():
-                        waiting = None
+                    must_look = False
+                    while not must_look:
+                        while (recent := self._recent.get(place.batch + 1)) is not None:
+                            if recent[0].prev_hash != place.hash:
+                                raise InvariantBroken("the writer of this process follows another journal")
+                            place = after(recent[0])
+                            yield recent
+                        waiting = waiting or asyncio.ensure_future(anext(told, None))
+                        await asyncio.wait({waiting}, timeout=_LOOK_SECONDS)
+                        must_look = place.batch + 1 not in self._recent and not _is_known(waiting, place)
+                        if waiting.done():
+                            waiting = None
             finally:
                 if waiting is not None:
                     waiting.cancel()
+
+
+def _is_known(heard: "asyncio.Future[object]", place: Place) -> bool:
+    """Whether what was heard speaks of a batch that was followed already. A gap, or silence, may hide one that was not."""
+    item = heard.result() if heard.done() else None
+    return isinstance(item, BusMessage) and isinstance(item.event, JournalAppended) and item.event.batch <= place.batch

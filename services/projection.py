@@ -5,7 +5,7 @@ crash the follower folds from its snapshot to the watermark, and adds again what
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -48,7 +48,7 @@ from services.projection_view import Changes, ProjectionView
 log = structlog.get_logger(__name__)
 Row = TypeVar("Row")
 
-FLUSH_SECONDS = 0.25
+FLUSH_SECONDS = 0.1
 """Changes are gathered this long before they are written."""
 MOST_PENDING = 2_000
 """Orders and keys that may wait to be written; beyond it the follower waits, and with it, in time, whoever places."""
@@ -221,7 +221,7 @@ class Projector:
         self._waiting_since_ms = None if self._pending is None else self._pending.since_ms
         self._bus.publish(PROJECTION_TOPIC, ProjectionAdvanced(mark.sequence, self._clock.now_ms()))
 
-    async def _persist(self, changes: Changes, accounts: Sequence[dict[str, Any]], mark: Watermark) -> None:
+    async def _persist(self, changes: Changes, accounts: Sequence[Mapping[str, Any]], mark: Watermark) -> None:
         backoff, is_retry = Backoff(first_seconds=0.1, most_seconds=3.0), False
         while True:
             try:
@@ -236,7 +236,7 @@ class Projector:
             else:
                 return
 
-    async def _store(self, changes: Changes, accounts: Sequence[dict[str, Any]], mark: Watermark) -> None:
+    async def _store(self, changes: Changes, accounts: Sequence[Mapping[str, Any]], mark: Watermark) -> None:
         """What is only ever added comes first, and may be added twice; what is renewed becomes visible together with the watermark."""
         placed = [self._order_row(changes, order_id) for order_id in changes.placed]
         known = await order.insert_orders(placed)

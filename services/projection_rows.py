@@ -1,6 +1,10 @@
 """Rows of accounts as the projection writes them: see `models/trading_account.py`."""
 
+from collections.abc import Mapping
 from typing import Any
+
+import bson
+from bson.raw_bson import RawBSONDocument
 
 from core.money import to_storage
 from core.vocabulary import OrderSide
@@ -10,12 +14,12 @@ from services.fee_tiers import volume_rows
 from services.projection_view import ProjectionView
 from services.trading_states import amount
 
-Stored = dict[str, Any]
+Stored = Mapping[str, Any]
 
 
 class AccountRows:
-    """Makes rows of a view's accounts. What has not changed since an account's last row is taken from there: making decimals is most of
-    the work, and most of an account does not change from one row to the next."""
+    """Makes rows of a view's accounts. What has not changed since an account's last row is taken from there, encoded: making and encoding
+    decimals is most of the work, and most of an account does not change from one row to the next."""
 
     def __init__(self, view: ProjectionView) -> None:
         self._view = view
@@ -58,10 +62,12 @@ class AccountRows:
         known = self._balances.get((account.id, asset))
         if known is not None and known[0] == balance.available and known[1] == balance.held:
             return known[2]
-        row = {
-            "available": to_storage(amount(balance.available, scale)),
-            "held": to_storage(amount(balance.held, scale)),
-        }
+        row = _encoded(
+            {
+                "available": to_storage(amount(balance.available, scale)),
+                "held": to_storage(amount(balance.held, scale)),
+            }
+        )
         self._balances[account.id, asset] = (balance.available, balance.held, row)
         return row
 
@@ -70,9 +76,14 @@ class AccountRows:
         lists, scales = self._view.lists_of(account_id), self._view.scales
         known = self._costs.get(account_id)
         if known is None or known[0] != lists.lines:
-            known = (lists.lines, to_rows(lists.positions, scales), volume_rows(lists.volumes, scales))
+            positions, volumes = to_rows(lists.positions, scales), volume_rows(lists.volumes, scales)
+            known = (lists.lines, _encoded(positions), _encoded(volumes))
             self._costs[account_id] = known
         return known[1], known[2]
+
+
+def _encoded(row: Stored) -> RawBSONDocument:
+    return RawBSONDocument(bson.encode(row))
 
 
 def _holds(account: Account) -> dict[str, int]:
