@@ -11,6 +11,7 @@ import re
 import statistics
 import tempfile
 import time
+from decimal import Decimal
 from pathlib import Path
 
 from bench.http import Connection, percentile
@@ -22,8 +23,10 @@ VERIFY = "mutation($t: String!) { verifyEmail(input: {token: $t}) { errors { cod
 LOG_IN = """mutation($e: String!, $p: String!) { logIn(input: {email: $e, password: $p, delivery: VALUES}) {
   tokens { accessToken } errors { code } } }"""
 CLAIM = 'mutation { claimTestFunds(input: {clientClaimId: "funds", asset: "USDT", amount: "90000"}) { errors { code message } } }'
-PLACE = """mutation($id: String!, $price: Decimal!) { placeOrder(input: {clientOrderId: $id, order: {
-  symbol: "BTC-USDT", side: BUY, type: LIMIT, quantity: "0.0002", price: $price}}) { order { id status } errors { code message } } }"""
+MARKETS = """{ markets(first: 10, filter: {quote: "USDT"}) { nodes {
+  symbol rules { tickSize lotSize minNotional } ticker { last } } } }"""
+PLACE = """mutation($id: String!, $symbol: String!, $quantity: Decimal!, $price: Decimal!) { placeOrder(input: {clientOrderId: $id,
+  order: {symbol: $symbol, side: BUY, type: LIMIT, quantity: $quantity, price: $price}}) { order { id status } errors { code message } } }"""
 SETTINGS = {
     "TRUSTED_PROXIES": "127.0.0.1",
     "SIMULATED_AFTER_SECONDS": "0",
@@ -60,29 +63,44 @@ async def _token(output: Path, email: str) -> str:
             await asyncio.sleep(0.1)
 
 
-async def load(
-    port: int, traders: list[dict[str, str]], connections: int, seconds: float, *, query: str, round_: int
-) -> list[float]:
-    """Latencies in milliseconds of everything that was answered."""
-    latencies: list[float] = []
-    ends = time.perf_counter() + seconds
+async def resting_orders(port: int, headers: dict[str, str]) -> list[dict[str, str]]:
+    """Orders that rest 5 % below the price, one for each market."""
+    connection = Connection(port)
+    answer = await connection.post(MARKETS, headers=headers)
+    connection.close()
+    found = []
+    for market in answer["data"]["markets"]["nodes"]:  # type: ignore[index]
+        tick, lot, least = (Decimal(market["rules"][name]) for name in ("tickSize", "lotSize", "minNotional"))
+        price = Decimal(market["ticker"]["last"]) * 95 // (100 * tick) * tick
+        quantity = (least * 2 // (price * lot) + 1) * lot
+        found.append({"symbol": market["symbol"], "price": format(price, "f"), "quantity": format(quantity, "f")})
+    return found
 
-    async def one(headers: dict[str, str], name: str) -> None:
+
+async def load(
+    port: int, traders: list[dict[str, str]], options: argparse.Namespace, *, asked: list[dict[str, str]], name: str
+) -> list[float]:
+    """Latencies in milliseconds of everything that was answered; without orders, of the reference."""
+    latencies: list[float] = []
+    ends = time.perf_counter() + options.seconds
+
+    async def one(headers: dict[str, str], who: str) -> None:
         connection, count = Connection(port), 0
         while time.perf_counter() < ends:
             count += 1
             start = time.perf_counter()
-            variables = (
-                {"id": f"{round_}-{name}-{count}", "price": f"{79_000 + count % 1_000}"} if query is PLACE else {}
-            )
-            answer = await connection.post(query, headers=headers, **variables)
+            if asked:
+                order = asked[count % len(asked)]
+                answer = await connection.post(PLACE, headers=headers, id=f"{name}-{who}-{count}", **order)
+            else:
+                answer = await connection.post("{ __typename }", headers=headers)
             latencies.append((time.perf_counter() - start) * 1000)
-            if "errors" in answer or (query is PLACE and answer["data"]["placeOrder"]["errors"]):  # type: ignore[index]
+            if "errors" in answer or (asked and answer["data"]["placeOrder"]["errors"]):  # type: ignore[index]
                 raise SystemExit(f"refused: {answer}")
         connection.close()
 
     await asyncio.gather(
-        *(one(headers, f"{who}-{each}") for who, headers in enumerate(traders) for each in range(connections))
+        *(one(headers, f"{who}-{each}") for who, headers in enumerate(traders) for each in range(options.connections))
     )
     return latencies
 
@@ -90,24 +108,23 @@ async def load(
 async def rounds(server: Measured, options: argparse.Namespace, output: Path) -> None:
     """Interleave orders and the reference, and print what was seen."""
     traders = [await trader(server.port, number, output) for number in range(options.traders)]
-    orders, bare, tails = [], [], []
+    asked = await resting_orders(server.port, traders[0])
+    placed, bare, tails = [], [], []
     for round_ in range(options.rounds):
         before, start = server.cpu_seconds(), time.perf_counter()
-        latencies = await load(server.port, traders, options.connections, options.seconds, query=PLACE, round_=round_)
+        latencies = await load(server.port, traders, options, asked=asked, name=f"round-{round_}")
         spent, after = time.perf_counter() - start, server.cpu_seconds()
-        orders.append(len(latencies) / spent)
+        placed.append(len(latencies) / spent)
         tails.append(percentile(latencies, 0.99))
         cores = {name: (after[name] - before[name]) / spent for name in after}
         print(
-            f"orders      {orders[-1]:7.0f}/s, p50 {percentile(latencies, 0.5):.1f} ms, p99 {tails[-1]:.1f} ms; cores {cores['server']:.2f} server, {cores['database']:.2f} database"
+            f"orders      {placed[-1]:7.0f}/s, p50 {percentile(latencies, 0.5):.1f} ms, p99 {tails[-1]:.1f} ms; cores {cores['server']:.2f} server, {cores['database']:.2f} database"
         )
-        latencies = await load(
-            server.port, traders, options.connections, options.seconds, query="{ __typename }", round_=round_
-        )
+        latencies = await load(server.port, traders, options, asked=[], name="reference")
         bare.append(len(latencies) / options.seconds)
         print(f"__typename  {bare[-1]:7.0f}/s")
     print(
-        f"median: {statistics.median(orders):.0f} orders/s ({statistics.median(bare):.0f} __typename/s), p99 {statistics.median(tails):.1f} ms"
+        f"median: {statistics.median(placed):.0f} orders/s ({statistics.median(bare):.0f} __typename/s), p99 {statistics.median(tails):.1f} ms"
     )
 
 
