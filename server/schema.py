@@ -47,8 +47,8 @@ def breaking_changes(versions: list[str], changelog: str) -> list[str]:
 
 
 def landed_versions(path: Path) -> list[str]:
-    """Every committed version of the file, oldest first; empty outside a git checkout."""
-    commits = _git("log", "--format=%H", "--", path.name)
+    """Every version of the file that has landed, oldest first, those of merged branches excepted; empty outside a git checkout."""
+    commits = _git("log", "--first-parent", "--format=%H", "--", path.name)
     return (
         []
         if commits is None
