@@ -37,7 +37,7 @@ from events.trading import AccountLogged, FillState, GroupState, LoggedFill, Log
 from models.base import replace_rows, transaction
 from models.client_key import UsedKey, insert_keys
 from models.fill import insert_fills
-from models.order import OrderDocument, insert_orders
+from models.order import insert_orders, renew_orders
 from models.order_group import renew_groups
 from models.packs import AccountLogDocument, Pack, insert_packs
 from models.projection import ProjectionDocument
@@ -299,7 +299,8 @@ class SmallExchange:
             self._logged[account] = self._logged.get(account, 0) + 1
             events.append(changed(self._logged[account], state, change))
             row = {**ORDER_ROWS.write(state), "_id": state.id, "number": numbers.index(state.id) + 1}
-            await replace_rows(OrderDocument, [row])
+            async with transaction(ProjectionDocument) as session:
+                await renew_orders([row], session)
         open_ids = [each for each in numbers if is_open(self._orders[each])]
         await store_account(account, self._sequence, open=open_ids, orders=len(numbers), logged=self._logged[account])
         happened = logged(account, *events)
