@@ -90,6 +90,7 @@ def _count_fill(state: State, order: Order, value: int, lots: int, fee: int, *, 
 
 def _count_for_group(state: State, order: Order, group: Group, *, value: int, lots: int, fee: int, taker: bool) -> None:
     """What one exit fills the others lose; one that has nothing left is ended by the next event."""
+    group.traded = True
     group.value += value
     group.fee_value += value * (order.taker_ppm if taker else order.maker_ppm)
     group.fees += fee
@@ -170,6 +171,7 @@ def _leave(state: State, order: Order, group: Group) -> None:
         group.hold = 0
     if not group.legs:
         group.lots = 0
+        group.value = group.fee_value = group.quote = group.fees = 0  # exits that open later round anew
     forget_if_over(state, group)
 
 

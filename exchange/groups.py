@@ -14,12 +14,12 @@ from exchange.order import Order
 
 class Group:
     """`id` is the sequence of its acceptance; `legs` are its open exits. `lots` is what they still are to trade; what they traded is summed up
-    as in an order (see there). `worst` is the worst price in ticks any of them trades at.
+    as in an order (see there), and anew when exits open again after all have ended; `traded`: any exit of it ever did. `worst` is the worst price in ticks any of them trades at.
     `entered`: a bracket's entry was accepted; `entry` is that while it is open, `unprotected` what it has filled and no exit is for yet."""
 
     __slots__ = (
         "account", "client_id", "created_ms", "entered", "entry", "exits", "fee_value", "fees", "hold", "id", "kind", "legs", "lots", "maker_ppm", "market",
-        "quote", "side", "taker_ppm", "unprotected", "value", "worst",
+        "quote", "side", "taker_ppm", "traded", "unprotected", "value", "worst",
     )  # fmt: skip
 
     def __init__(self, sequence: int, account: Account, market: Market, accepted: GroupAccepted) -> None:
@@ -40,4 +40,5 @@ class Group:
         self.entered = False
         self.entry: Order | None = None
         self.unprotected = 0
+        self.traded = False
         self.legs: list[Order] = []

@@ -144,21 +144,21 @@ def _restore_key(state: State, row: Row) -> None:
 def _group(group: Group) -> Row:
     exits = [[*terms] for terms in group.exits]
     return [
-        group.account.id, group.market.symbol, group.client_id, group.kind, group.side, exits, group.entered,
+        group.account.id, group.market.symbol, group.client_id, group.kind, group.side, exits, group.entered, group.traded,
         group.id, group.created_ms, group.worst, str(group.hold), group.maker_ppm, group.taker_ppm, group.lots, group.unprotected,
         str(group.value), str(group.fee_value), str(group.quote), str(group.fees),
     ]  # fmt: skip
 
 
 def _restore_group(state: State, row: Row) -> None:
-    account_id, symbol, client_id, kind, side, exits, entered, *counted = row
+    account_id, symbol, client_id, kind, side, exits, entered, traded, *counted = row
     group_id, created_ms, worst, hold, maker_ppm, taker_ppm, *sums = map(int, counted)
     accepted = GroupAccepted(
         account_id, symbol, client_id, "", OrderGroupKind(kind), OrderSide(side), worst, hold,
         tuple(_READ_TERMS(["", *terms]) for terms in exits), maker_ppm, taker_ppm, created_ms,
     )  # fmt: skip
     group = state.groups[group_id] = Group(group_id, state.accounts[account_id], state.markets[symbol], accepted)
-    group.entered = entered
+    group.entered, group.traded = entered, traded
     group.lots, group.unprotected, group.value, group.fee_value, group.quote, group.fees = sums
 
 

@@ -154,7 +154,7 @@ def group_state(group: Group, orders: tuple[int, ...], *, lives: bool, sequence:
     if lives:
         status = OrderGroupStatus.ACTIVE if group.legs or group.lots else OrderGroupStatus.PENDING
     else:
-        status = OrderGroupStatus.DONE if group.value else OrderGroupStatus.CANCELED
+        status = OrderGroupStatus.DONE if group.traded else OrderGroupStatus.CANCELED
     return GroupState(
         group.id,
         group.account.id,

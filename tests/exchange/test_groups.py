@@ -374,3 +374,19 @@ class TestBracket:
         floor.collect()
         assert (mine(floor), held(floor, "USDT"), floor.exchange.state.groups) == ([], (0, 0), {})
         check(floor)
+
+
+def test_exits_that_open_again_and_again_can_be_paid_each_time() -> None:
+    """Each set of exits rounds by itself: what they paid together is more than one set would have paid."""
+    floor = Floor("ann", "bob")
+    entry = wish(SELL, OrderType.LIMIT, lots=12, price=101_674, rules=ROUNDING)
+    profit = wish(BUY, OrderType.LIMIT, lots=None, price=100_562, rules=ROUNDING)
+    stop = wish(BUY, OrderType.STOP_LOSS, lots=None, stop=101_776, rules=ROUNDING)
+    assert bracket(floor, entry, profit, stop).refusal is None
+    for _ in range(12):
+        floor.place("bob", wish(BUY, OrderType.LIMIT, lots=1, price=101_674, rules=ROUNDING))
+        assert len([order for order in mine(floor) if order.side is BUY]) == 2
+        floor.place("bob", wish(SELL, OrderType.LIMIT, lots=1, price=100_562, rules=ROUNDING))
+        assert [order.side for order in mine(floor)] in ([SELL], [])
+    assert floor.exchange.state.groups == {}
+    check(floor)

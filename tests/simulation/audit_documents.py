@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-import bson
 from beanie import Document
 from pymongo.errors import AutoReconnect
 
@@ -15,6 +14,7 @@ from events import codec, journal
 from events.journal import Event
 from events.trading import AccountLogged, Logged, StatementLine, in_order
 from exchange.state import State
+from models.base import unpacked
 from models.client_key import ClientKeyDocument
 from models.fill import FillDocument
 from models.journal import JournalDocument
@@ -74,13 +74,11 @@ async def _project(world: "World") -> None:
 def read(mongo: MemoryMongo) -> dict[str, Rows]:
     """Every collection, decoded; what depends on where a flush ended is left out."""
     return {
-        "orders": _by_id(mongo, OrderDocument),
+        "orders": _unpacked(mongo, OrderDocument),
         "groups": _by_id(mongo, OrderGroupDocument),
-        "fills": _by_id(mongo, FillDocument),
+        "fills": _unpacked(mongo, FillDocument),
         "keys": _by_id(mongo, ClientKeyDocument),
-        "accounts": {
-            key: _account(bson.decode(row["payload"])) for key, row in _by_id(mongo, TradingAccountDocument).items()
-        },
+        "accounts": {key: _account(row) for key, row in _unpacked(mongo, TradingAccountDocument).items()},
         "log": _packed(mongo, AccountLogDocument, _logged),
         "statements": _packed(mongo, StatementDocument, statement_rows.decode),
     }
@@ -88,6 +86,10 @@ def read(mongo: MemoryMongo) -> dict[str, Rows]:
 
 def _by_id(mongo: MemoryMongo, model: type[Document]) -> Rows:
     return {row["_id"]: row for row in mongo.collection(model).rows()}
+
+
+def _unpacked(mongo: MemoryMongo, model: type[Document]) -> Rows:
+    return {key: unpacked(row) for key, row in _by_id(mongo, model).items()}
 
 
 def _account(row: dict[str, Any]) -> dict[str, Any]:
