@@ -44,6 +44,13 @@ class Sources:
         return told
 
 
+class Sure(Holding):
+    """A lease that nobody else asks for."""
+
+    def is_sure(self) -> bool:
+        return True
+
+
 class Silent:
     """Books, tape and statuses that nobody looks at."""
 
@@ -85,13 +92,13 @@ class TradingHouse:
         self.parts = WriterParts(
             self.inbox, self.feed, self.sources, Silent(), self.bus, self.clock, self.scales, lambda: rules
         )
-        self.writer = ExchangeWriter(self.parts, Holding(self.clock))
+        self.writer = ExchangeWriter(self.parts, Sure(self.clock))
         self.projector = self.new_projector()
         self._keys = 0
 
     def new_writer(self) -> ExchangeWriter:
         """Another life of the writer."""
-        return ExchangeWriter(self.parts, Holding(self.clock))
+        return ExchangeWriter(self.parts, Sure(self.clock))
 
     def new_projector(self) -> Projector:
         """Another life of the projector."""

@@ -23,12 +23,11 @@ from services.exchange_inbox import Inbox
 from services.exchange_references import ExchangeReferences, ReferencePolicy
 from services.exchange_tape import ExchangeTape
 from services.journal_feed import JournalFeed
-from services.leases import Holding
 from services.market_statuses import MarketStatuses
 from services.projection import ProjectionPorts, Projector
 from services.projection_view import ProjectionView
 from tests.markets import BTC, D, Markets, book, feed, levels, rules_of, tick, trade
-from tests.trading_house import Silent
+from tests.trading_house import Silent, Sure
 
 WHOLE = """
 query($s: String!) {
@@ -58,7 +57,7 @@ class Process:
         self.books = ExchangeBooks(bus)
         rules = [rules_of(known, BTC)]
         parts = WriterParts(inbox, journal, self.references, self.books, bus, self.clock, scales, lambda: rules)
-        self.writer = ExchangeWriter(parts, Holding(self.clock))
+        self.writer = ExchangeWriter(parts, Sure(self.clock))
         self.tape = ExchangeTape(bus, self.clock, known.markets)
         self.statuses = MarketStatuses(bus)
         view = ProjectionView(scales, frozenset(["USDT"]))
