@@ -54,6 +54,7 @@ async def test_a_killed_server_keeps_what_it_acknowledged(tmp_path: Path, chance
                     assert " 0 problems" in await ledger_is_sound(tmp_path)
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(240)
 async def test_a_killed_database_keeps_what_was_acknowledged(tmp_path: Path, chance: random.Random) -> None:
     """The server recovers; when its database dies again and again it ends, and the next one goes on."""

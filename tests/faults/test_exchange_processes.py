@@ -16,6 +16,7 @@ __all__ = ["chance"]
 AWAY = ("EXCHANGE_UNAVAILABLE", "OUTCOME_UNKNOWN", "COMMAND_EXPIRED")
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(240)
 async def test_writers_take_over_from_each_other(tmp_path: Path, chance: random.Random) -> None:
     """One is killed; the next stands still until its lease is over, wakes up, is fenced, and takes over once more."""
@@ -50,6 +51,7 @@ async def test_writers_take_over_from_each_other(tmp_path: Path, chance: random.
             assert " 0 problems" in await ledger_is_sound(url=cluster.mongo_url)
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(240)
 async def test_projector_and_redis_are_killed(tmp_path: Path, chance: random.Random) -> None:
     async with exchange_cluster(tmp_path) as cluster:
