@@ -48,6 +48,8 @@ CALM_SECONDS = 60.0
 """After the storm everything works again within this time."""
 MOST_SECONDS = 3_000.0
 """A storm ends within this time (of the simulation)."""
+CROWD_COMMANDS = 600
+"""Commands from which on some runs have hundreds of people."""
 
 
 class World:
@@ -93,6 +95,8 @@ class World:
 
     def _people(self, commands: int) -> list[Person]:
         some = self.style.randint(3, 20)
+        if commands >= CROWD_COMMANDS and some % 4 == 0:
+            some *= 15
         return [
             Person(
                 Wishes(f"p{place}", self.random(f"wishes {place}"), self.prices),
