@@ -1,6 +1,7 @@
 """The way to the exchange: every process asks its one writer through this, wherever the writer runs."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from typing import Protocol
 
 import structlog
@@ -57,7 +58,7 @@ class NoExchange:
         return None
 
 
-class _Gateway:
+class _Gateway(ABC):
     """What all ways have in common."""
 
     def __init__(self, clock: Clock) -> None:
@@ -94,8 +95,9 @@ class _Gateway:
         answer = await self._ask(ReadHouse())
         return answer if isinstance(answer, HouseState) else None
 
+    @abstractmethod
     async def _ask(self, question: Command | PreviewOrder | ReadHouse) -> Answered:
-        raise NotImplementedError
+        """The writer's answer; a refusal where there is none."""
 
 
 class LocalGateway(_Gateway):
