@@ -168,7 +168,7 @@ class Exchange:
             peak=peak,
         )
         if isinstance(event, Refusal):
-            return Reply(event)
+            return Reply(event, order=order)
         self._emit(event)
         if not event.keeps_place and order.status is not TRIGGER_PENDING:
             self._matcher.match(order)

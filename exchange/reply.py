@@ -9,7 +9,8 @@ from exchange.refusal import Refusal
 
 @dataclass(slots=True)
 class Reply:
-    """What a command did. `order` is as it stood when the command ended; `made` is the sequence a used key led to."""
+    """What a command did. `order` is as it stood when the command ended, also one that stays as it was because its
+    amendment is refused; `made` is the sequence a used key led to."""
 
     refusal: Refusal | None = None
     order: Order | None = None

@@ -54,7 +54,7 @@ class StatementDocument(Document):
 
 
 async def insert_packs(model: type[Document], packs: Sequence[Pack]) -> None:
-    """Store packs; one that begins where a stored one does and is not longer changes nothing."""
+    """Store packs; one that is stored already changes nothing."""
     rows: list[dict[str, Any]] = [
         {
             "_id": f"{pack.account}:{pack.first}:{pack.last}",

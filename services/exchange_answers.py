@@ -1,7 +1,5 @@
 """Answers of the exchange's writer, made at the moment a command has been executed: what the core holds changes with the next one."""
 
-from decimal import Decimal
-
 from core.money import figure
 from core.order_vocabulary import OrderErrorCode
 from core.vocabulary import OrderSide
@@ -28,7 +26,7 @@ class Answers:
     def of(self, command: Command, reply: Reply, now_ms: int) -> Answer:
         """What became of a command."""
         if reply.refusal is not None:
-            return Answer(refusal=self._refusal(command, reply.refusal), sequence=self._exchange.state.sequence)
+            return Answer(refusal=self._refusal(command, reply), sequence=self._exchange.state.sequence)
         orders = [] if reply.order is None or reply.replayed else [reply.order]
         group = self._exchange.state.groups.get(reply.made)
         if group is not None and not reply.replayed:
@@ -57,35 +55,33 @@ class Answers:
         timer = None if account is None else account.timers.get(command.owner)
         return None if timer is None else TimerState(timer.owner, timer.symbols, timer.expires_ms)
 
-    def _refusal(self, command: Command, refusal: Refusal) -> RefusalState:
-        market, side = self._market(command)
-        return self._stated(refusal, market, side, asset=getattr(command, "asset", None))
-
-    def _stated(self, refusal: Refusal, market: Market | None, side: OrderSide, *, asset: str | None) -> RefusalState:
-        def number(value: int | None) -> Decimal | None:
-            if value is not None and asset is not None:
-                return amount(value, self._scales[asset])
-            return self._states.refused_number(refusal, value, market, side)
-
-        return RefusalState(refusal.code, refusal.field, number(refusal.limit), number(refusal.actual))
-
-    def _market(self, command: Command) -> tuple[Market | None, OrderSide]:
-        """The market a command is about and the side it pays on."""
+    def _refusal(self, command: Command, reply: Reply) -> RefusalState | None:
+        if reply.refusal is None:
+            return None
+        if isinstance(command, commands.MoveFunds):
+            scale = self._scales[command.asset]
+            limit, actual = (
+                None if each is None else amount(each, scale) for each in (reply.refusal.limit, reply.refusal.actual)
+            )
+            return RefusalState(reply.refusal.code, reply.refusal.field, limit, actual)
         wish = _wish_of(command)
         if wish is not None:
-            return self._exchange.state.markets.get(wish.symbol), wish.side
-        if isinstance(command, commands.AmendOrder):
-            account = self._exchange.state.accounts.get(command.account)
-            used = None if account is None else account.keys.get(command.client_id)
-            order = self._exchange.state.orders.get(command.order if used is None else used[1])
-            if order is not None:
-                return order.market, order.side
-        return None, OrderSide.BUY
+            return self._stated(reply.refusal, self._exchange.state.markets.get(wish.symbol), wish.side)
+        if reply.order is not None:
+            return self._stated(reply.refusal, reply.order.market, reply.order.side)
+        return self._stated(reply.refusal, None, OrderSide.BUY)
+
+    def _stated(self, refusal: Refusal, market: Market | None, side: OrderSide) -> RefusalState:
+        """A refusal about an order of this side, which pays with the quote asset or the base asset."""
+        limit, actual = (
+            self._states.refused_number(refusal, number, market, side) for number in (refusal.limit, refusal.actual)
+        )
+        return RefusalState(refusal.code, refusal.field, limit, actual)
 
     def preview(self, asked: PreviewOrder, preview: Preview) -> PreviewState:
         """What an order would do. `total` is the most a purchase could cost, and what a sale would bring at once, fees considered."""
         wish, market = asked.wish, self._exchange.state.markets.get(asked.wish.symbol)
-        refusal = None if preview.refusal is None else self._stated(preview.refusal, market, wish.side, asset=None)
+        refusal = None if preview.refusal is None else self._stated(preview.refusal, market, wish.side)
         if not asked.verified and (refusal is None or refusal.code is not OrderErrorCode.ACCOUNT_FROZEN):
             refusal = RefusalState(OrderErrorCode.EMAIL_NOT_VERIFIED)
         if market is None:

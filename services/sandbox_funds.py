@@ -6,7 +6,6 @@ give it.
 """
 
 import asyncio
-import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -28,13 +27,13 @@ from services.balances import balance
 from services.catalogue import Catalogue
 from services.exchange_gateway import ExchangeGateway
 from services.markets import DEFAULT_QUOTES
+from services.order_refusals import checked_key
 from services.statements import received_since
 from services.trading_accounts import ReadMarks, TradingAccounts
 from services.valuation import Valuation
 from services.viewer import Viewer
 
 HOUSE = "house:test-funds"
-_KEY = re.compile(r"[ -~]{1,64}", re.ASCII)
 _DAY_MS = 86_400_000
 
 
@@ -80,8 +79,7 @@ class SandboxFunds:
             raise OrderRefused(OrderErrorCode.EMAIL_NOT_VERIFIED)
         if not self._allowed:
             raise OrderRefused(OrderErrorCode.NOT_SANDBOX)
-        if _KEY.fullmatch(key) is None:
-            raise OrderRefused(OrderErrorCode.INVALID_INPUT, field=["clientClaimId"])
+        checked_key(key, "clientClaimId")
         asset = self._catalogue.assets.get(code)
         if asset is None:
             raise OrderRefused(OrderErrorCode.INVALID_INPUT, field=["asset"])

@@ -90,7 +90,6 @@ class TradingStates:
         scales = self.scales(market)
         price, quantity = scales.price, scales.quantity
         waits = terms.type in TRIGGERED
-        asked = order.lots if terms.lots else 0
         filled = order.lots - order.remaining
         sized_in_quote = terms.budget > 0
         trail = None
@@ -106,7 +105,7 @@ class TradingStates:
             order.status,
             terms.time_in_force,
             terms.expires_ms or None,
-            None if sized_in_quote else quantity(asked),
+            None if sized_in_quote else quantity(order.lots),
             scales.quoted(terms.budget) if sized_in_quote else None,
             price(terms.price) if terms.price and terms.type is not OrderType.MARKET else None,
             price(terms.stop) if terms.stop else None,

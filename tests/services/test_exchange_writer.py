@@ -1,15 +1,18 @@
 """The exchange's writer on the embedded database: durable before answered, one at a time, the same after a restart."""
 
 import asyncio
+from decimal import Decimal
 
 import pytest
 
 from core.database import Database
 from core.order_vocabulary import OrderErrorCode, OrderStatus
 from core.vocabulary import OrderSide
+from events.commands import AmendOrder, ForgetKeys
 from exchange.snapshot import digest
 from models import client_key, fill, journal, order, trading_account
 from services.exchange import Fenced
+from tests.exchange.floor import EXACT
 from tests.trading_house import TradingHouse
 
 BUY, SELL = OrderSide.BUY, OrderSide.SELL
@@ -82,3 +85,19 @@ async def test_the_same_key_gives_the_same_order_and_other_content_is_refused(da
         assert other.refusal is not None
         assert other.refusal.code is OrderErrorCode.IDEMPOTENCY_MISMATCH
         assert len(house.writer.exchange.state.orders) == 1
+
+
+async def test_an_amendment_that_cannot_be_paid_says_so_in_the_quote_asset(database: Database) -> None:
+    """Also when the order is named by a key that the exchange has left to storage."""
+    house = TradingHouse()
+    async with house.open("ann"):
+        placed = await house.limit("ann", BUY, 2_000, 10, "mine")
+        await house.projected()
+        house.writer.exchange.execute(ForgetKeys(placed.made), house.clock.now_ms())
+        answer = await house.gateway.ask(
+            AmendOrder("ann", client_id="mine", quantity=10**9 * EXACT.lot, price=10**6 * EXACT.tick)
+        )
+        balance = house.writer.exchange.state.accounts["ann"].balance("USDT")
+        assert answer.refusal is not None
+        assert (answer.refusal.code, answer.refusal.field) == (OrderErrorCode.INSUFFICIENT_FUNDS, "quantity")
+        assert answer.refusal.limit == Decimal(balance.available).scaleb(-6)
