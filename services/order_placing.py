@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core.errors import InvalidInput
-from core.order_vocabulary import OrderErrorCode
 from core.refusals import OrderRefused
 from events.answers import Answer
 from events.commands import PlaceBracket, PlaceOco, PlaceOrder
@@ -81,7 +80,7 @@ class Placing:
         digest = digest_of("oco", (profit, stop))
         command = PlaceOco(viewer.user_id, key, digest, profit, stop, viewer.email_verified)
         answer = await self._gateway.ask(command)
-        if answer.refusal is not None and not self._is_unknown(answer):
+        if answer.refusal is not None:
             raise refused(answer.refusal, "oco", beside=frozenset({_GROUP_KEY}))
         return await self._placed_group(command, answer, reader)
 
@@ -93,7 +92,7 @@ class Placing:
         digest = digest_of("bracket", (entry, *exits))
         command = PlaceBracket(viewer.user_id, key, digest, entry, exits, viewer.email_verified)
         answer = await self._gateway.ask(command)
-        if answer.refusal is not None and not self._is_unknown(answer):
+        if answer.refusal is not None:
             raise bracket_refused(answer.refusal, entry)
         return await self._placed_group(command, answer, reader)
 
@@ -106,7 +105,6 @@ class Placing:
             return refusal
 
     async def _placed(self, command: PlaceOrder, answer: Answer, reader: Reader) -> Placed:
-        answer = await self._settled(command, answer, reader)
         if answer.refusal is not None:
             raise refused(answer.refusal, "order", beside=frozenset({_KEY}))
         self._marks.show(command.account, max(answer.sequence, answer.made), reader)
@@ -116,27 +114,11 @@ class Placing:
         return Placed(known, answer.replayed)
 
     async def _placed_group(self, command: PlaceOco | PlaceBracket, answer: Answer, reader: Reader) -> PlacedGroup:
-        answer = await self._settled(command, answer, reader)
-        if answer.refusal is not None:
-            raise refused(answer.refusal)
         self._marks.show(command.account, max(answer.sequence, answer.made), reader)
         known = answer.group
         if known is None:
             known = await self._reads.group(command.account, answer.made, reader)
         return PlacedGroup(known, answer.orders, answer.replayed)
-
-    async def _settled(self, command: PlaceOrder | PlaceOco | PlaceBracket, answer: Answer, reader: Reader) -> Answer:
-        """The answer; where none came in time, what the client's key is known to have led to."""
-        if not self._is_unknown(answer):
-            return answer
-        used = await self._reads.made_by(command.account, command.client_id, reader)
-        if used is None or used[0] != command.digest:
-            return answer
-        return Answer(made=used[1], replayed=True, sequence=used[1])
-
-    @staticmethod
-    def _is_unknown(answer: Answer) -> bool:
-        return answer.refusal is not None and answer.refusal.code is OrderErrorCode.OUTCOME_UNKNOWN
 
 
 def _order_command(viewer: Viewer, key: str, wanted: WantedOrder) -> PlaceOrder:

@@ -16,7 +16,6 @@ from events.commands import AmendOrder, CancelOrder, Command, PlaceOrder, SetCan
 from graph.request import ALL_OPERATIONS, GraphQLRequest
 from models.client_key import UsedKey, insert_keys
 from services.api_keys import WantedKey
-from services.order_wishes import digest_of
 from services.read_marks import Reader
 from tests.accounts import CLIENT, Person, World, world
 from tests.trading import ATTO, Asked, fill_state, order_state, refusing, store_account, store_fills, store_orders
@@ -200,22 +199,6 @@ async def test_a_key_the_exchange_has_forgotten_still_names_its_order(database: 
     gateway.answer = answer
     found = await here.data(CANCEL, ann, input={"by": {"clientOrderId": "old"}})
     assert found["cancelOrder"]["order"]["status"] == "CANCELED"
-
-
-async def test_what_the_exchange_did_not_answer_is_looked_up(database: Database) -> None:
-    gateway = Asked(refusing(Code.OUTCOME_UNKNOWN))
-    here, ann = await with_gateway(gateway)
-    found = await place(here, ann, placing())
-    assert [error["code"] for error in found["errors"]] == ["OUTCOME_UNKNOWN"]
-    command = gateway.commands[-1]
-    assert isinstance(command, PlaceOrder)
-    assert command.digest == digest_of("order", [command.wish])
-    await store_orders([order_state(7, ann.user_id)])
-    await insert_keys([UsedKey(ann.user_id, "one", command.digest, 7)])
-    found = await place(here, ann, placing())
-    assert (found["replayed"], sequence_in(found["order"]["id"], "Order")) == (True, 7)
-    found = await place(here, ann, placing(quantity="9"))
-    assert [error["code"] for error in found["errors"]] == ["OUTCOME_UNKNOWN"]
 
 
 async def test_what_the_exchange_is_told_of_the_viewer(database: Database) -> None:
