@@ -47,8 +47,8 @@ class TradingQuery:
 class TradingSubscription:
     order_updated: AsyncGenerator[Order, None] = subscription(
         order_resolvers.order_updated,
-        "Your open orders as they are now, then every state an order takes on. None is skipped; one that cannot be read "
-        "ends the stream with EVENTS_MISSED. To resume after a disconnection use `accountEvents`.",
+        "Your open orders as they are now, then every state an order takes on. None is skipped; a reader more than 10,000 "
+        "events behind is ended with EVENTS_MISSED. To resume after a disconnection use `accountEvents`.",
         access=Access.SELF,
         scope=ApiScope.READ,
     )

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from core.bus import Bus, BusGap, BusMessage
+from core.bus import Bus, BusGap, BusMessage, Subscription
 from events import codec
 from events.trading import (
     PROJECTION_TOPIC,
@@ -21,7 +21,7 @@ from events.trading import (
     trading_topic,
 )
 from models import journal, projection, trading_account
-from models.packs import AccountLogDocument, overlapping
+from models.packs import MOST_IN_PACK, AccountLogDocument, overlapping
 from services.trading_accounts import ReadMarks, read_row
 
 MOST_BEHIND = 10_000
@@ -37,6 +37,13 @@ class ExchangeHappened:
 
     number: int
     event: Logged
+
+    @property
+    def sequence(self) -> int:
+        """The place in the exchange's journal at which it is true."""
+        if isinstance(self.event, LoggedFill):
+            return self.event.fill.sequence
+        return self.event.balance.sequence if isinstance(self.event, LoggedBalance) else self.event.order.sequence
 
     @property
     def time_ms(self) -> int:
@@ -69,6 +76,19 @@ async def between(account: str, low: int, high: int) -> list[ExchangeHappened]:
     return events
 
 
+async def number_at(account: str, sequence: int, newest: int) -> int:
+    """The number, at most, of the first event at or after this sequence of the journal: a few numbers early, never late."""
+    low, high = 1, newest + 1
+    while high - low > MOST_IN_PACK:
+        middle = (low + high) // 2
+        packs = await overlapping(AccountLogDocument, account, middle, middle + 1)
+        if packs and _logged(packs[0].payload).sequence < sequence:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
 async def newest(account: str) -> int:
     """The number of the newest event that the documents contain."""
     return read_row(account, await trading_account.by_id(account)).logged
@@ -85,23 +105,35 @@ class ExchangeLog:
 
     async def follow(self, after: int | None) -> AsyncGenerator[ExchangeHappened | Missed, None]:
         """Events after a number, or from now on, as they happen."""
-        async with self._bus.subscribe(trading_topic(self._account), capacity=_WAITING) as subscription:
+        async with self.subscribe() as subscription:
             self._seen = await newest(self._account) if after is None else after
-            told = aiter(subscription)
-            missing: int | None = await _end_of_journal()
-            while True:
-                if missing is not None:
-                    await _stored_up_to(missing, self._bus)
-                    async with aclosing(self._stored()) as events:
-                        async for happened in events:
-                            yield happened
-                item = await anext(told, None)
-                if item is None:
-                    return
-                missing = await self._missing_before(item)
-                if missing is None and isinstance(item, BusMessage) and isinstance(item.event, AccountLogged):
-                    for new in self._news(item.event):
-                        yield new
+            async with aclosing(self.follow_on(subscription, self._seen, await _end_of_journal())) as events:
+                async for happened in events:
+                    yield happened
+
+    def subscribe(self) -> Subscription:
+        """What `follow_on` reads: to be opened before the documents are read that it goes on from."""
+        return self._bus.subscribe(trading_topic(self._account), capacity=_WAITING)
+
+    async def follow_on(
+        self, subscription: Subscription, after: int, missing: int | None = None
+    ) -> AsyncGenerator[ExchangeHappened | Missed, None]:
+        """Events after a number. `missing`: up to this sequence of the journal there may be some that the subscription was not told of."""
+        self._seen = after
+        told = aiter(subscription)
+        while True:
+            if missing is not None:
+                await _stored_up_to(missing, self._bus)
+                async with aclosing(self._stored()) as events:
+                    async for happened in events:
+                        yield happened
+            item = await anext(told, None)
+            if item is None:
+                return
+            missing = await self._missing_before(item)
+            if missing is None and isinstance(item, BusMessage) and isinstance(item.event, AccountLogged):
+                for new in self._news(item.event):
+                    yield new
 
     async def _missing_before(self, item: BusMessage | BusGap) -> int | None:
         """Up to which sequence of the journal something is missing before this item can be given; None: nothing."""

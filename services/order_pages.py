@@ -12,7 +12,7 @@ from core.vocabulary import TimeOrder
 from events.trading import FillState, LoggedOrder, OrderState
 from models import fill, order
 from models.packs import MOST_IN_PACK
-from services import trading_log
+from services import exchange_log
 from services.order_reads import OrderReads, fill_state, order_state
 from services.read_marks import Reader
 from services.window_paging import History, read_page
@@ -107,16 +107,16 @@ class OrderPages:
     ) -> Page[LoggedOrder]:
         """A page of what happened to an order, oldest first. Raises InvalidInput."""
         newest = (await self._reads.account(account, reader) or {}).get("logged", 0)
-        low = await trading_log.number_at(account, state.id, newest)
+        low = await exchange_log.number_at(account, state.id, newest)
 
         async def fetch(low: int, high: int) -> Sequence[LoggedOrder]:
-            events = await trading_log.between(account, low, high)
+            events = [happened.event for happened in await exchange_log.between(account, low, high)]
             return [event for event in events if isinstance(event, LoggedOrder) and event.order.id == state.id]
 
         if state.status in OPEN:
             high = newest + 1
         else:
-            after = await trading_log.number_at(account, state.sequence + 1, newest)
+            after = await exchange_log.number_at(account, state.sequence + 1, newest)
             high = min(after + MOST_IN_PACK, newest) + 1
         return await read_page(
             History(low, high, 1, fetch, lambda event: event.number), TimeOrder.OLDEST_FIRST, request

@@ -13,7 +13,7 @@ from core.order_filters import FillCriteria, OrderCriteria
 from core.order_vocabulary import OrderErrorCode, OrderEventType, OrderStatus, OrderType
 from core.paging import PageRequest
 from core.vocabulary import OrderSide, TimeOrder
-from services import trading_log
+from services import exchange_log
 from services.order_pages import OrderPages
 from services.order_reads import OrderReads
 from services.read_marks import Reader, ReadMarks
@@ -147,4 +147,4 @@ async def test_events_of_an_order_among_many_of_others(database: Database, pages
     assert [event.change for event in page.items] == [OrderEventType.ACCEPTED, OrderEventType.CANCELED]
     first = await pages.events_of("ann", order, PageRequest(first=1), Reader())
     assert (len(first.items), first.has_next) == (1, True)
-    assert [event.number for event in await trading_log.between("ann", 5, 9)] == [5, 6, 7, 8]
+    assert [event.number for event in await exchange_log.between("ann", 5, 9)] == [5, 6, 7, 8]

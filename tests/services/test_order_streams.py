@@ -13,13 +13,16 @@ from core.clock import ManualClock
 from core.database import Database
 from core.errors import InvalidInput
 from core.order_vocabulary import OrderStatus
-from events.trading import LoggedFill, trading_topic
+from events.trading import PROJECTION_TOPIC, LoggedFill, ProjectionAdvanced, trading_topic
+from models.projection import Watermark
 from services import catalogue
 from services.catalogue import UnknownMarket
+from services.exchange_log import MOST_BEHIND
 from services.order_reads import OrderReads
 from services.order_streams import EventsMissed, OrderStreams
 from services.read_marks import Reader, ReadMarks
 from tests.trading import changed, fill_state, logged, order_state, store_account, store_fills, store_log, store_orders
+from tests.trading_rows import write_watermark
 
 Item = TypeVar("Item")
 TOPIC = trading_topic("ann")
@@ -30,6 +33,12 @@ class Desk:
         self.bus = MemoryBus()
         marks = ReadMarks(self.bus, MemoryCache(ManualClock()), ManualClock())
         self.streams = OrderStreams(self.bus, marks, OrderReads(marks), catalogue.read_files())
+
+    async def written(self, *, logged: int, sequence: int) -> None:
+        """The projection has reached this place of the journal, and this event of ann's log."""
+        await store_account(sequence=sequence, logged=logged)
+        await write_watermark(Watermark(sequence, sequence, 0))
+        self.bus.publish(PROJECTION_TOPIC, ProjectionAdvanced(sequence, 0))
 
 
 @pytest.fixture
@@ -71,20 +80,35 @@ async def test_what_the_bus_lost_is_read_from_storage(desk: Desk) -> None:
     async with aclosing(desk.streams.watch_orders("ann", None, Reader())) as stream:
         await take(stream, 2)
         await store_log(logged("ann", changed(3, order_state(5)), changed(4, order_state(6))))
-        await store_log(logged("ann", changed(5, order_state(7))))
+        await store_log(logged("ann", changed(5, order_state(7)), changed(6, order_state(8))))
+        await desk.written(logged=6, sequence=8)
         desk.bus.publish(TOPIC, logged("ann", changed(6, order_state(8))))
         assert [state.id for state in await take(stream, 4)] == [5, 6, 7, 8]
         await store_log(logged("ann", changed(7, order_state(9))))
-        await store_account(sequence=9, logged=7)
+        await desk.written(logged=7, sequence=9)
         desk.bus._readers.deliver(BusGap(TOPIC, "a test"))
         desk.bus.publish(TOPIC, logged("ann", changed(7, order_state(9)), changed(8, order_state(10))))
         assert [state.id for state in await take(stream, 2)] == [9, 10]
 
 
-async def test_what_cannot_be_read_ends_the_stream(desk: Desk) -> None:
+async def test_what_is_not_written_yet_is_waited_for(desk: Desk) -> None:
     async with aclosing(desk.streams.watch_orders("ann", None, Reader())) as stream:
         await take(stream, 2)
-        desk.bus.publish(TOPIC, logged("ann", changed(5, order_state(8))))
+        desk.bus.publish(TOPIC, logged("ann", changed(4, order_state(8))))
+        waiting = asyncio.create_task(take(stream, 2))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await asyncio.shield(waiting)
+        await store_log(logged("ann", changed(3, order_state(7)), changed(4, order_state(8))))
+        await desk.written(logged=4, sequence=8)
+        assert [state.id for state in await waiting] == [7, 8]
+
+
+async def test_a_reader_too_far_behind_is_ended(desk: Desk) -> None:
+    async with aclosing(desk.streams.watch_orders("ann", None, Reader())) as stream:
+        await take(stream, 2)
+        await desk.written(logged=3 + MOST_BEHIND, sequence=20)
+        desk.bus._readers.deliver(BusGap(TOPIC, "a test"))
         with pytest.raises(EventsMissed):
             await take(stream, 1)
 
