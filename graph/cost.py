@@ -1,6 +1,7 @@
 """What an operation costs, computed from its text and variables before it runs.
 
-An object costs 1, a scalar nothing, a mutation 10, each times the number of objects it can appear in. A list's size is what the
+An object costs 1, a scalar nothing, a mutation 10 for each thing it is asked to do (those its `input` lists, otherwise one), each times the
+number of objects it can appear in. A list's size is what the
 caller asks for (`first`, `last`, `limit`, `depth`, `points`, or the length of a list argument such as `ids`), otherwise a default;
 a connection hands its size to the lists directly below it. A list of scalars counts as one scalar. `@cost(points, perEvent)` on a field replaces the rule. The result is an
 upper bound: what two fragments both select is counted twice, and `@skip` and `@include` are not looked at.
@@ -16,6 +17,7 @@ from graphql import (
     FragmentSpreadNode,
     GraphQLArgument,
     GraphQLField,
+    GraphQLInputObjectType,
     GraphQLInterfaceType,
     GraphQLNamedType,
     GraphQLObjectType,
@@ -23,12 +25,14 @@ from graphql import (
     InlineFragmentNode,
     IntValueNode,
     ListValueNode,
+    ObjectValueNode,
     OperationDefinitionNode,
     OperationType,
     SelectionNode,
     SelectionSetNode,
     VariableNode,
     get_named_type,
+    get_nullable_type,
     is_leaf_type,
     is_list_type,
     is_non_null_type,
@@ -68,6 +72,8 @@ class _Rule(NamedTuple):
     """Arguments that ask for a size, with their defaults."""
     list_arguments: tuple[str, ...]
     below: GraphQLNamedType
+    batch: str | None
+    """The field of a mutation's `input` that lists what it is to do."""
 
 
 Variables = Mapping[str, object]
@@ -143,6 +149,7 @@ class CostModel:
                 if is_list_type(argument.type.of_type if is_non_null_type(argument.type) else argument.type)
             ),
             below=below,
+            batch=_batch_field(field) if parent is self._schema.mutation_type else None,
         )
 
 
@@ -182,6 +189,11 @@ class _Walk:
         rule = self._model.rule(parent, node.name.value)
         if rule is None:
             return 0
+        if rule.batch is not None:
+            size = self._batch_size(node, rule.batch)
+            return size * rule.points + (
+                self.of_selections(node.selection_set, rule.below, size) if node.selection_set else 0
+            )
         times = self._list_size(node, rule, handed) if rule.is_list else 1
         return times * (rule.points + self.below(node, rule))
 
@@ -237,6 +249,20 @@ class _Walk:
         given = self._value(node, name)
         return len(given) if isinstance(given, list | tuple) else None
 
+    def _batch_size(self, node: FieldNode, field: str) -> int:
+        """How many things a mutation's `input` asks for in this field; at least one."""
+        given: object = None
+        for argument in node.arguments or ():
+            value = argument.value
+            if isinstance(value, VariableNode):
+                variable = self._variables.get(value.name.value)
+                given = variable.get(field) if isinstance(variable, Mapping) else None
+            elif isinstance(value, ObjectValueNode):
+                inner = next((each.value for each in value.fields if each.name.value == field), None)
+                given = self._variables.get(inner.name.value) if isinstance(inner, VariableNode) else inner
+        listed = given.values if isinstance(given, ListValueNode) else given
+        return max(1, len(listed)) if isinstance(listed, list | tuple) else 1
+
     def _value(self, node: FieldNode, name: str) -> object:
         for argument in node.arguments or ():
             if argument.name.value == name:
@@ -251,6 +277,16 @@ class _Walk:
 
     def _condition(self, name: str, parent: GraphQLNamedType) -> GraphQLNamedType:
         return self._model.type_named(name) or parent
+
+
+def _batch_field(field: GraphQLField) -> str | None:
+    """The field of a mutation's `input` that lists things to do; None: it does one."""
+    kind = get_nullable_type(field.args["input"].type) if "input" in field.args else None
+    for name, given in kind.fields.items() if isinstance(kind, GraphQLInputObjectType) else ():
+        listed = get_nullable_type(given.type)
+        if is_list_type(listed) and isinstance(get_named_type(listed), GraphQLInputObjectType):
+            return str(name)
+    return None
 
 
 def _default(argument: GraphQLArgument) -> int | None:

@@ -71,7 +71,7 @@ class TradingMutation:
     )
     place_orders: PlaceOrdersPayload = mutation(
         order_resolvers.place_orders,
-        "Place up to 20 orders, in this order and each by itself: one that is refused does not keep the others.",
+        "Place up to 20 orders, in this order and each by itself: one that is refused does not keep the others. Costs 10 points for each of them.",
         access=Access.SELF,
         scope=ApiScope.TRADE,
         idempotent="clientOrderId",

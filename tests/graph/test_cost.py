@@ -5,6 +5,7 @@ from graphql import FragmentDefinitionNode, GraphQLSchema, OperationDefinitionNo
 
 from core.errors import ExpectedError
 from graph.cost import INTROSPECTION_POINTS, LIST_SIZE, MUTATION_POINTS, PAGE_SIZE, CostModel, OperationCost
+from graph.schema import build_schema as build_real_schema
 from tests.graph.sample import build_pipeline, build_schema
 
 
@@ -64,6 +65,21 @@ def test_sizes_come_from_variables(schema: GraphQLSchema) -> None:
     text = "query ($n: Int, $ids: [ID!]!) { markets(first: $n) { nodes { symbol } } nodes(ids: $ids) { symbol } }"
     assert cost(schema, text, n=20, ids=["a", "b"]).points == 1 + 20 + 2
     assert cost(schema, text, n=None, ids=[]).points == 1 + PAGE_SIZE
+
+
+def test_a_mutation_that_does_several_things_costs_as_much_as_each_of_them() -> None:
+    real = build_real_schema()._schema
+    one = 'mutation { placeOrder(input: {clientOrderId: "a", order: {symbol: "A", side: BUY, type: MARKET}}) { order { id } } }'
+    order = '{clientOrderId: "a", order: {symbol: "A", side: BUY, type: MARKET}}'
+    several = "mutation { placeOrders(input: {orders: [%s]}) { results { order { id } } } }"
+    by_variable = "mutation($i: PlaceOrdersInput!) { placeOrders(input: $i) { results { order { id } } } }"
+    by_field = "mutation($o: [PlaceOrderInput!]!) { placeOrders(input: {orders: $o}) { results { order { id } } } }"
+    single = cost(real, one).points
+    twenty = cost(real, several % ", ".join([order] * 20)).points
+    assert twenty == 20 * (single + 1), "an object of results each"
+    assert cost(real, by_variable, i={"orders": [{}] * 20}).points == twenty
+    assert cost(real, by_field, o=[{}] * 20).points == twenty
+    assert cost(real, by_variable).points == cost(real, several % order).points
 
 
 def test_fragments_spread_exponentially_cost_without_being_walked_so(schema: GraphQLSchema) -> None:
