@@ -13,6 +13,7 @@ from core.account_vocabulary import AuthErrorCode, AuthFactor
 from core.errors import TranslatableError
 from core.order_texts import order_text
 from core.order_vocabulary import OrderErrorCode
+from core.wallet_vocabulary import WalletErrorCode
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,31 @@ class OrderRefused(Refused):
     ) -> None:
         template, values = order_text(reason, limit, actual)
         super().__init__(template, values)
+        self.reason = reason
+        self.field = list(field) if field else None
+        self.limit = limit
+        self.actual = actual
+
+
+class WalletRefused(Refused):
+    """A refusal about wallets, chains, deposits or withdrawals. `limit` is the bound that `actual` crosses, in the unit of the field.
+
+    `text` says what would be right, in English; `core/languages/*.json` has it in the other languages.
+    """
+
+    code: ClassVar[str] = "WALLET_REFUSED"
+
+    def __init__(
+        self,
+        text: str,
+        values: Mapping[str, str | int] | None = None,
+        *,
+        reason: WalletErrorCode,
+        field: Sequence[str] | None = None,
+        limit: Decimal | None = None,
+        actual: Decimal | None = None,
+    ) -> None:
+        super().__init__(text, values)
         self.reason = reason
         self.field = list(field) if field else None
         self.limit = limit

@@ -32,7 +32,8 @@ from core.settings_describe import expected, is_secret, shown_value
 from core.settings_fields import TOPICS, Mode, SettingsFields
 from core.settings_files import MountedSecrets
 from core.settings_rules import SettingsProblem
-from core.settings_values import WrongValue, shown
+from core.settings_values import WrongValue, shown, urls_of
+from core.wallet_vocabulary import ChainNetwork
 
 __all__ = ["Mode", "Settings", "SettingsProblem", "describe_problems", "load_settings", "misspelled", "redacted"]
 
@@ -68,9 +69,12 @@ class Settings(SettingsFields):
 
     @property
     def ethereum_mainnet_url(self) -> SecretStr | None:
-        """JSON-RPC of Ethereum's main network: ETHEREUM_RPC_URL, or the endpoint of the provider whose key is set."""
-        if self.ethereum_rpc_url is not None:
-            return self.ethereum_rpc_url
+        """JSON-RPC of Ethereum's main network: CHAINLINK_RPC_URL, the first of ETHEREUM_RPC_URL where that is of the main network, or the
+        endpoint of the provider whose key is set."""
+        if self.chainlink_rpc_url is not None:
+            return self.chainlink_rpc_url
+        if self.ethereum_rpc_url is not None and self.blockchain_network is ChainNetwork.MAINNET:
+            return SecretStr(urls_of(self.ethereum_rpc_url)[0])
         for key, endpoint in ((self.infura_api_key, _INFURA_ETHEREUM), (self.alchemy_api_key, _ALCHEMY_ETHEREUM)):
             if key is not None:
                 return SecretStr(endpoint + quote(key.get_secret_value(), safe=""))

@@ -40,7 +40,9 @@ def shown_value(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, SecretStr):
-        return _shown_secret(value.get_secret_value())
+        secret = value.get_secret_value()
+        urls = secret.split(",")
+        return ",".join(_shown_secret(url.strip()) for url in (urls if all("://" in url for url in urls) else [secret]))
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):

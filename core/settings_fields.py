@@ -28,6 +28,7 @@ from core.settings_values import (
     RedirectUris,
     RedisUrl,
     SecretHttpUrl,
+    SecretHttpUrls,
     SmtpUrl,
     SocketUrl,
     Sources,
@@ -35,6 +36,7 @@ from core.settings_values import (
     Symbol,
 )
 from core.vocabulary import PriceSource
+from core.wallet_vocabulary import ChainNetwork
 
 
 class Mode(StrEnum):
@@ -182,25 +184,32 @@ class ExchangeSettings(BaseSettings):
 class ChainSettings(BaseSettings):
     """Chains"""
 
-    blockchain_network: Annotated[Literal["mainnet", "testnet"], LOWER] = Field(
-        default="testnet", description="Whose chains wallets and transfers use: `mainnet` or `testnet`."
+    blockchain_network: Annotated[ChainNetwork, LOWER] = Field(
+        default=ChainNetwork.TESTNET,
+        description="Whose chains wallets, deposits and withdrawals use: `mainnet`, `testnet` (Sepolia, Amoy, BSC testnet, Bitcoin "
+        "testnet4, Solana devnet) or `local` (nodes of your own: Anvil, Bitcoin regtest). Production needs `mainnet`.",
     )
-    ethereum_rpc_url: SecretHttpUrl | None = Field(
+    ethereum_rpc_url: SecretHttpUrls | None = Field(
         default=None,
-        description="Ethereum mainnet JSON-RPC; the source `chainlink` needs it, or one of the two keys below.",
+        description="Ethereum JSON-RPC of that network; several URLs, separated by commas, stand in for each other.",
+    )
+    polygon_rpc_url: SecretHttpUrls | None = Field(default=None, description="Polygon JSON-RPC, as above.")
+    bsc_rpc_url: SecretHttpUrls | None = Field(default=None, description="BNB Smart Chain JSON-RPC, as above.")
+    solana_rpc_url: SecretHttpUrls | None = Field(default=None, description="Solana JSON-RPC, as above.")
+    bitcoin_rpc_url: SecretHttpUrls | None = Field(
+        default=None, description="JSON-RPC of Bitcoin Core nodes with user and password, as above."
+    )
+    bitcoin_api_url: SecretHttpUrls | None = Field(
+        default=None, description="Esplora REST APIs of Bitcoin, as above; they also know what addresses own."
     )
     infura_api_key: ApiKey | None = Field(
-        default=None, description="Infura key, for Ethereum where `ETHEREUM_RPC_URL` is not set."
+        default=None, description="Infura key: its nodes come after those named above."
     )
-    alchemy_api_key: ApiKey | None = Field(
-        default=None, description="Alchemy key, for Ethereum where neither the URL nor Infura's key is set."
-    )
-    polygon_rpc_url: SecretHttpUrl | None = Field(default=None, description="Polygon JSON-RPC.")
-    bsc_rpc_url: SecretHttpUrl | None = Field(default=None, description="BNB Smart Chain JSON-RPC.")
-    solana_rpc_url: SecretHttpUrl | None = Field(default=None, description="Solana JSON-RPC.")
-    bitcoin_api_url: SecretHttpUrl | None = Field(default=None, description="Bitcoin, an Esplora REST API.")
-    gas_price_api_url: SecretHttpUrl | None = Field(
-        default=None, description="Where gas prices are asked for; unset: the chain's own node."
+    alchemy_api_key: ApiKey | None = Field(default=None, description="Alchemy key: its nodes come after all others.")
+    chainlink_rpc_url: SecretHttpUrl | None = Field(
+        default=None,
+        description="Ethereum mainnet JSON-RPC for the price source `chainlink`; unset: the first of `ETHEREUM_RPC_URL` with "
+        "`BLOCKCHAIN_NETWORK=mainnet`, or the provider whose key is set.",
     )
 
 

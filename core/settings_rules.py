@@ -9,6 +9,7 @@ from pydantic import SecretStr
 from core.settings_fields import Mode, SettingsFields
 from core.settings_values import key_bytes, openid_entries
 from core.vocabulary import PriceSource
+from core.wallet_vocabulary import ChainNetwork
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,12 @@ def _production_problems(settings: SettingsFields) -> Iterator[SettingsProblem]:
             "mongo_url",
             "missing: the embedded database is for development",
             "a MongoDB replica set",
+        ),
+        (
+            settings.blockchain_network is not ChainNetwork.MAINNET,
+            "blockchain_network",
+            "coins of a test network are worth nothing",
+            "mainnet",
         ),
         (settings.redis_url is None, "redis_url", "missing: a bus in memory is for one process", "a Redis server"),
         (

@@ -82,6 +82,19 @@ def _secret_url(example: str, *schemes: str) -> Callable[[SecretStr], SecretStr]
     return check
 
 
+def _secret_urls(secret: SecretStr) -> SecretStr:
+    found = urls_of(secret)
+    if not found or not all(_is_url(url, ("http", "https")) for url in found) or len(set(found)) != len(found):
+        right = "one URL or several, each once, separated by commas, such as https://host.example/v3/key"
+        raise WrongValue("the value is no list of http or https URLs", right)
+    return secret
+
+
+def urls_of(secret: SecretStr) -> tuple[str, ...]:
+    """The URLs of a setting that may list several, in their order."""
+    return tuple(part.strip() for part in secret.get_secret_value().split(",") if part.strip())
+
+
 def _mongo_url(secret: SecretStr) -> SecretStr:
     text = secret.get_secret_value()
     try:
@@ -271,6 +284,8 @@ def _lower(value: object) -> object:
 HttpUrl = Annotated[str, AfterValidator(_url("https://host.example", "http", "https"))]
 SocketUrl = Annotated[str, AfterValidator(_url("wss://host.example/path", "ws", "wss"))]
 SecretHttpUrl = Annotated[SecretStr, AfterValidator(_secret_url("https://host.example/v3/key", "http", "https"))]
+SecretHttpUrls = Annotated[SecretStr, AfterValidator(_secret_urls)]
+"""Several URLs that stand in for each other, see `urls_of`."""
 MongoUrl = Annotated[SecretStr, AfterValidator(_mongo_url)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_secret_url("redis://user:password@host:6379/0", "redis", "rediss"))]
 SmtpUrl = Annotated[SecretStr, AfterValidator(_secret_url("smtp://user:password@host:587", "smtp", "smtps"))]

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what the tests start beside Python: Redis, Chromium, npm packages. As root with apt-get; otherwise says what will be skipped.
+# Installs what the tests start beside Python: Redis, Chromium, a litecoin node, npm packages. As root with apt-get; otherwise says what will be skipped.
 set -eu
 
 need() { # need COMMAND PACKAGE
@@ -18,4 +18,5 @@ need() { # need COMMAND PACKAGE
 
 need redis-server redis-server
 need chromium chromium
+need litecoind litecoind
 sh deploy/node.sh tests/node

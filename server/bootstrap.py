@@ -120,7 +120,7 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
         cache = _cache(settings, clock)
         await cache.start()
         stack.push_async_callback(cache.close)
-        known = await catalogue.load()
+        known = await catalogue.load(settings.blockchain_network)
         limiters = await _limiters(settings, clock, stack)
         metrics = Metrics(paths=PATHS)
         view = MarketView(bus, known, process=process, observer=metrics)

@@ -23,8 +23,9 @@ class Chain(Node):
     key: str = strawberry.field(description="Short name used in arguments, such as `ethereum`.")
     name: str = strawberry.field(description="Name for people.")
     family: ChainFamily = strawberry.field(description="Chains that share addresses and signatures.")
+    network: str = strawberry.field(description="Which network of it this server speaks to, such as `Sepolia`.")
     chain_id: Long | None = strawberry.field(description="EIP-155 chain id; null outside EVM.")
-    explorer: URL | None = strawberry.field(description="Block explorer.")
+    explorer: URL | None = strawberry.field(description="Block explorer; null where there is none.")
 
     @strawberry.field(description="The asset that pays for transactions.")
     def native(self, info: Info) -> "Asset":
@@ -39,8 +40,9 @@ class Chain(Node):
             key=chain.key,
             name=chain.name,
             family=chain.family,
+            network=chain.network_name,
             chain_id=None if chain.chain_id is None else Long(chain.chain_id),
-            explorer=URL(chain.explorer),
+            explorer=None if chain.explorer is None else URL(chain.explorer),
         )
 
 
@@ -66,7 +68,8 @@ class AssetNetwork:
     def explorer_url(self, info: Info) -> URL | None:
         if self.contract is None:
             return None
-        return URL(f"{info.context.catalogue.chains[self.entry.chain].explorer}/token/{self.contract}")
+        url = info.context.catalogue.chains[self.entry.chain].token_url(self.contract)
+        return None if url is None else URL(url)
 
     @staticmethod
     def of(code: str, network: AssetNetworkEntry) -> "AssetNetwork":

@@ -75,7 +75,7 @@ def _coinmarketcap(settings: Settings, markets: Sequence[FeedMarket], clock: Clo
 
 
 def _chainlink(settings: Settings, markets: Sequence[FeedMarket], clock: Clock) -> Feed:
-    rpc_url = _required(settings.ethereum_mainnet_url, "ETHEREUM_RPC_URL", PriceSource.CHAINLINK)
+    rpc_url = _required(settings.ethereum_mainnet_url, "CHAINLINK_RPC_URL", PriceSource.CHAINLINK)
     return ChainlinkFeed(markets, clock=clock, rpc_url=rpc_url)
 
 

@@ -9,14 +9,15 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 
 from core.errors import ExpectedError
 from core.money import canonical
-from core.vocabulary import MarketStatus, PriceSource
+from core.vocabulary import ChainFamily, MarketStatus, PriceSource
+from core.wallet_vocabulary import ChainNetwork
 from events.market import MarketRulesChanged
 from integrations.feeds.base import FeedMarket, ProviderRules
-from models.asset import AssetEntry, all_assets, replace_assets
+from models.asset import AssetEntry, AssetNetworkEntry, all_assets, replace_assets
 from models.chain import ChainEntry
 from models.market import MarketEntry, all_markets, replace_markets
 from models.market_status import all_statuses
@@ -36,6 +37,12 @@ class UnknownAsset(ExpectedError):
     code = "UNKNOWN_ASSET"
 
 
+class UnknownChain(ExpectedError):
+    """No chain has this key."""
+
+    code = "UNKNOWN_CHAIN"
+
+
 class CatalogueInvalid(Exception):
     """The reviewed data file contradicts itself; the message names the entry."""
 
@@ -48,6 +55,14 @@ class Catalogue:
     assets: Mapping[str, AssetEntry]
     markets: dict[str, MarketEntry]
     version: int = field(default=1)
+
+    def chain(self, key: str, *, field: Sequence[str] = ("chain",)) -> ChainEntry:
+        """The chain of this key. Raises UnknownChain, which names the input `field`."""
+        chain = self.chains.get(key)
+        if chain is None:
+            known = ", ".join(self.chains)
+            raise UnknownChain(f"there is no chain {key[:40]!r} here; there are {known}", field=list(field))
+        return chain
 
     def market(self, symbol: str, *, field: Sequence[str] = ("symbol",)) -> MarketEntry:
         """The market of this symbol. Raises UnknownMarket, which names the input `field`."""
@@ -97,27 +112,77 @@ class Catalogue:
         return wanted
 
 
-def read_files() -> Catalogue:
-    """The catalogue as the data files say.
+class _ChainFile(BaseModel):
+    """A chain as the file has it: what holds for one network of it stands under the network's name."""
+
+    key: str
+    name: str
+    family: ChainFamily
+    native: str
+    networks: dict[ChainNetwork, dict[str, object]]
+
+    def entry(self, network: ChainNetwork) -> ChainEntry | None:
+        """The chain on this network; None: there is none."""
+        if network not in self.networks:
+            return None
+        common = {"key": self.key, "name": self.name, "family": self.family, "native": self.native}
+        return ChainEntry.model_validate({**common, **self.networks[network]})
+
+
+class _AssetNetworkFile(AssetNetworkEntry):
+    """An asset's form on one chain as the file has it: with a token's contract on each network; None: the chain's own coin."""
+
+    contract: dict[ChainNetwork, str] | None = None  # type: ignore[assignment]
+
+    def entry(self, network: ChainNetwork) -> AssetNetworkEntry | None:
+        """The form on this network; None: the token is not there."""
+        if self.contract is None:
+            return AssetNetworkEntry.model_validate(self.model_dump())
+        if network not in self.contract:
+            return None
+        return AssetNetworkEntry.model_validate({**self.model_dump(), "contract": self.contract[network]})
+
+
+class _AssetFile(AssetEntry):
+    """An asset as the file has it."""
+
+    networks: tuple[_AssetNetworkFile, ...] = ()
+
+    def entry(self, network: ChainNetwork, chains: Mapping[str, ChainEntry]) -> AssetEntry:
+        """The asset with its forms on the chains of this network."""
+        forms = [form.entry(network) for form in self.networks if form.chain in chains]
+        return AssetEntry.model_validate(
+            {**self.model_dump(), "networks": [form for form in forms if form is not None]}
+        )
+
+
+def read_files(network: ChainNetwork = ChainNetwork.MAINNET) -> Catalogue:
+    """The catalogue as the data files say, with chains and contracts of this network.
 
     Raises:
         CatalogueInvalid: an asset, chain or rule is missing or contradictory.
     """
-    chains = TypeAdapter(list[ChainEntry]).validate_json((_FOLDER / "chains.json").read_bytes())
-    assets = TypeAdapter(list[AssetEntry]).validate_json((_FOLDER / "assets.json").read_bytes())
+    chain_files = TypeAdapter(list[_ChainFile]).validate_json((_FOLDER / "chains.json").read_bytes())
+    asset_files = TypeAdapter(list[_AssetFile]).validate_json((_FOLDER / "assets.json").read_bytes())
     markets = TypeAdapter(list[MarketEntry]).validate_json((_FOLDER / "markets.json").read_bytes())
+    known = {chain.key for chain in chain_files}
+    for file in asset_files:
+        for form in file.networks:
+            if form.chain not in known:
+                raise CatalogueInvalid(f"asset {file.code}: chain {form.chain} is not in chains.json")
+    chains = {chain.key: chain for file in chain_files if (chain := file.entry(network)) is not None}
     catalogue = Catalogue(
-        chains={chain.key: chain for chain in chains},
-        assets={asset.code: asset for asset in assets},
+        chains=chains,
+        assets={file.code: file.entry(network, chains) for file in asset_files},
         markets={market.symbol: market for market in markets},
     )
     _check(catalogue)
     return catalogue
 
 
-async def load() -> Catalogue:
+async def load(network: ChainNetwork = ChainNetwork.MAINNET) -> Catalogue:
     """Bring the database up to the data files and return what holds now. Safe to run in every process at once."""
-    catalogue = read_files()
+    catalogue = read_files(network)
     known = {market.symbol: market for market in await all_markets()}
     changed_markets = [market for market in catalogue.markets.values() if known.get(market.symbol) != market]
     known_assets = {asset.code: asset for asset in await all_assets()}
@@ -167,10 +232,9 @@ def _is_whole(lot: Decimal, base: AssetEntry) -> bool:
 
 
 def _check(catalogue: Catalogue) -> None:
-    for asset in catalogue.assets.values():
-        for network in asset.networks:
-            if network.chain not in catalogue.chains:
-                raise CatalogueInvalid(f"asset {asset.code}: chain {network.chain} is not in chains.json")
+    for chain in catalogue.chains.values():
+        if chain.native not in catalogue.assets:
+            raise CatalogueInvalid(f"chain {chain.key}: asset {chain.native} is not in assets.json")
     for market in catalogue.markets.values():
         if market.symbol != f"{market.base}-{market.quote}":
             raise CatalogueInvalid(f"market {market.symbol}: the symbol must be {market.base}-{market.quote}")

@@ -28,6 +28,7 @@ OPENID = json.dumps(
 )
 PRODUCTION = {
     "MODE": "production",
+    "BLOCKCHAIN_NETWORK": "mainnet",
     "MONGO_URL": "mongodb://app:kX9-wQz41mTb@db1:27017,db2:27017/?replicaSet=rs0",
     "REDIS_URL": "rediss://:f7Jq02LmzXc8@cache:6379/0",
     "APP_URL": "https://api.vault.io",
@@ -152,7 +153,9 @@ SPEED = "; expected max, or a factor above 0 and at most 1,000,000"
         ("APP_URL", "http://[::1", "APP_URL" + HTTP),
         ("APP_URL", "https://u:geheim@a.example", "APP_URL: this URL is shown in logs and may hold no credentials"),
         ("BINANCE_WS_URL", "https://x.example", "BINANCE_WS_URL: the value is no ws or wss URL"),
-        ("ETHEREUM_RPC_URL", "geheim.example", "ETHEREUM_RPC_URL" + HTTP),
+        ("CHAINLINK_RPC_URL", "geheim.example", "CHAINLINK_RPC_URL" + HTTP),
+        ("ETHEREUM_RPC_URL", "https://a,geheim", "ETHEREUM_RPC_URL: the value is no list of http or https URLs"),
+        ("ETHEREUM_RPC_URL", "https://a,https://a", "ETHEREUM_RPC_URL: the value is no list of http or https URLs"),
         ("SENTRY_DSN", "geheim", "SENTRY_DSN" + HTTP),
         ("MONGO_URL", "postgres://u:geheim@h", MONGO),
         ("MONGO_URL", "mongodb://u:geheim@@h", MONGO),
@@ -269,6 +272,7 @@ def test_all_problems_are_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> N
     lines = refused(monkeypatch, **environment, MODE="production", APP_URL="x")
     assert sorted(line.partition(":")[0] for line in lines) == [
         "APP_URL",
+        "BLOCKCHAIN_NETWORK",
         "CORS_ORIGINS",
         "CORS_ORIGINS",
         "EMAIL_PROVIDER",
@@ -307,6 +311,7 @@ def test_a_sound_production_configuration_starts(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("variable", "text", "line"),
     [
+        ("BLOCKCHAIN_NETWORK", "testnet", "BLOCKCHAIN_NETWORK: coins of a test network are worth nothing"),
         ("MONGO_URL", "", "MONGO_URL: missing: the embedded database is for development (MODE is PRODUCTION)"),
         ("REDIS_URL", "", "REDIS_URL: missing: a bus in memory is for one process (MODE is PRODUCTION)"),
         ("ENCRYPTION_KEY", "", "ENCRYPTION_KEY: missing (MODE is PRODUCTION); expected 32 bytes in base64"),
@@ -436,6 +441,7 @@ def test_names_that_look_like_ours_are_reported(tmp_path: Path) -> None:
         ("redis_url", "redis://:geheim@h:1/", "redis://***@h:1"),
         ("ethereum_rpc_url", "https://mainnet.infura.io/v3/geheim", "https://mainnet.infura.io/***"),
         ("ethereum_rpc_url", "https://h.example?key=geheim", "https://h.example/***"),
+        ("bitcoin_rpc_url", "http://u:geheim@a:1, https://b/geheim", "http://***@a:1,https://b/***"),
         ("sentry_dsn", "https://geheim@sentry.example/1", "https://***@sentry.example/***"),
         ("binance_api_key", "geheim", "***"),
         ("price_sources", (PriceSource.KRAKEN, PriceSource.BINANCE), "KRAKEN,BINANCE"),
@@ -459,7 +465,9 @@ def test_what_is_shown_of_a_value(field: str, value: Any, shown: str) -> None:
         ({"infura_api_key": "a/b"}, "https://mainnet.infura.io/v3/a%2Fb"),
         ({"alchemy_api_key": "k"}, "https://eth-mainnet.g.alchemy.com/v2/k"),
         ({"alchemy_api_key": "k", "infura_api_key": "i"}, "https://mainnet.infura.io/v3/i"),
-        ({"ethereum_rpc_url": "http://node:8545", "infura_api_key": "i"}, "http://node:8545"),
+        ({"chainlink_rpc_url": "http://node:8545", "infura_api_key": "i"}, "http://node:8545"),
+        ({"ethereum_rpc_url": "http://a:8545,http://b:8545", "blockchain_network": "mainnet"}, "http://a:8545"),
+        ({"ethereum_rpc_url": "http://sepolia:8545", "infura_api_key": "i"}, "https://mainnet.infura.io/v3/i"),
     ],
 )
 def test_where_ethereum_is_asked(given: dict[str, Any], url: str | None) -> None:

@@ -22,7 +22,7 @@ NAMES = {
     PriceSource.SIMULATED: "BTC-USDT",
 }
 MARKETS = {source: [FeedMarket("BTC-USD", name)] for source, name in NAMES.items()}
-KEYS = {"coinmarketcap_api_key": "key", "ethereum_rpc_url": "http://127.0.0.1:1/key"}
+KEYS = {"coinmarketcap_api_key": "key", "chainlink_rpc_url": "http://127.0.0.1:1/key"}
 
 
 def build(sources: tuple[PriceSource, ...], markets: Any = MARKETS, **settings: Any) -> list[Feed]:
@@ -52,7 +52,7 @@ def test_a_source_without_markets_is_passed_over() -> None:
 
 @pytest.mark.parametrize(
     ("source", "variable"),
-    [(PriceSource.COINMARKETCAP, "COINMARKETCAP_API_KEY"), (PriceSource.CHAINLINK, "ETHEREUM_RPC_URL")],
+    [(PriceSource.COINMARKETCAP, "COINMARKETCAP_API_KEY"), (PriceSource.CHAINLINK, "CHAINLINK_RPC_URL")],
 )
 @pytest.mark.parametrize("value", [None, ""])
 def test_a_missing_key_names_the_variable(source: PriceSource, variable: str, value: str | None) -> None:

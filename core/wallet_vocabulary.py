@@ -1,0 +1,150 @@
+"""The words that rooms share about wallets, chains, deposits and withdrawals, spelled as clients see them."""
+
+from enum import StrEnum
+
+
+class ChainNetwork(StrEnum):
+    """Whose chains this server speaks to."""
+
+    MAINNET = "mainnet"
+    TESTNET = "testnet"
+    LOCAL = "local"
+
+
+class ChainTxStatus(StrEnum):
+    """What has become of a transaction on its chain."""
+
+    PENDING = "PENDING"
+    CONFIRMED = "CONFIRMED"
+    FINAL = "FINAL"
+    FAILED = "FAILED"
+    REPLACED = "REPLACED"
+    DROPPED = "DROPPED"
+    REVERTED = "REVERTED"
+
+
+class TransferDirection(StrEnum):
+    """Where something went, seen from a wallet."""
+
+    IN = "IN"
+    OUT = "OUT"
+    SELF = "SELF"
+
+
+class FeeSpeed(StrEnum):
+    """How much of a hurry a fee buys."""
+
+    SLOW = "SLOW"
+    STANDARD = "STANDARD"
+    FAST = "FAST"
+
+
+class EffectKind(StrEnum):
+    """What a transaction does to a wallet."""
+
+    TRANSFER = "TRANSFER"
+    APPROVE = "APPROVE"
+    CONTRACT_CALL = "CONTRACT_CALL"
+
+
+class TransactionWarningCode(StrEnum):
+    """What a person should look at before they sign."""
+
+    FIRST_TIME_ADDRESS = "FIRST_TIME_ADDRESS"
+    LOOKALIKE_ADDRESS = "LOOKALIKE_ADDRESS"
+    NO_CODE_AT_ADDRESS = "NO_CODE_AT_ADDRESS"
+    UNLIMITED_APPROVAL = "UNLIMITED_APPROVAL"
+    SIMULATION_REVERTS = "SIMULATION_REVERTS"
+    HIGH_FEE = "HIGH_FEE"
+    SPAM_TOKEN = "SPAM_TOKEN"  # noqa: S105
+    OWN_DEPOSIT_ADDRESS = "OWN_DEPOSIT_ADDRESS"
+
+
+class SwapProvider(StrEnum):
+    """Who finds a route for a swap."""
+
+    LIFI = "LIFI"
+    ZEROX = "ZEROX"
+
+
+class SwapStatus(StrEnum):
+    """How far a swap is."""
+
+    PREPARED = "PREPARED"
+    SENT = "SENT"
+    BRIDGING = "BRIDGING"
+    DONE = "DONE"
+    FAILED = "FAILED"
+    REFUNDED = "REFUNDED"
+
+
+class DepositStatus(StrEnum):
+    """How far a deposit is."""
+
+    SEEN = "SEEN"
+    CONFIRMING = "CONFIRMING"
+    CREDITED = "CREDITED"
+    ORPHANED = "ORPHANED"
+    REVERSED = "REVERSED"
+    BELOW_MINIMUM = "BELOW_MINIMUM"
+
+
+class WithdrawalStatus(StrEnum):
+    """How far a withdrawal is."""
+
+    AWAITING_CONFIRMATION = "AWAITING_CONFIRMATION"
+    HELD = "HELD"
+    IN_REVIEW = "IN_REVIEW"
+    APPROVED = "APPROVED"
+    SIGNING = "SIGNING"
+    BROADCAST = "BROADCAST"
+    CONFIRMED = "CONFIRMED"
+    CANCELED = "CANCELED"
+    REJECTED = "REJECTED"
+    FAILED = "FAILED"
+
+
+class WalletErrorCode(StrEnum):
+    """Why something about a wallet or on a chain was refused."""
+
+    INVALID_INPUT = "INVALID_INPUT"
+    ACCOUNT_FROZEN = "ACCOUNT_FROZEN"
+    EMAIL_NOT_VERIFIED = "EMAIL_NOT_VERIFIED"
+    STEP_UP_REQUIRED = "STEP_UP_REQUIRED"
+    STEP_UP_INVALID = "STEP_UP_INVALID"
+    IDEMPOTENCY_MISMATCH = "IDEMPOTENCY_MISMATCH"
+    UNKNOWN_CHAIN = "UNKNOWN_CHAIN"
+    UNKNOWN_ASSET = "UNKNOWN_ASSET"
+    ADDRESS_INVALID = "ADDRESS_INVALID"
+    ADDRESS_WRONG_NETWORK = "ADDRESS_WRONG_NETWORK"
+    ADDRESS_IN_USE = "ADDRESS_IN_USE"
+    ADDRESS_NOT_ACTIVE = "ADDRESS_NOT_ACTIVE"
+    CHALLENGE_EXPIRED = "CHALLENGE_EXPIRED"
+    CHALLENGE_USED = "CHALLENGE_USED"
+    MESSAGE_MISMATCH = "MESSAGE_MISMATCH"
+    SIGNATURE_INVALID = "SIGNATURE_INVALID"
+    CONTRACT_WALLET_REFUSED = "CONTRACT_WALLET_REFUSED"
+    AMOUNT_INVALID = "AMOUNT_INVALID"
+    AMOUNT_TOO_SMALL = "AMOUNT_TOO_SMALL"
+    LIMIT_EXCEEDED = "LIMIT_EXCEEDED"
+    INSUFFICIENT_FUNDS = "INSUFFICIENT_FUNDS"
+    INSUFFICIENT_GAS = "INSUFFICIENT_GAS"
+    DEBT_OUTSTANDING = "DEBT_OUTSTANDING"
+    HELD_AFTER_CHANGE = "HELD_AFTER_CHANGE"
+    ABI_INVALID = "ABI_INVALID"
+    SIMULATION_REVERTED = "SIMULATION_REVERTED"
+    TRANSACTION_MISMATCH = "TRANSACTION_MISMATCH"
+    TRANSACTION_EXPIRED = "TRANSACTION_EXPIRED"
+    NONCE_TOO_LOW = "NONCE_TOO_LOW"
+    ALREADY_KNOWN = "ALREADY_KNOWN"
+    UNDERPRICED = "UNDERPRICED"
+    TRANSACTION_REFUSED = "TRANSACTION_REFUSED"
+    PROVIDER_UNAVAILABLE = "PROVIDER_UNAVAILABLE"
+    PROVIDER_LYING = "PROVIDER_LYING"
+    NO_ROUTE = "NO_ROUTE"
+    QUOTE_EXPIRED = "QUOTE_EXPIRED"
+    NOT_CANCELABLE = "NOT_CANCELABLE"
+    NOT_ENABLED = "NOT_ENABLED"
+    EXCHANGE_UNAVAILABLE = "EXCHANGE_UNAVAILABLE"
+    UNKNOWN_WITHDRAWAL = "UNKNOWN_WITHDRAWAL"
+    UNKNOWN_WALLET = "UNKNOWN_WALLET"
