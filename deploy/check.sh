@@ -17,4 +17,4 @@ step $bin/lint-imports --no-cache
 step $bin/mypy .
 step $bin/python -m server schema --check
 echo "== pytest"
-exec $bin/pytest -m "not soak" -n 3 --dist worksteal -rs -p no:cacheprovider
+exec $bin/pytest -m "not soak" -n 4 --dist worksteal -rs -p no:cacheprovider
