@@ -306,6 +306,8 @@ Command = (
 )
 
 
+OF_AN_ASSET = (MoveFunds, CreditDeposit, ReverseDeposit, RepayDebt, HoldWithdrawal, MoveHouseFunds)
+"""Commands that name an asset, and no market."""
 _KEY_OF: dict[type, Callable[[Any], tuple[str, str]]] = {
     **dict.fromkeys((PlaceOrder, PlaceOco, PlaceBracket), attrgetter("account", "client_id")),
     **dict.fromkeys(
