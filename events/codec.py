@@ -106,10 +106,17 @@ def _decoder(hint: Any) -> Decoder:
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         make: Callable[..., Any] = hint
         fields = {name: _decoder(field) for name, field in get_type_hints(hint).items()}
-        return lambda value: make(**{name: read(value[name]) for name, read in fields.items()})
+        optional = _with_default(hint)
+        return lambda value: make(
+            **{name: read(value[name]) for name, read in fields.items() if name in value or name not in optional}
+        )
     if hint is Decimal or (isinstance(hint, type) and issubclass(hint, Enum)):
         return hint
     return lambda value: value
+
+
+def _with_default(kind: Any) -> set[str]:
+    return {field.name for field in dataclasses.fields(kind) if field.default is not dataclasses.MISSING}
 
 
 _TYPES = {event.__name__: event for event in EVENT_TYPES}
@@ -117,7 +124,4 @@ _FIELDS = {event.__name__: tuple(get_type_hints(event)) for event in EVENT_TYPES
 _DECODERS = {
     event.__name__: {name: _decoder(hint) for name, hint in get_type_hints(event).items()} for event in EVENT_TYPES
 }
-_OPTIONAL = {
-    event.__name__: {field.name for field in dataclasses.fields(event) if field.default is not dataclasses.MISSING}
-    for event in EVENT_TYPES
-}
+_OPTIONAL = {event.__name__: _with_default(event) for event in EVENT_TYPES}

@@ -1,10 +1,21 @@
-"""What the exchange is asked to do. Numbers are in 10^-18 of a unit of their asset, times in milliseconds."""
+"""What the exchange is asked to do. Numbers are in 10^-18 of a unit of their asset, times in milliseconds; `units` are the asset's smallest.
 
-from typing import NamedTuple
+What moves funds is done once for ever under its key, within the keys of its account. A client's key is printable ASCII; a key of the house's
+own begins with `HOUSE_KEY`, which is not, so that no client can take the key of a deposit.
+"""
+
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 from core.order_vocabulary import OrderType, SelfTradePrevention, TimeInForce, TrailingUnit, TriggerSource
 from core.vocabulary import MarketStatus, OrderSide, PriceSource
 from events.journal import MarketConfigured
+
+HOUSE_KEY = "§"
+"""What every key begins with that the house chooses, and none that a client does."""
+MOVEMENTS = "house:movements"
+"""Whose the keys of movements between house accounts are. It has no balances."""
 
 
 class OrderWish(NamedTuple):
@@ -122,6 +133,81 @@ class MoveFunds(NamedTuple):
     digest: str
 
 
+class CreditDeposit(NamedTuple):
+    """Give an account what came in on a chain, from the house account that has it; what it owes of the asset is repaid first. Also done for a
+    frozen account: the money is its own."""
+
+    account: str
+    asset: str
+    units: int
+    house: str
+    key: str
+    digest: str
+
+
+class ReverseDeposit(NamedTuple):
+    """Take back what was credited and is on its chain no longer. What is not available becomes a debt; what is on hold stays on hold. Also done
+    for a frozen account."""
+
+    account: str
+    asset: str
+    units: int
+    house: str
+    key: str
+    digest: str
+
+
+class RepayDebt(NamedTuple):
+    """Take what an account owes of an asset, as far as it is available. Without a debt, or without funds, nothing happens."""
+
+    account: str
+    asset: str
+
+
+class HoldWithdrawal(NamedTuple):
+    """Set units aside for a withdrawal, under the client's key. `made` of the reply is the withdrawal's id."""
+
+    account: str
+    asset: str
+    units: int
+    key: str
+    digest: str
+
+
+class SettleWithdrawal(NamedTuple):
+    """What a withdrawal holds has left by a chain, from this house account, but for the fee, which the house keeps. Also done for a frozen
+    account. Settle and release under one key with two digests: then only one of them is ever done."""
+
+    account: str
+    withdrawal: int
+    house: str
+    fee_units: int
+    key: str
+    digest: str
+
+
+class ReleaseWithdrawal(NamedTuple):
+    """Let what a withdrawal holds be available again. Also done for a frozen account. See `SettleWithdrawal` for the key."""
+
+    account: str
+    withdrawal: int
+    key: str
+    digest: str
+
+
+class MoveHouseFunds(NamedTuple):
+    """Move units between two house accounts; the key is one of `MOVEMENTS`. A reserve's account says with the other sign what its wallet has:
+    a sweep from hot to cold is a movement from `house:cold:…` to `house:hot:…`, a network's fee that the hot wallet paid is one from
+    `house:network-fees` to `house:hot:…`."""
+
+    source: str
+    target: str
+    asset: str
+    units: int
+    key: str
+    digest: str
+
+
 class FreezeAccount(NamedTuple):
     """Stop everything of an account: its orders end, nothing of it is placed or moved. Or let it go on."""
 
@@ -201,6 +287,13 @@ Command = (
     | CancelAll
     | SetCancelTimer
     | MoveFunds
+    | CreditDeposit
+    | ReverseDeposit
+    | RepayDebt
+    | HoldWithdrawal
+    | SettleWithdrawal
+    | ReleaseWithdrawal
+    | MoveHouseFunds
     | FreezeAccount
     | SetFeeTier
     | ForgetKeys
@@ -211,3 +304,21 @@ Command = (
     | ReferenceLost
     | Advance
 )
+
+
+OF_AN_ASSET = (MoveFunds, CreditDeposit, ReverseDeposit, RepayDebt, HoldWithdrawal, MoveHouseFunds)
+"""Commands that name an asset, and no market."""
+_KEY_OF: dict[type, Callable[[Any], tuple[str, str]]] = {
+    **dict.fromkeys((PlaceOrder, PlaceOco, PlaceBracket), attrgetter("account", "client_id")),
+    **dict.fromkeys(
+        (MoveFunds, CreditDeposit, ReverseDeposit, HoldWithdrawal, SettleWithdrawal, ReleaseWithdrawal),
+        attrgetter("account", "key"),
+    ),
+    MoveHouseFunds: lambda command: (MOVEMENTS, command.key),
+}
+
+
+def key_of(command: Command) -> tuple[str, str] | None:
+    """The account and the key of a command that is done once; None: it has none."""
+    find = _KEY_OF.get(type(command))
+    return None if find is None else find(command)

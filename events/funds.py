@@ -94,7 +94,9 @@ class EventsMissed:
 
 @dataclass(slots=True)
 class AuditLine:
-    """One asset over all people. `house` is what the house has of it; `off` adds up, without their signs, what single accounts are off."""
+    """One asset over all people. `house` is what the house has of it, `chain_loss` what it lacks of that because people owe it; `off` adds up,
+    without their signs, what single accounts are off. `hot` and `cold` are what the wallets of all chains hold by the ledger; None: there are
+    none of the asset."""
 
     asset: str
     postings: Decimal = _ZERO
@@ -103,11 +105,16 @@ class AuditLine:
     open_orders: Decimal = _ZERO
     house: Decimal = _ZERO
     off: Decimal = _ZERO
+    withdrawals: Decimal = _ZERO
+    debts: Decimal = _ZERO
+    chain_loss: Decimal = _ZERO
+    hot: Decimal | None = None
+    cold: Decimal | None = None
 
     @property
     def difference(self) -> Decimal:
         """0 when everything agrees; errors cannot cancel each other out."""
-        return self.off + abs(self.balances + self.house)
+        return self.off + abs(self.balances + self.house) + abs(self.debts - self.chain_loss)
 
 
 @dataclass(frozen=True, slots=True)

@@ -227,6 +227,80 @@ class KeysForgotten(NamedTuple):
     through: int
 
 
+class DepositCredited(NamedTuple):
+    """Units came in from a house account (a chain's reserve): `repaid` of them for what the account owed of the asset, the rest is available."""
+
+    account: str
+    house: str
+    asset: str
+    units: int
+    repaid: int
+    key: str
+    digest: str
+
+
+class DepositReversed(NamedTuple):
+    """Units that were credited never came: they go back to a house account, as far as they were available. The account owes the rest,
+    `owed`, which the house has lost until it is repaid."""
+
+    account: str
+    house: str
+    asset: str
+    units: int
+    owed: int
+    key: str
+    digest: str
+
+
+class DebtRepaid(NamedTuple):
+    """So many units of what an account owed were taken from what is available."""
+
+    account: str
+    asset: str
+    units: int
+
+
+class WithdrawalHeld(NamedTuple):
+    """Units are set aside for a withdrawal, whose id is this event's sequence."""
+
+    account: str
+    asset: str
+    units: int
+    key: str
+    digest: str
+
+
+class WithdrawalSettled(NamedTuple):
+    """What a withdrawal held has left, from a house account (a chain's reserve), but for the fee, which stays with the house."""
+
+    account: str
+    withdrawal: int
+    house: str
+    fee: int
+    key: str
+    digest: str
+
+
+class WithdrawalReleased(NamedTuple):
+    """A withdrawal does not take place: what it held is available again."""
+
+    account: str
+    withdrawal: int
+    key: str
+    digest: str
+
+
+class HouseFundsMoved(NamedTuple):
+    """Units of an asset moved from one house account to another."""
+
+    source: str
+    target: str
+    asset: str
+    units: int
+    key: str
+    digest: str
+
+
 Event = (
     WriterStarted
     | MarketConfigured
@@ -245,4 +319,11 @@ Event = (
     | ReferenceExtreme
     | OrderAmended
     | KeysForgotten
+    | DepositCredited
+    | DepositReversed
+    | DebtRepaid
+    | WithdrawalHeld
+    | WithdrawalSettled
+    | WithdrawalReleased
+    | HouseFundsMoved
 )

@@ -33,6 +33,13 @@ _NAMES: dict[type, str] = {
     journal.TrailStarted: "trail-started",
     journal.ReferenceExtreme: "reference-extreme",
     journal.KeysForgotten: "keys-forgotten",
+    journal.DepositCredited: "deposit-credited",
+    journal.DepositReversed: "deposit-reversed",
+    journal.DebtRepaid: "debt-repaid",
+    journal.WithdrawalHeld: "withdrawal-held",
+    journal.WithdrawalSettled: "withdrawal-settled",
+    journal.WithdrawalReleased: "withdrawal-released",
+    journal.HouseFundsMoved: "house-funds-moved",
 }
 
 

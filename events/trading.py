@@ -119,7 +119,7 @@ class FillState:
 
 @dataclass(frozen=True, slots=True)
 class BalanceState:
-    """What an account has of an asset."""
+    """What an account has of an asset; `debt` is what it owes of it after a deposit was reversed."""
 
     account: str
     asset: str
@@ -127,6 +127,7 @@ class BalanceState:
     held: Decimal
     time_ms: int
     sequence: int
+    debt: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)

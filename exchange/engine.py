@@ -10,7 +10,6 @@ from typing import Any
 from core.order_vocabulary import OrderErrorCode, OrderStatus
 from core.vocabulary import OrderSide
 from events import commands, journal
-from exchange.accounts import Account, House
 from exchange.amendments import amendment
 from exchange.house import Quotes
 from exchange.keys import Keys, Used
@@ -22,6 +21,7 @@ from exchange.references import References
 from exchange.refusal import Refusal
 from exchange.reply import Reply
 from exchange.state import State
+from exchange.treasury import Treasury
 from exchange.walk import Offered
 from exchange.watching import Watch
 from exchange.words import CANCELED, HALTED, TRIGGER_PENDING
@@ -39,6 +39,7 @@ class Exchange:
         self._matcher = Matcher(self.state, self._emit)
         self._watch = Watch(self.state, self._matcher, self._emit)
         self._desk = Desk(self.state, self._keys, self._matcher, self._watch, self._emit)
+        self._treasury = Treasury(self.state, self._keys, self._emit)
         self._events: list[journal.Event] = []
         self._execute: dict[type, Callable[[Any, int], Reply]] = {
             commands.PlaceOrder: self._desk.place,
@@ -49,7 +50,14 @@ class Exchange:
             commands.AmendOrder: self._amend,
             commands.CancelAll: self._cancel_all,
             commands.SetCancelTimer: self._set_cancel_timer,
-            commands.MoveFunds: self._move_funds,
+            commands.MoveFunds: self._treasury.move_funds,
+            commands.CreditDeposit: self._treasury.credit_deposit,
+            commands.ReverseDeposit: self._treasury.reverse_deposit,
+            commands.RepayDebt: self._treasury.repay_debt,
+            commands.HoldWithdrawal: self._treasury.hold_withdrawal,
+            commands.SettleWithdrawal: self._treasury.settle_withdrawal,
+            commands.ReleaseWithdrawal: self._treasury.release_withdrawal,
+            commands.MoveHouseFunds: self._treasury.move_house_funds,
             commands.FreezeAccount: self._freeze,
             commands.SetFeeTier: self._set_fee_tier,
             commands.ForgetKeys: self._forget_keys,
@@ -193,23 +201,6 @@ class Exchange:
             if order.id in self.state.orders:
                 self._matcher.end(order, CANCELED, code)
         return chosen
-
-    def _move_funds(self, command: commands.MoveFunds, now_ms: int) -> Reply:  # noqa: ARG002
-        account = self.state.accounts.get(command.account) or Account(command.account)
-        used = self._keys.used(account, command.key)
-        if used is not None and used[0] == command.digest:
-            return Reply(made=used[1], replayed=True)
-        if account.frozen:
-            return Reply(Refusal(Code.ACCOUNT_FROZEN))
-        if used is not None:
-            return Reply(Refusal(Code.IDEMPOTENCY_MISMATCH, "key"))
-        balance = account.balances.get(command.asset)
-        available = balance.available if balance is not None else 0
-        if available + command.units < 0:
-            return Reply(Refusal(Code.INSUFFICIENT_FUNDS, "amount", limit=available, actual=-command.units))
-        House(command.house)
-        self._emit(journal.FundsMoved(*command))
-        return Reply(made=self.state.sequence)
 
     def _freeze(self, command: commands.FreezeAccount, now_ms: int) -> Reply:  # noqa: ARG002
         account = self.state.accounts.get(command.account)

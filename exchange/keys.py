@@ -1,4 +1,4 @@
-"""The clients' keys: what the core remembers, and what storage has of those it has forgotten.
+"""Keys of commands, the clients' and the house's own (`commands.HOUSE_KEY`): what the core remembers, and what storage has of those it has forgotten.
 
 The core remembers a key until `KeysForgotten`; whoever executes commands asks `lookups` for what a command needs beyond that, finds it in
 storage, and hands it over with `recall` before the command is executed.
@@ -10,6 +10,8 @@ from events import commands
 from exchange.accounts import Account
 from exchange.state import State
 
+_NAMING = (commands.CancelOrder, commands.CancelGroup, commands.AmendOrder)
+"""What may name an order by the key that made it."""
 Used = tuple[str, int]
 """A key's digest, and the sequence of what it made."""
 
@@ -35,17 +37,14 @@ class Keys:
     def lookups(self, command: commands.Command) -> tuple[tuple[str, str], ...]:
         """The account and key that must be looked up before this command is executed, if it was not remembered: nothing of an account
         that has never had a key forgotten."""
-        match command:
-            case commands.MoveFunds():
-                key = command.key
-            case (
-                commands.PlaceOrder() | commands.PlaceOco() | commands.PlaceBracket()
-                | commands.CancelOrder() | commands.CancelGroup() | commands.AmendOrder()
-            ):  # fmt: skip
-                key = command.client_id
-            case _:
-                return ()
-        account = self._state.accounts.get(command.account)
+        named = commands.key_of(command)
+        if named is not None:
+            account_id, key = named
+        elif isinstance(command, _NAMING):
+            account_id, key = command.account, command.client_id
+        else:
+            return ()
+        account = self._state.accounts.get(account_id)
         if account is None or not account.forgot or not key or key in account.keys:
             return ()
         return ((account.id, key),)

@@ -2,7 +2,8 @@
 
 Layout: a chunk is the JSON of `[kind, rows]`; kinds come in the order of `_RESTORE`, so that what a row names has been read before. Orders stand
 in their order of acceptance; the queues of the books and of stops follow as ids in their order. What follows from orders (an account's open
-ones, a level's lots, what ends when) is not written. Integers may be text, since they may pass 64 bits.
+ones, a level's lots, what ends when) is not written. Integers may be text, since they may pass 64 bits. A kind that has no rows has no chunk, so
+that a kind may be added: snapshots that were written before it read as they did.
 Invariant: the same state gives the same bytes, however it came to be.
 """
 
@@ -13,11 +14,12 @@ from typing import Any
 
 import orjson
 
+from core.errors import InvariantBroken
 from core.order_vocabulary import OrderGroupKind, OrderStatus
 from core.vocabulary import MarketStatus, OrderSide
 from events.journal import CancelTimerSet, GroupAccepted, MarketConfigured, OrderAccepted, OrderTriggered, Terms
 from events.journal_codec import UnknownFormat, plain, reader
-from exchange.accounts import Account, House
+from exchange.accounts import Account, House, Withdrawal
 from exchange.groups import Group
 from exchange.market import Market
 from exchange.order import Order
@@ -36,6 +38,8 @@ def chunks(state: State, *, size: int = 500) -> Iterator[bytes]:
         "state": iter([_head(state)]),
         "market": map(_market, state.markets.values()),
         "account": map(_account, state.accounts.values()),
+        "debt": (row for account in state.accounts.values() for row in _debts(account)),
+        "withdrawal": ([each.id, each.account, each.asset, str(each.units)] for each in state.withdrawals.values()),
         "key": ([account_id, key, *state.accounts[account_id].keys[key]] for _, account_id, key in state.remembered),
         "group": map(_group, state.groups.values()),
         "order": (_order(state, order) for order in state.orders.values()),
@@ -63,7 +67,7 @@ def restore(chunks: Iterable[bytes]) -> State:
             read = _RESTORE[kind]
             for row in rows:
                 read(state, row)
-    except (orjson.JSONDecodeError, LookupError, TypeError, ValueError) as error:
+    except (orjson.JSONDecodeError, InvariantBroken, LookupError, TypeError, ValueError) as error:
         raise UnknownFormat("the snapshot cannot be read") from error
     return state
 
@@ -82,10 +86,11 @@ def digest(state: State) -> str:
 
 
 def _head(state: State) -> Row:
+    reserves = sorted(name for name in state.house if not isinstance(name, House))
     house = [
-        [house.value, asset, str(units)]
-        for house, balances in state.house.items()
-        for asset, units in sorted(balances.items())
+        [str(name), asset, str(units)]
+        for name in (*House, *reserves)
+        for asset, units in sorted(state.house[name].items())
         if units
     ]
     return [FORMAT, state.sequence, state.epoch, house]
@@ -96,7 +101,7 @@ def _restore_head(state: State, row: Row) -> None:
     if written_in != FORMAT:
         raise UnknownFormat(f"the snapshot has format {written_in}; this version reads {FORMAT}")
     for name, asset, units in house:
-        state.house[House(name)][asset] = int(units)
+        state.house_account(name)[asset] = int(units)
 
 
 def _market(market: Market) -> Row:
@@ -133,6 +138,21 @@ def _restore_account(state: State, row: Row) -> None:
     for owner, expires_ms, symbols in timers:
         account.timers[owner] = CancelTimerSet(account_id, owner, expires_ms, tuple(symbols))
         state.timers.add((expires_ms, account_id, owner))
+
+
+def _debts(account: Account) -> Iterator[Row]:
+    return ([account.id, asset, str(units)] for asset, units in sorted(account.debts.items()))
+
+
+def _restore_debt(state: State, row: Row) -> None:
+    account_id, asset, units = row
+    state.accounts[account_id].debts[asset] = int(units)
+
+
+def _restore_withdrawal(state: State, row: Row) -> None:
+    withdrawal_id, account_id, asset, units = row
+    withdrawal = Withdrawal(withdrawal_id, account_id, asset, int(units))
+    state.withdrawals[withdrawal_id] = state.accounts[account_id].withdrawals[withdrawal_id] = withdrawal
 
 
 def _restore_key(state: State, row: Row) -> None:
@@ -222,6 +242,8 @@ _RESTORE: dict[str, Callable[[State, Row], None]] = {
     "state": _restore_head,
     "market": _restore_market,
     "account": _restore_account,
+    "debt": _restore_debt,
+    "withdrawal": _restore_withdrawal,
     "key": _restore_key,
     "group": _restore_group,
     "order": _restore_order,

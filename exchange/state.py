@@ -12,7 +12,8 @@ from sortedcontainers import SortedList
 from core.errors import InvariantBroken
 from core.order_vocabulary import OrderGroupKind
 from events import journal
-from exchange.accounts import Account, House, HouseBalances
+from exchange import transfers
+from exchange.accounts import Account, House, HouseBalances, Withdrawal, is_house
 from exchange.fills import finish, forget_if_over, set_aside, traded
 from exchange.groups import Group
 from exchange.market import Market
@@ -34,7 +35,9 @@ class State:
         self.trailing: dict[str, Trailing] = {}
         self.orders: dict[int, Order] = {}
         self.groups: dict[int, Group] = {}
-        self.house: dict[House, HouseBalances] = {house: defaultdict(int) for house in House}
+        self.withdrawals: dict[int, Withdrawal] = {}
+        """Those that hold something, oldest first."""
+        self.house: dict[str, HouseBalances] = {house: defaultdict(int) for house in House}
         self.expiring: SortedList[tuple[int, int]] = SortedList()
         """Times and open orders that end then, the next first."""
         self.timers: SortedList[tuple[int, str, str]] = SortedList()
@@ -54,7 +57,16 @@ class State:
             account = self.accounts[account_id] = Account(account_id)
         return account
 
-    def _remember(self, account: Account, key: str, digest: str) -> None:
+    def house_account(self, name: str) -> HouseBalances:
+        """This account of the house; a reserve exists from its first event on. Raises InvariantBroken for a name that no such account has."""
+        balances = self.house.get(name)
+        if balances is None:
+            if not is_house(name):
+                raise InvariantBroken(f"the house has no account {name}")
+            balances = self.house[name] = defaultdict(int)
+        return balances
+
+    def remember(self, account: Account, key: str, digest: str) -> None:
         """Let a client's key have led to this event."""
         account.keys[key] = (digest, self.sequence)
         self.remembered.append((self.sequence, account.id, key))
@@ -82,16 +94,6 @@ class State:
     def _market_status_changed(self, event: journal.MarketStatusChanged) -> None:
         self.markets[event.symbol].status = event.status
 
-    def _funds_moved(self, event: journal.FundsMoved) -> None:
-        account = self.account(event.account)
-        balance = account.balance(event.asset)
-        balance.available += event.units
-        self.house[House(event.house)][event.asset] -= event.units
-        if balance.available < 0:
-            raise InvariantBroken(f"{account.id} would have less than nothing of {event.asset}")
-        self._remember(account, event.key, event.digest)
-        account.sequence = self.sequence
-
     def _account_frozen(self, event: journal.AccountFrozen) -> None:
         account = self.account(event.account)
         account.frozen = event.frozen
@@ -116,7 +118,7 @@ class State:
         account, market = self.account(event.account), self.markets[event.symbol]
         group = self.groups[self.sequence] = Group(self.sequence, account, market, event)
         set_aside(group, event.hold)
-        self._remember(account, event.client_id, event.digest)
+        self.remember(account, event.client_id, event.digest)
         account.sequence = self.sequence
 
     def _group_grown(self, event: journal.GroupGrown) -> None:
@@ -249,7 +251,14 @@ _EVOLVE: dict[type, Callable[[State, Any], None]] = {
     journal.WriterStarted: State._writer_started,
     journal.MarketConfigured: State._market_configured,
     journal.MarketStatusChanged: State._market_status_changed,
-    journal.FundsMoved: State._funds_moved,
+    journal.FundsMoved: transfers.funds_moved,
+    journal.DepositCredited: transfers.deposit_credited,
+    journal.DepositReversed: transfers.deposit_reversed,
+    journal.DebtRepaid: transfers.debt_repaid,
+    journal.WithdrawalHeld: transfers.withdrawal_held,
+    journal.WithdrawalSettled: transfers.withdrawal_settled,
+    journal.WithdrawalReleased: transfers.withdrawal_released,
+    journal.HouseFundsMoved: transfers.house_funds_moved,
     journal.AccountFrozen: State._account_frozen,
     journal.FeeTierChanged: State._fee_tier_changed,
     journal.CancelTimerSet: State._cancel_timer_set,

@@ -1,8 +1,9 @@
 """What an account has and how far its lists reach: one row per account, written by the projection alone.
 
-A row: `_id` account; `sequence`; `frozen`; `maker_ppm`, `taker_ppm` (None: the market's); `balances` by asset `{available, held}`; `holds` by asset, what open orders have set aside; `open`
+A row: `_id` account; `sequence`; `frozen`; `maker_ppm`, `taker_ppm` (None: the market's); `balances` by asset `{available, held}`; `open`
 ids of open orders; `timers` `[{owner, expires_ms, symbols}]`; `positions` by asset (`services/cost_basis.py`); `holds`
-by asset: what its open orders and groups hold, added up by themselves; `volumes` by day since the epoch and quote asset
+by asset: what its open orders and groups hold, added up by themselves; `debts` by asset: what is owed after deposits were reversed;
+`withdrawals` `[{id, asset, amount}]`: what open withdrawals hold; `volumes` by day since the epoch and quote asset
 (`services/fee_tiers.py`); `orders`, `fills`, `lines`,
 `logged`: the highest number of each list.
 """

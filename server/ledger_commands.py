@@ -1,7 +1,8 @@
-"""`python -m server ledger audit`: whether the exchange's journal is whole, sums to zero, and is what people read."""
+"""`python -m server ledger audit`: whether the exchange's journal is whole, sums to zero, and is what people read; and what people owe."""
 
 import sys
 
+from core.money import canonical
 from core.settings import Settings
 from server import process
 from server.command_database import command_database
@@ -27,6 +28,7 @@ async def _audit(settings: Settings) -> int:
         report = await journal_audit.audit(scales)
     for problem in report.problems:
         sys.stderr.write(f"ledger: {problem}\n")
+    sys.stdout.writelines(f"{canonical(units)} {asset} is owed\n" for asset, units in report.debts.items())
     sys.stdout.write(
         f"{report.batches} batches, {report.sequence} events, {report.accounts} accounts "
         f"({report.newer} newer than the audit), {len(report.problems)} problems\n"

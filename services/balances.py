@@ -12,12 +12,12 @@ MOST_ASSETS = 100
 
 
 def balances(account: TradingAccount, catalogue: Catalogue, *, non_zero: bool) -> list[BalanceState]:
-    """Balances in the order of the catalogue: of what the account has, or of every asset."""
+    """Balances in the order of the catalogue: of what the account has or owes, or of every asset."""
     known = account.balances
     return [
         _state(account, asset, known.get(asset, Funds()))
         for asset in catalogue.assets
-        if not non_zero or (asset in known and known[asset].total)
+        if not non_zero or (asset in known and (known[asset].total or known[asset].debt))
     ]
 
 
@@ -50,7 +50,7 @@ class Balances:
         self._catalogue = catalogue
 
     def all_of(self, account: TradingAccount, *, non_zero: bool) -> list[BalanceState]:
-        """Balances of what the account has, or of every asset."""
+        """Balances of what the account has or owes, or of every asset."""
         return balances(account, self._catalogue, non_zero=non_zero)
 
     def one_of(self, account: TradingAccount, asset: str) -> BalanceState:
@@ -59,4 +59,4 @@ class Balances:
 
 
 def _state(account: TradingAccount, asset: str, funds: Funds) -> BalanceState:
-    return BalanceState(account.account, asset, funds.available, funds.held, 0, account.sequence)
+    return BalanceState(account.account, asset, funds.available, funds.held, 0, account.sequence, funds.debt)

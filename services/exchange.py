@@ -18,7 +18,7 @@ from core.bus import Bus, BusMessage
 from core.clock import Clock
 from core.order_vocabulary import OrderErrorCode
 from events import commands
-from events.answers import Answer, PreviewOrder, ReadHouse
+from events.answers import Answer, PreviewOrder, ReadHouse, RefusalState
 from events.commands import Command
 from events.journal import Event, MarketConfigured
 from events.journal_codec import FORMAT, encode
@@ -194,6 +194,8 @@ class ExchangeWriter:
                 return self._answers.house()
         if isinstance(question, _PLACING) and self.exchange.state.sequence - self._projected > MOST_BEHIND:
             return asked.not_done(OrderErrorCode.EXCHANGE_UNAVAILABLE)
+        if isinstance(question, commands.OF_AN_ASSET) and question.asset not in self._parts.scales:
+            return Answer(refusal=RefusalState(OrderErrorCode.INVALID_INPUT, "asset"))  # nobody could read the journal
         return self._answers.of(question, self._execute(question, now_ms), now_ms)
 
     def _execute(self, command: Command, now_ms: int) -> Reply:

@@ -58,7 +58,7 @@ class Answers:
     def _refusal(self, command: Command, reply: Reply) -> RefusalState | None:
         if reply.refusal is None:
             return None
-        if isinstance(command, commands.MoveFunds):
+        if isinstance(command, commands.OF_AN_ASSET):
             scale = self._scales[command.asset]
             limit, actual = (
                 None if each is None else amount(each, scale) for each in (reply.refusal.limit, reply.refusal.actual)

@@ -12,7 +12,7 @@ from core.order_vocabulary import OrderErrorCode
 from core.redis_requests import NotAsked, RedisRequests, Reply
 from events import codec, questions_codec
 from events.answers import Answer, HouseState, PreviewOrder, PreviewState, ReadHouse
-from events.commands import Command, MoveFunds, PlaceBracket, PlaceOco, PlaceOrder
+from events.commands import Command, key_of
 from events.questions_codec import Question
 from models import client_key
 from services.exchange_inbox import Answered, Asked, Inbox, refused
@@ -74,18 +74,15 @@ class _Gateway(ABC):
 
     async def _looked_up(self, command: Command) -> Answer | None:
         """What the command's key led to, if that can be read already."""
-        match command:
-            case PlaceOrder() | PlaceOco() | PlaceBracket():
-                key = command.client_id
-            case MoveFunds():
-                key = command.key
-            case _:
-                return None
+        key = key_of(command)
+        if key is None:
+            return None
         try:
-            found = (await client_key.find_keys([(command.account, key)])).get((command.account, key))
+            found = (await client_key.find_keys([key])).get(key)
         except PyMongoError:
             return None
-        return Answer(made=found[1], replayed=True, sequence=found[1]) if found and found[0] == command.digest else None
+        digest = getattr(command, "digest", None)
+        return Answer(made=found[1], replayed=True, sequence=found[1]) if found and found[0] == digest else None
 
     async def preview(self, wish: PreviewOrder) -> PreviewState | None:
         answer = await self._ask(wish)

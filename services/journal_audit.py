@@ -1,7 +1,8 @@
 """Whether the exchange's journal is whole, and whether what people read is what it says.
 
 The whole journal is folded anew, as a writer would: every batch continues the one before and has its hash. Then each asset must sum to zero
-over people and the house, each hold must be held by an open order or group, and the documents' balances must be those of the fold.
+over people and the house, each hold must be held by an open order, group or withdrawal, what people owe must be what the house has lost, and the
+documents' balances must be those of the fold.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from core.errors import InvariantBroken
 from core.money import canonical
 from core.vocabulary import OrderSide
 from events.journal_codec import UnknownFormat, decode
-from exchange.accounts import Account
+from exchange.accounts import HOUSE, Account, Balance, House
 from exchange.groups import Group
 from exchange.order import Order
 from exchange.state import State
@@ -23,7 +24,6 @@ from models import journal, projection, trading_account
 from models.journal import NO_HASH, Batch, is_sound
 from services.trading_accounts import Funds, read_row
 
-_HOUSE = "house:"
 _LOOK_SECONDS = 0.1
 _BROKEN = (InvariantBroken, UnknownFormat, KeyError, IndexError, ValueError, AttributeError, TypeError)
 """What folding a damaged journal may raise."""
@@ -31,13 +31,15 @@ _BROKEN = (InvariantBroken, UnknownFormat, KeyError, IndexError, ValueError, Att
 
 @dataclass(slots=True)
 class JournalReport:
-    """What was read, and every problem in a sentence. `newer`: accounts whose documents are ahead of what was folded, and were not compared."""
+    """What was read, and every problem in a sentence. `newer`: accounts whose documents are ahead of what was folded, and were not compared;
+    `debts`: what people owe, by asset."""
 
     batches: int = 0
     sequence: int = 0
     accounts: int = 0
     newer: int = 0
     problems: list[str] = field(default_factory=list)
+    debts: Mapping[str, Decimal] = field(default_factory=dict)
 
 
 class _Fold:
@@ -75,8 +77,9 @@ async def audit(scales: Mapping[str, int], *, patience_seconds: float = 10.0) ->
                 report.problems.append(problem)
                 return report
             report.batches, report.sequence = fold.number, fold.state.sequence
-    report.accounts = len(fold.state.accounts)
-    report.problems += sums(fold.state)
+    report.accounts = sum(not account.startswith(HOUSE) for account in fold.state.accounts)
+    report.debts = {asset: _whole(units, scales[asset]) for asset, units in sorted(_owed(fold.state).items())}
+    report.problems += sums(fold.state) + debts(fold.state)
     for account in fold.state.accounts.values():
         report.problems += holds(account, fold.state)
     await _compare(fold.state, scales, report, patience_seconds)
@@ -97,19 +100,41 @@ def sums(state: State) -> list[str]:
     ]
 
 
+def debts(state: State) -> list[str]:
+    """Assets of which people owe more or less than the house has lost."""
+    owed, lost = _owed(state), state.house[House.CHAIN_LOSS]
+    return [
+        f"{asset}: people owe {owed.get(asset, 0)} units, the house has lost {-lost.get(asset, 0)}"
+        for asset in sorted({*owed, *lost})
+        if owed.get(asset, 0) != -lost.get(asset, 0)
+    ]
+
+
+def _owed(state: State) -> dict[str, int]:
+    owed: dict[str, int] = defaultdict(int)
+    for account in state.accounts.values():
+        for asset, units in account.debts.items():
+            owed[asset] += units
+    return owed
+
+
 def holds(account: Account, state: State) -> list[str]:
-    """Assets of which an account holds more or less than its open orders and groups do."""
+    """Assets of which an account holds more or less than its open orders, groups and withdrawals do."""
     held: dict[str, int] = defaultdict(int)
     groups = {order.group.id: order.group for order in account.open.values() if order.group is not None}
     groups |= {group.id: group for group in state.groups.values() if group.account is account}
     holders: list[Order | Group] = [*account.open.values(), *groups.values()]
     for holder in holders:
         held[holder.market.quote if holder.side is OrderSide.BUY else holder.market.base] += holder.hold
+    for withdrawal in account.withdrawals.values():
+        held[withdrawal.asset] += withdrawal.units
     problems = []
     for asset in {*held, *account.balances}:
         has = account.balances[asset].held if asset in account.balances else 0
         if has != held[asset]:
-            problems.append(f"{account.id}: {has} units of {asset} are on hold, its orders hold {held[asset]}")
+            problems.append(
+                f"{account.id}: {has} units of {asset} are on hold, its orders and withdrawals hold {held[asset]}"
+            )
     return sorted(problems)
 
 
@@ -148,22 +173,25 @@ async def _compare(state: State, scales: Mapping[str, int], report: JournalRepor
 
 
 def _folded(state: State, account: str, scales: Mapping[str, int]) -> dict[str, Funds]:
-    if account.startswith(_HOUSE):
+    if account.startswith(HOUSE):
         house: Mapping[str, int] = next((held for name, held in state.house.items() if name == account), {})
         return {asset: Funds(_whole(units, scales[asset]), Decimal(0)) for asset, units in house.items() if units}
     if account not in state.accounts:
         return {}
-    balances = state.accounts[account].balances.items()
-    return {
-        asset: Funds(_whole(balance.available, scales[asset]), _whole(balance.held, scales[asset]))
-        for asset, balance in balances
-        if balance.available or balance.held
-    }
+    owner = state.accounts[account]
+    found = {}
+    for asset in {*owner.balances, *owner.debts}:
+        balance, debt = owner.balances.get(asset) or Balance(), owner.debts.get(asset, 0)
+        if balance.available or balance.held or debt:
+            units = (balance.available, balance.held, debt)
+            found[asset] = Funds(*[_whole(each, scales[asset]) for each in units])
+    return found
 
 
 def _said(funds: Funds) -> str:
-    """Available and held."""
-    return f"{canonical(funds.available)} + {canonical(funds.held)}"
+    """Available and held, and what is owed."""
+    owed = f" (owing {canonical(funds.debt)})" if funds.debt else ""
+    return f"{canonical(funds.available)} + {canonical(funds.held)}{owed}"
 
 
 def _whole(units: int, scale: int) -> Decimal:

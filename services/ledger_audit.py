@@ -1,24 +1,24 @@
 """Whether the documents that people read agree with each other, to the last unit.
 
-Of every account: what its statement ends with is what it has; what it has on hold is what its open orders hold (`holds` of its row). Of every
-asset: people and the house together have nothing, since every movement has two sides. `services/journal_audit.py` proves the same of the
-journal itself.
+Of every account: what its statement ends with is what it has; what it has on hold is what its open orders (`holds` of its row) and its open
+withdrawals hold. Of every asset: people and the house together have nothing, since every movement has two sides, and what people owe is what
+the house has lost. `services/journal_audit.py` proves the same of the journal itself.
 """
 
 from collections.abc import AsyncIterable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
 from core.errors import ExpectedError
 from events.funds import AuditLine, LedgerReport
+from exchange.accounts import HOUSE, House, cold_reserve, hot_reserve
 from models import projection, trading_account
 from models.projection import Watermark
 from services.statements import between
-from services.trading_accounts import Funds, read_row
+from services.trading_accounts import Funds, OpenWithdrawal, read_row
 from services.window_paging import MAX_WINDOW
 
-_HOUSE = "house:"
 _TRIES = 5
 _ZERO = Decimal(0)
 
@@ -31,35 +31,50 @@ class LedgerMoves(ExpectedError):
 
 @dataclass(frozen=True, slots=True)
 class AccountFacts:
-    """What the documents say of one account, by asset: its balances, what its statement ends with, and what its orders hold."""
+    """What the documents say of one account, by asset: its balances, what its statement ends with, and what its orders and its withdrawals
+    hold."""
 
     account: str
     balances: Mapping[str, Funds]
     postings: Mapping[str, Decimal]
     holds: Mapping[str, Decimal]
+    withdrawals: Mapping[str, Decimal] = field(default_factory=dict)
 
     @property
     def is_house(self) -> bool:
-        return self.account.startswith(_HOUSE)
+        return self.account.startswith(HOUSE)
 
 
 def audit(accounts: Iterable[AccountFacts]) -> list[AuditLine]:
     """The lines of all assets, by code."""
     lines: dict[str, AuditLine] = {}
     for account in accounts:
-        for asset in {*account.balances, *account.postings, *account.holds}:
+        for asset in {*account.balances, *account.postings, *account.holds, *account.withdrawals}:
             line = lines.setdefault(asset, AuditLine(asset))
             funds = account.balances.get(asset, Funds())
             if account.is_house:
-                line.house += funds.total
+                _add_house(line, account.account, funds.total)
                 continue
             posted, holds = account.postings.get(asset, _ZERO), account.holds.get(asset, _ZERO)
+            leaving = account.withdrawals.get(asset, _ZERO)
             line.balances += funds.total
             line.holds += funds.held
             line.postings += posted
             line.open_orders += holds
-            line.off += abs(posted - funds.total) + abs(holds - funds.held) + _below_zero(funds)
+            line.withdrawals += leaving
+            line.debts += funds.debt
+            line.off += abs(posted - funds.total) + abs(holds + leaving - funds.held) + _below_zero(funds)
     return [lines[asset] for asset in sorted(lines)]
+
+
+def _add_house(line: AuditLine, name: str, total: Decimal) -> None:
+    line.house += total
+    if name == House.CHAIN_LOSS:
+        line.chain_loss -= total
+    elif name.startswith(hot_reserve("")):
+        line.hot = (line.hot or _ZERO) - total
+    elif name.startswith(cold_reserve("")):
+        line.cold = (line.cold or _ZERO) - total
 
 
 async def read() -> LedgerReport:
@@ -82,13 +97,21 @@ def _rows() -> AsyncIterable[Mapping[str, Any]]:
 
 async def _facts(row: Mapping[str, Any]) -> AccountFacts:
     account = read_row(row["_id"], row)
-    is_house = account.account.startswith(_HOUSE)
+    is_house = account.account.startswith(HOUSE)
     return AccountFacts(
         account=account.account,
         balances=account.balances,
         postings={} if is_house else await _ends(account.account, account.lines, set(account.balances)),
         holds=account.holds,
+        withdrawals=_by_asset(account.withdrawals),
     )
+
+
+def _by_asset(withdrawals: Iterable[OpenWithdrawal]) -> dict[str, Decimal]:
+    held: dict[str, Decimal] = {}
+    for withdrawal in withdrawals:
+        held[withdrawal.asset] = held.get(withdrawal.asset, _ZERO) + withdrawal.amount
+    return held
 
 
 async def _ends(account: str, lines: int, assets: set[str]) -> dict[str, Decimal]:
@@ -104,4 +127,4 @@ async def _ends(account: str, lines: int, assets: set[str]) -> dict[str, Decimal
 
 
 def _below_zero(funds: Funds) -> Decimal:
-    return max(_ZERO, -funds.available) + max(_ZERO, -funds.held)
+    return max(_ZERO, -funds.available) + max(_ZERO, -funds.held) + max(_ZERO, -funds.debt)

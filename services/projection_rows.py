@@ -8,7 +8,7 @@ from bson.raw_bson import RawBSONDocument
 
 from core.money import to_storage
 from core.vocabulary import OrderSide
-from exchange.accounts import Account, House
+from exchange.accounts import Account
 from services.cost_basis import to_rows
 from services.fee_tiers import volume_rows
 from services.projection_view import ProjectionView
@@ -43,6 +43,11 @@ class AccountRows:
             "maker_ppm": account.maker_ppm,
             "taker_ppm": account.taker_ppm,
             "balances": {asset: self._balance_row(account, asset) for asset in account.balances},
+            "debts": {asset: to_storage(amount(units, scales[asset])) for asset, units in account.debts.items()},
+            "withdrawals": [
+                {"id": each.id, "asset": each.asset, "amount": to_storage(amount(each.units, scales[each.asset]))}
+                for each in account.withdrawals.values()
+            ],
             "holds": {asset: to_storage(amount(units, scales[asset])) for asset, units in _holds(account).items()},
             "open": list(account.open),
             "timers": [
@@ -87,7 +92,7 @@ def _encoded(row: Stored) -> RawBSONDocument:
 
 
 def _holds(account: Account) -> dict[str, int]:
-    """What open orders and groups have set aside, added up from them: the balances' `held` must be the same."""
+    """What open orders and groups have set aside, added up from them: with what withdrawals hold, the balances' `held` must be the same."""
     holds: dict[str, int] = {}
     groups: set[int] = set()
     for order in account.open.values():
@@ -103,7 +108,7 @@ def _holds(account: Account) -> dict[str, int]:
 
 def _house_row(view: ProjectionView, account_id: str) -> Stored:
     """What the house owes is negative."""
-    balances = view.state.house[House(account_id)]
+    balances = view.state.house_account(account_id)
     return {
         "_id": account_id,
         "sequence": view.state.sequence,

@@ -27,9 +27,10 @@ from exchange.groups import Group
 from exchange.order import Order
 from exchange.state import State
 from models.client_key import UsedKey
-from services.cost_basis import Positions, apply_fill, apply_funds
+from services.cost_basis import Positions, apply_fill
 from services.exchange_tape import ExchangeTrade
 from services.fee_tiers import UnitVolumes, add_volume
+from services.projection_funds import FundsFollower
 from services.trading_states import TradingStates, amount, group_state
 
 _ENDS = {
@@ -37,8 +38,6 @@ _ENDS = {
     OrderStatus.EXPIRED: OrderEventType.EXPIRED,
     OrderStatus.REJECTED: OrderEventType.REJECTED,
 }
-_KINDS = {House.TEST_FUNDS: TransactionKind.TEST_FUNDS}
-"""What a movement from or to a house account is on a statement; of any other it is an adjustment."""
 
 
 @dataclass(slots=True)
@@ -110,13 +109,13 @@ class ProjectionView:
         self.group_orders: dict[int, tuple[int, ...]] = {}
         """The orders of groups that live."""
         self.scales = scales
-        self._cash = cash
+        self.cash = cash
         self._states = TradingStates()
         self._changes = Changes()
         self._balances: dict[tuple[str, str], None] = {}
         self._groups: dict[int, Group] = {}
         self._follow: dict[type, Callable[[Any], None]] = {
-            journal.FundsMoved: self._funds_moved,
+            **FundsFollower(self).follows(),
             journal.AccountFrozen: self._touched,
             journal.FeeTierChanged: self._touched,
             journal.CancelTimerSet: self._touched,
@@ -157,7 +156,8 @@ class ProjectionView:
         return lists
 
     def _balance(self, account: str, asset: str) -> BalanceState:
-        balance, scale = self.state.accounts[account].balance(asset), self.scales[asset]
+        owner, scale = self.state.accounts[account], self.scales[asset]
+        balance = owner.balance(asset)
         return BalanceState(
             account,
             asset,
@@ -165,6 +165,7 @@ class ProjectionView:
             amount(balance.held, scale),
             self._changes.time_ms,
             self.state.sequence,
+            amount(owner.debts.get(asset, 0), scale),
         )
 
     def _log(self, account: str, make: Callable[[int], Logged]) -> None:
@@ -203,22 +204,25 @@ class ProjectionView:
         self.state.evolve(event)
         self._changes.statuses[event.symbol] = event.status
 
-    def _funds_moved(self, event: journal.FundsMoved) -> None:
-        self.state.evolve(event)
-        account = self.state.accounts[event.account]
-        self._touch(account)
-        self._changes.accounts[event.house] = None
-        self._balances[account.id, event.asset] = None
-        self._changes.keys.append(UsedKey(account.id, event.key, event.digest, self.state.sequence))
-        kind = _KINDS.get(House(event.house), TransactionKind.ADJUSTMENT)
-        self._line(account, kind, event.asset, event.units, self._total(account, event.asset))
-        apply_funds(self.lists_of(account.id).positions, asset=event.asset, units=event.units, cash=self._cash)
+    def balance_moved(self, account: str, asset: str) -> None:
+        """Note a balance that changed."""
+        self._changes.accounts[account] = None
+        self._balances[account, asset] = None
 
-    def _total(self, account: Account, asset: str) -> int:
+    def house_moved(self, house: str) -> None:
+        """Note an account of the house that changed."""
+        self._changes.accounts[house] = None
+
+    def used(self, account: str, key: str, digest: str) -> None:
+        """Note what the last event used a key for."""
+        self._changes.keys.append(UsedKey(account, key, digest, self.state.sequence))
+
+    def total(self, account: Account, asset: str) -> int:
+        """What an account has of an asset now, in units."""
         balance = account.balance(asset)
         return balance.available + balance.held
 
-    def _line(
+    def line(
         self,
         account: Account,
         kind: TransactionKind,
@@ -229,6 +233,7 @@ class ProjectionView:
         order: Order | None = None,
         fill: int | None = None,
     ) -> None:
+        """Add a line to an account's statement, after which it has so many units."""
         lists, scale = self.lists_of(account.id), self.scales[asset]
         lists.lines += 1
         self._changes.lines.setdefault(account.id, []).append(
@@ -253,7 +258,7 @@ class ProjectionView:
         self._groups[group.id] = group
         self._touch(group.account)
         self._balances[group.account.id, self._paid_in(group)] = None
-        self._changes.keys.append(UsedKey(event.account, event.client_id, event.digest, group.id))
+        self.used(event.account, event.client_id, event.digest)
 
     def _paid_in(self, group: Group) -> str:
         return group.market.quote if group.side is OrderSide.BUY else group.market.base
@@ -284,7 +289,7 @@ class ProjectionView:
         self._changes.placed[order.id] = None
         self.open_orders[order.id] = OpenOrder(lists.orders)
         if order.group is None:
-            self._changes.keys.append(UsedKey(event.account, event.client_id, event.digest, order.id))
+            self.used(event.account, event.client_id, event.digest)
         else:
             self.group_orders[order.group.id] += (order.id,)
         self._log_order(order, OrderEventType.ACCEPTED)
@@ -353,7 +358,7 @@ class ProjectionView:
         )
         apply_fill(
             lists.positions, side=order.side, base=market.base, quote=market.quote, base_units=units,
-            quote_units=quote_units, fee_units=fee_units, cash=self._cash,
+            quote_units=quote_units, fee_units=fee_units, cash=self.cash,
         )  # fmt: skip
         add_volume(lists.volumes, time_ms=self._changes.time_ms, quote=market.quote, quote_units=quote_units)
         self._balances[account.id, market.base] = self._balances[account.id, market.quote] = None
@@ -369,10 +374,10 @@ class ProjectionView:
     def _post(self, order: Order, fill: int, *, base: int, quote: int, fee: int) -> None:
         """The lines of a fill: what was bought or sold, what was paid or earned, and the fee."""
         account, market = order.account, order.market
-        total = self._total(account, market.quote)
-        self._line(
-            account, TransactionKind.TRADE, market.base, base, self._total(account, market.base), order=order, fill=fill
+        total = self.total(account, market.quote)
+        self.line(
+            account, TransactionKind.TRADE, market.base, base, self.total(account, market.base), order=order, fill=fill
         )
-        self._line(account, TransactionKind.TRADE, market.quote, quote, total + fee, order=order, fill=fill)
+        self.line(account, TransactionKind.TRADE, market.quote, quote, total + fee, order=order, fill=fill)
         if fee:
-            self._line(account, TransactionKind.FEE, market.quote, -fee, total, order=order, fill=fill)
+            self.line(account, TransactionKind.FEE, market.quote, -fee, total, order=order, fill=fill)

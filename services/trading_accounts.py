@@ -37,10 +37,11 @@ class NoMarks:
 
 @dataclass(frozen=True, slots=True)
 class Funds:
-    """Of one asset."""
+    """Of one asset. `debt` is owed after a deposit was reversed, and no part of the others."""
 
     available: Decimal = Decimal(0)
     held: Decimal = Decimal(0)
+    debt: Decimal = Decimal(0)
 
     @property
     def total(self) -> Decimal:
@@ -58,9 +59,18 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenWithdrawal:
+    """What the exchange holds for a withdrawal, whose `id` is what holding it made."""
+
+    id: int
+    asset: str
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class TradingAccount:
     """An account at `sequence` of the exchange's journal. `orders`, `fills`, `lines` and `logged` are the highest numbers of its lists.
-    `holds` is what its open orders and groups have set aside, added up by themselves: what is on hold must be the same."""
+    `holds` is what its open orders and groups have set aside, added up by themselves: with `withdrawals`, what is on hold must be the same."""
 
     account: str
     sequence: int
@@ -71,6 +81,7 @@ class TradingAccount:
     positions: Mapping[str, Cost]
     volumes: Volumes
     holds: Amounts
+    withdrawals: Sequence[OpenWithdrawal]
     orders: int
     fills: int
     lines: int
@@ -86,10 +97,7 @@ def read_row(account: str, row: Mapping[str, Any] | None) -> TradingAccount:
         frozen=row.get("frozen", False),
         maker_ppm=row.get("maker_ppm"),
         taker_ppm=row.get("taker_ppm"),
-        balances={
-            asset: Funds(held["available"].to_decimal(), held["held"].to_decimal())
-            for asset, held in row.get("balances", {}).items()
-        },
+        balances=_funds(row.get("balances", {}), _amounts(row.get("debts", {}))),
         positions={
             asset: Cost(
                 held["covered"].to_decimal(),
@@ -101,6 +109,10 @@ def read_row(account: str, row: Mapping[str, Any] | None) -> TradingAccount:
         },
         volumes={int(day): _amounts(by_asset) for day, by_asset in row.get("volumes", {}).items()},
         holds=_amounts(row.get("holds", {})),
+        withdrawals=[
+            OpenWithdrawal(each["id"], each["asset"], each["amount"].to_decimal())
+            for each in row.get("withdrawals", [])
+        ],
         orders=row.get("orders", 0),
         fills=row.get("fills", 0),
         lines=row.get("lines", 0),
@@ -123,6 +135,15 @@ class TradingAccounts:
         """These accounts, in their order, each read once; the caller keeps them few."""
         found = {account: await self.read(account) for account in dict.fromkeys(accounts)}
         return [found[account] for account in accounts]
+
+
+def _funds(balances: Mapping[str, Any], debts: Amounts) -> dict[str, Funds]:
+    """Of every asset that the account has, or owes."""
+    funds = {
+        asset: Funds(held["available"].to_decimal(), held["held"].to_decimal(), debts.get(asset, Decimal(0)))
+        for asset, held in balances.items()
+    }
+    return {**{asset: Funds(debt=debt) for asset, debt in debts.items()}, **funds}
 
 
 def _amounts(stored: Mapping[str, Any]) -> dict[str, Decimal]:

@@ -25,7 +25,11 @@ class Balance:
     id: strawberry.ID = strawberry.field(description="Stable per account and asset.")
     state: strawberry.Private[BalanceState]
     available: Decimal = strawberry.field(description="What can be traded or moved now.")
-    held: Decimal = strawberry.field(description="What open orders have set aside.")
+    held: Decimal = strawberry.field(description="What open orders and withdrawals have set aside.")
+    debt: Decimal = strawberry.field(
+        description="What is owed after a deposit was reversed. It is no part of `total`; what comes in of the asset repays it first, and nothing "
+        "can be withdrawn while anything is owed."
+    )
     sequence: Long = strawberry.field(
         description="The place in the exchange's journal this is true at: of two states of a balance the higher one is newer."
     )
@@ -36,10 +40,6 @@ class Balance:
 
     @strawberry.field(description="What is put to earn.")
     def earning(self) -> Decimal:
-        return Decimal(0)
-
-    @strawberry.field(description="What is owed after a deposit was reversed; it is taken first from what comes in.")
-    def debt(self) -> Decimal:
         return Decimal(0)
 
     @strawberry.field(description="Available, held and earning together.")
@@ -63,6 +63,7 @@ class Balance:
             state=state,
             available=state.available,
             held=state.held,
+            debt=state.debt,
             sequence=Long(state.sequence),
         )
 

@@ -17,7 +17,7 @@ describe(
         "TRANSFER": "It was moved between accounts here.",
         "TEST_FUNDS": "Test funds of a sandbox.",
         "ADJUSTMENT": "An operator's correction.",
-        "REVERSAL": "An earlier change was taken back.",
+        "REVERSAL": "A deposit was taken back, or what was owed for one was repaid.",
     },
 )
 describe(

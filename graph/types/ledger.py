@@ -23,25 +23,24 @@ class LedgerAuditLine:
     )
     holds: Decimal = strawberry.field(description="What accounts have on hold.")
     open_orders: Decimal = strawberry.field(description="What open orders and groups have set aside.")
+    withdrawals: Decimal = strawberry.field(description="What withdrawals that have not left yet have set aside.")
+    debts: Decimal = strawberry.field(
+        description="What people owe after deposits were reversed. It is no part of `balances`; the house has lost as much until it is repaid."
+    )
+    hot_reserve: Decimal | None = strawberry.field(
+        description="What the hot wallets of all chains hold by the ledger, not by the chains; null where there are none."
+    )
+    cold_reserve: Decimal | None = strawberry.field(
+        description="What the cold wallets of all chains hold by the ledger, not by the chains; null where there are none."
+    )
     difference: Decimal = strawberry.field(
-        description="0 when everything agrees: what each account is off, and what people and the house together have, without signs."
+        description="0 when everything agrees: what each account is off, what people and the house together have, and what the house has lost "
+        "beyond `debts`, without signs."
     )
 
     @strawberry.field(description="The asset.")
     def asset(self, info: Info) -> Asset:
         return Asset.of(info.context.catalogue.asset(self.line.asset))
-
-    @strawberry.field(description="What people owe after deposits were reversed.")
-    def debts(self) -> Decimal:
-        return Decimal(0)
-
-    @strawberry.field(description="What the hot wallets hold; null where there are none.")
-    def hot_reserve(self) -> Decimal | None:
-        return None
-
-    @strawberry.field(description="What the cold wallets hold; null where there are none.")
-    def cold_reserve(self) -> Decimal | None:
-        return None
 
     @staticmethod
     def of(line: AuditLine) -> "LedgerAuditLine":
@@ -52,6 +51,10 @@ class LedgerAuditLine:
             balances=line.balances,
             holds=line.holds,
             open_orders=line.open_orders,
+            withdrawals=line.withdrawals,
+            debts=line.debts,
+            hot_reserve=line.hot,
+            cold_reserve=line.cold,
             difference=line.difference,
         )
 

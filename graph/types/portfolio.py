@@ -39,7 +39,7 @@ class Holding:
     state: strawberry.Private[HoldingState]
     quantity: Decimal = strawberry.field(description="All of it, in the asset.")
     available: Decimal = strawberry.field(description="What can be traded or moved now, in the asset.")
-    held: Decimal = strawberry.field(description="What open orders have set aside, in the asset.")
+    held: Decimal = strawberry.field(description="What open orders and withdrawals have set aside, in the asset.")
     value: Decimal | None = strawberry.field(description="What it is worth.")
     share: Decimal | None = strawberry.field(description="Its part of the whole portfolio, as a fraction.")
 

@@ -6,16 +6,31 @@ from types import FrameType
 
 from core.order_vocabulary import OrderType
 from core.vocabulary import PriceSource
-from events.commands import AmendOrder, CancelOrder, Command, ConfigureMarket, OrderWish, PlaceOrder, ReferencePrice
+from events.commands import (
+    AmendOrder,
+    CancelOrder,
+    Command,
+    ConfigureMarket,
+    CreditDeposit,
+    HoldWithdrawal,
+    OrderWish,
+    PlaceOrder,
+    ReferencePrice,
+    ReverseDeposit,
+    SettleWithdrawal,
+)
+from exchange.accounts import hot_reserve
 from tests.exchange.floor import BUY, EXACT, SELL, Floor, wish
 
 FEW, MANY = 500, 20_000
+HOT = hot_reserve("ethereum")
 MARGIN = 1.2
 """Sorted lists split and join their pieces now and then."""
 
 
 def crowded(number: int) -> Floor:
-    """A floor on which so many orders rest, as many wait for their stop, as many trail, and twice as many have ended."""
+    """A floor on which so many orders rest, as many wait for their stop, as many trail, as many
+    withdrawals are open, and twice as many orders have ended."""
     floor = Floor("ann", "bob")
     floor.exchange.execute(ConfigureMarket(EXACT._replace(max_open_orders=10**9)), floor.now_ms)
     floor.exchange.execute(told(50_000), floor.now_ms)
@@ -25,6 +40,7 @@ def crowded(number: int) -> Floor:
         floor.limit("ann", SELL, 60_000 + place % 3_000, 10)
         floor.place("ann", wish(SELL, OrderType.STOP_LOSS, lots=1, stop=10_000 + place % 3_000))
         floor.place("ann", wish(SELL, OrderType.TRAILING_STOP, lots=1, trail=40_000 + place % 3_000))
+        floor.exchange.execute(HoldWithdrawal("bob", "ETH", 1, floor.key(), ""), floor.now_ms)
         for _ in range(2):
             ended = floor.limit("bob", BUY, 1_000, 10).made
             floor.exchange.execute(CancelOrder("bob", ended), floor.now_ms)
@@ -60,6 +76,10 @@ def script(floor: Floor) -> dict[str, list[Command]]:
         key = floor.key()
         return PlaceOrder("bob", key, key, order)
 
+    withdrawals = [
+        floor.exchange.execute(HoldWithdrawal("bob", "ETH", 1, key, ""), floor.now_ms).made
+        for key in (floor.key() for _ in range(20))
+    ]
     resting = [floor.limit("bob", BUY, 900 - number, 10).made for number in range(40)]
     return {
         "rest": [place(wish(BUY, OrderType.LIMIT, lots=10, price=2_000 + number)) for number in range(20)],
@@ -72,6 +92,10 @@ def script(floor: Floor) -> dict[str, list[Command]]:
         "trail": [place(wish(SELL, OrderType.TRAILING_STOP, lots=1, trail=30_000 + number)) for number in range(20)],
         "cancel": [CancelOrder("bob", order) for order in resting[:20]],
         "amend": [AmendOrder("bob", order, price=(500 + order % 100) * EXACT.tick) for order in resting[20:]],
+        "credit": [CreditDeposit("bob", "ETH", 10, HOT, f"§in-{number}", "") for number in range(20)],
+        "hold": [HoldWithdrawal("bob", "ETH", 10, f"out-{number}", "") for number in range(20)],
+        "settle": [SettleWithdrawal("bob", held, HOT, 0, f"§{held}", "") for held in withdrawals],
+        "reverse": [ReverseDeposit("bob", "ETH", 10, HOT, f"§back-{number}", "") for number in range(20)],
         "a price that moves nothing": [told(49_000 + number) for number in range(20)],
     }
 

@@ -10,16 +10,26 @@ from core.vocabulary import MarketStatus, PriceSource
 from events.commands import (
     AmendOrder,
     CancelOrder,
+    Command,
+    CreditDeposit,
     ForgetKeys,
     FreezeAccount,
+    HoldWithdrawal,
+    MoveFunds,
+    MoveHouseFunds,
     PlaceBracket,
     ReferencePrice,
+    ReleaseWithdrawal,
+    RepayDebt,
+    ReverseDeposit,
     SetCancelTimer,
     SetFeeTier,
     SetMarketStatus,
+    SettleWithdrawal,
 )
 from events.journal import Event, FundsMoved, WriterStarted
 from events.journal_codec import FORMAT, UnknownFormat, decode, encode
+from exchange.accounts import House, cold_reserve, hot_reserve
 from exchange.engine import fold
 from exchange.snapshot import digest
 from tests.exchange.floor import BUY, EXACT, ROUNDING, SELL, Floor, wish
@@ -55,13 +65,45 @@ def test_old_journals_give_what_they_gave(path: Path) -> None:
 
 
 def test_there_is_a_golden_journal_of_every_format_with_every_event_in_use() -> None:
-    newest = next(path for path in GOLDEN.glob(f"format-{FORMAT}-*.json"))
-    kinds = {type(event) for event in decode(newest.read_bytes(), written_in=FORMAT)}
+    newest = GOLDEN.glob(f"format-{FORMAT}-*.json")
+    kinds = {type(event) for path in newest for event in decode(path.read_bytes(), written_in=FORMAT)}
     assert kinds == set(get_args(Event))
 
 
 def make_golden() -> None:
-    """Write a golden journal of this format: `python -m tests.exchange.test_journal_codec`, once per format."""
+    """Write golden journals of this format: `python -m tests.exchange.test_journal_codec`, once per format or for new events."""
+    GOLDEN.mkdir(exist_ok=True)
+    for floor in (trading(), funds()):
+        floor.collect()
+        (GOLDEN / f"format-{FORMAT}-{digest(floor.exchange.state)[:16]}.json").write_bytes(encode(floor.events))
+
+
+def funds() -> Floor:
+    """Deposits, a reversal that leaves a debt, withdrawals that are held, settled and released, and funds of the house that move."""
+    floor, hot, cold = Floor("ann"), hot_reserve("ethereum"), cold_reserve("ethereum")
+    key = "§{}".format
+    commands: tuple[Command, ...] = (
+        CreditDeposit("ann", "ETH", 2**70, hot, key(1), "digest 1"),
+        CreditDeposit("bob", "ETH", 1_000, hot, key(2), "digest 2"),
+        MoveFunds("bob", House.TEST_FUNDS, "ETH", -900, "gone", "digest"),
+        ReverseDeposit("bob", "ETH", 1_000, hot, key(3), "digest 3"),
+        CreditDeposit("bob", "ETH", 500, hot, key(4), "digest 4"),
+        MoveFunds("bob", House.TEST_FUNDS, "ETH", 150, "back", "digest"),
+        RepayDebt("bob", "ETH"),
+        *[HoldWithdrawal("ann", "ETH", 2**65 + number, f"out-{number}", f"digest {number}") for number in range(3)],
+        MoveHouseFunds(cold, hot, "ETH", 2**64, key(5), "digest 5"),
+        MoveHouseFunds(House.NETWORK_FEES, hot, "ETH", 21_000, key(6), "digest 6"),
+    )
+    for command in commands:
+        assert floor.exchange.execute(command, floor.now_ms).refusal is None
+    settled, released, _ = floor.exchange.state.withdrawals
+    floor.exchange.execute(SettleWithdrawal("ann", settled, hot, 7, key("end 1"), "settled"), floor.now_ms)
+    floor.exchange.execute(ReleaseWithdrawal("ann", released, key("end 2"), "released"), floor.now_ms)
+    return floor
+
+
+def trading() -> Floor:
+    """Orders of all kinds on two markets, and what ends them."""
     floor = Floor("ann", "bob")
     floor.exchange.start_writer(7)
     floor.exchange.execute(SetFeeTier("ann", 0, 500), floor.now_ms)
@@ -100,9 +142,7 @@ def make_golden() -> None:
     floor.exchange.execute(SetCancelTimer("ann", "session", 5000, (EXACT.symbol,)), floor.now_ms)
     floor.exchange.execute(FreezeAccount("bob", True), floor.now_ms)
     floor.exchange.execute(SetMarketStatus(ROUNDING.symbol, MarketStatus.HALTED, f"after {last}"), floor.now_ms)
-    floor.collect()
-    GOLDEN.mkdir(exist_ok=True)
-    (GOLDEN / f"format-{FORMAT}-{digest(floor.exchange.state)[:16]}.json").write_bytes(encode(floor.events))
+    return floor
 
 
 if __name__ == "__main__":

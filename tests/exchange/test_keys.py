@@ -7,20 +7,27 @@ from hypothesis import strategies as st
 from core.order_vocabulary import OrderErrorCode as Code
 from core.order_vocabulary import OrderStatus, OrderType
 from events.commands import (
+    MOVEMENTS,
     AmendOrder,
     CancelAll,
     CancelGroup,
     CancelOrder,
     Command,
+    CreditDeposit,
     ForgetKeys,
     FreezeAccount,
+    HoldWithdrawal,
     MoveFunds,
+    MoveHouseFunds,
     PlaceBracket,
     PlaceOco,
     PlaceOrder,
+    ReleaseWithdrawal,
+    ReverseDeposit,
+    SettleWithdrawal,
 )
 from events.journal import KeysForgotten
-from exchange.accounts import House
+from exchange.accounts import House, hot_reserve
 from exchange.engine import Exchange
 from exchange.keys import Used
 from exchange.snapshot import digest
@@ -28,6 +35,7 @@ from tests.exchange.floor import BUY, EXACT, SELL, Floor, wish
 from tests.exchange.test_snapshot import says
 
 LIMIT = wish(BUY, OrderType.LIMIT, lots=10, price=100)
+HOT = hot_reserve("ethereum")
 EXITS = (wish(SELL, OrderType.LIMIT, lots=10, price=120), wish(SELL, OrderType.STOP_LOSS, lots=10, stop=90))
 
 
@@ -62,6 +70,18 @@ def commands_of(key: str, who: str = "ann") -> list[Command]:
         CancelGroup(who, client_id=key),
         AmendOrder(who, client_id=key),
         MoveFunds(who, House.TEST_FUNDS, "ETH", 1, key, ""),
+        HoldWithdrawal(who, "ETH", 1, key, ""),
+    ]
+
+
+def commands_of_the_house(key: str, who: str = "ann") -> list[Command]:
+    """One of every kind whose key the house chooses."""
+    return [
+        CreditDeposit(who, "ETH", 5, HOT, f"§{key}", "in"),
+        ReverseDeposit(who, "ETH", 10**21, HOT, f"§{key}", "back"),
+        SettleWithdrawal(who, 1, HOT, 0, f"§{key}", "settled"),
+        ReleaseWithdrawal(who, 1, f"§{key}", "released"),
+        MoveHouseFunds(House.NETWORK_FEES, HOT, "ETH", 1, f"§{key}", "fee"),
     ]
 
 
@@ -79,6 +99,17 @@ def test_nothing_is_looked_up_until_something_was_forgotten(floor: Floor) -> Non
         assert floor.exchange.lookups(command) == (), "it is remembered"
     for command in (CancelOrder("ann", 1), CancelGroup("ann", 1), AmendOrder("ann", 1), CancelAll("ann")):
         assert floor.exchange.lookups(command) == ()
+
+
+def test_the_houses_own_keys_are_looked_up_like_clients(floor: Floor) -> None:
+    *of_ann, moved = commands_of_the_house("new")
+    floor.exchange.execute(moved, floor.now_ms)
+    stored = forget(floor)
+    for command in of_ann:
+        assert floor.exchange.lookups(command) == (("ann", "§new"),)
+    assert floor.exchange.lookups(moved) == ((MOVEMENTS, "§new"),)
+    find(floor.exchange, stored, moved)
+    assert floor.exchange.execute(moved, floor.now_ms).replayed
 
 
 def test_only_keys_up_to_the_mark_are_forgotten(floor: Floor) -> None:
@@ -145,7 +176,7 @@ def test_an_open_order_is_amended_and_canceled_by_a_key_that_was_forgotten(floor
 
 @given(
     st.lists(
-        st.one_of(st.tuples(st.integers(0, 6), st.integers(0, 5)), st.tuples(st.just(-1), st.integers(0, 5))),
+        st.one_of(st.tuples(st.integers(0, 12), st.integers(0, 5)), st.tuples(st.just(-1), st.integers(0, 5))),
         max_size=40,
     )
 )
@@ -162,7 +193,8 @@ def test_nobody_can_tell_what_is_remembered_from_what_is_recalled(script: list[t
                 remembers.exchange.start_writer(0)
                 remembers.collect()
             continue
-        command = commands_of(f"key-{number}" if number < 3 else f"again-{number}")[kind]
+        key = f"key-{number}" if number < 3 else f"again-{number}"
+        command = [*commands_of(key), *commands_of_the_house(key)][kind]
         find(forgets.exchange, stored, command)
         ours, theirs = (floor.exchange.execute(command, floor.now_ms) for floor in (remembers, forgets))
         assert says(ours) == says(theirs)

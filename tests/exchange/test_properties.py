@@ -18,9 +18,12 @@ from events.commands import (
     CancelOrder,
     Command,
     ConfigureMarket,
+    CreditDeposit,
     ForgetKeys,
     FreezeAccount,
+    HoldWithdrawal,
     MoveFunds,
+    MoveHouseFunds,
     OrderWish,
     PlaceBracket,
     PlaceOco,
@@ -28,13 +31,17 @@ from events.commands import (
     ReferenceBook,
     ReferenceLost,
     ReferencePrice,
+    ReleaseWithdrawal,
+    RepayDebt,
+    ReverseDeposit,
     SetCancelTimer,
     SetFeeTier,
     SetMarketStatus,
+    SettleWithdrawal,
 )
 from events.journal import Traded
 from events.journal_codec import FORMAT, decode, encode
-from exchange.accounts import House
+from exchange.accounts import House, cold_reserve, hot_reserve
 from exchange.engine import Exchange, fold
 from exchange.market import ATTO
 from exchange.order import WITH_STOP
@@ -77,6 +84,8 @@ near = st.integers(90, 110)
 small = st.one_of(st.none(), st.integers(1, 110))
 mirrored = st.lists(st.tuples(st.integers(90, 110), st.integers(0, 30)), max_size=4)
 keys = st.one_of(st.none(), st.integers(0, 3))
+amounts = st.tuples(st.sampled_from(sorted(FUNDS)), st.one_of(st.integers(-1, 100), st.integers(1, 10**22)))
+HOUSES = (hot_reserve("ethereum"), cold_reserve("ethereum"), House.NETWORK_FEES, House.FEES)
 actions = st.one_of(
     st.tuples(st.just("place"), people, keys, wishes()),
     st.tuples(st.just("cancel"), people, st.integers(0, 60), st.none()),
@@ -92,6 +101,12 @@ actions = st.one_of(
     st.tuples(st.just("freeze"), people, st.booleans(), st.none()),
     st.tuples(st.just("tier"), people, st.integers(0, 2000), st.integers(0, 2000)),
     st.tuples(st.just("withdraw"), people, st.sampled_from(sorted(FUNDS)), st.integers(1, 10**22)),
+    st.tuples(st.just("deposit"), people, amounts, st.integers(0, 5)),
+    st.tuples(st.just("reversal"), people, amounts, st.integers(0, 5)),
+    st.tuples(st.just("repay"), people, st.sampled_from(sorted(FUNDS)), st.none()),
+    st.tuples(st.just("hold"), people, amounts, st.integers(0, 5)),
+    st.tuples(st.just("end"), st.integers(0, 3), st.booleans(), st.sampled_from((0, 1, 10**9))),
+    st.tuples(st.just("house funds"), st.permutations(HOUSES), amounts, st.integers(0, 5)),
     st.tuples(st.just("timer"), people, st.integers(0, 60), st.sampled_from(((), (EXACT.symbol,)))),
     st.tuples(st.just("rules"), st.sampled_from((EXACT, ROUNDING)), st.booleans(), st.none()),
     st.tuples(st.just("forget"), st.integers(0, 80), st.none(), st.none()),
@@ -140,7 +155,34 @@ class Script:
             case "withdraw":
                 key = self.floor.key()
                 return MoveFunds(a, House.TEST_FUNDS, b, -c, key, key)
-        return self.other(kind, a, b, c)
+        return self.funds(kind, a, b, c) or self.other(kind, a, b, c)
+
+    def funds(self, kind: str, a: Any, b: Any, c: Any) -> Command | None:
+        """What happens on chains; few keys, so that some are used again."""
+        if kind == "repay":
+            return RepayDebt(a, b)
+        if kind == "end":
+            return self.ending(a, b, c)
+        if kind not in {"deposit", "reversal", "hold", "house funds"}:
+            return None
+        asset, units = b
+        match kind:
+            case "deposit":
+                return CreditDeposit(a, asset, units, HOUSES[0], f"§in-{c}", f"{b}")
+            case "reversal":
+                return ReverseDeposit(a, asset, units, HOUSES[0], f"§back-{c}", f"{b}")
+            case "hold":
+                return HoldWithdrawal(a, asset, units, f"again-{c}", f"{b}")
+        return MoveHouseFunds(a[0], a[1], asset, units, f"§moved-{c}", f"{a} {b}")
+
+    def ending(self, place: int, settles: bool, fee: int) -> Command:
+        """Settle or release the open withdrawal at this place, or one that there is not."""
+        withdrawals = list(self.floor.exchange.state.withdrawals.values())
+        which = withdrawals[place].id if place < len(withdrawals) else place
+        who = withdrawals[place].account if place < len(withdrawals) else "ann"
+        if settles:
+            return SettleWithdrawal(who, which, HOUSES[0], fee, f"§end-{which}", "settled")
+        return ReleaseWithdrawal(who, which, f"§end-{which}", "released")
 
     def exits(self, entry: OrderWish, profit: int, stop: int, both: bool) -> tuple[OrderWish, ...]:
         side = OrderSide.SELL if entry.side is OrderSide.BUY else OrderSide.BUY
@@ -180,8 +222,12 @@ class Script:
 
 
 def check_money(state: State) -> None:
-    """Each asset sums to zero, nobody has less than nothing, and what is held is what open orders hold."""
+    """Each asset sums to zero, nobody has or owes less than nothing, what is held is what open orders and withdrawals hold, and what is owed
+    is what the house has lost."""
     sums: dict[str, int] = defaultdict(int)
+    owed: dict[str, int] = defaultdict(int)
+    open_ones = [each for account in state.accounts.values() for each in account.withdrawals.values()]
+    assert sorted(open_ones, key=lambda each: each.id) == list(state.withdrawals.values())
     for balances in state.house.values():
         for asset, units in balances.items():
             sums[asset] += units
@@ -196,11 +242,20 @@ def check_money(state: State) -> None:
             if group.account is account:
                 assert all(leg.remaining == group.lots for leg in group.legs)
                 held[group.market.quote if group.side is BUY else group.market.base] += group.hold
+        for withdrawal in account.withdrawals.values():
+            assert withdrawal.units > 0
+            held[withdrawal.asset] += withdrawal.units
+        for asset, debt in account.debts.items():
+            assert debt > 0
+            owed[asset] += debt
+        assert {asset for asset, units in held.items() if units} <= set(account.balances)
         for asset, balance in account.balances.items():
             assert balance.available >= 0
             assert balance.held == held[asset]
             sums[asset] += balance.available + balance.held
     assert not any(sums.values()), sums
+    lost = state.house[House.CHAIN_LOSS]
+    assert all(lost.get(asset, 0) == -owed[asset] for asset in {*owed, *lost}), (owed, lost)
     assert state.house[House.ROUNDING]["USDT"] == 0
     assert state.house[House.ROUNDING]["USD"] >= 0
 
