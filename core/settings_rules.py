@@ -127,7 +127,9 @@ def _signer_problems(settings: SettingsFields) -> Iterator[SettingsProblem]:
         yield SettingsProblem("aws_region", wrong, "the region of that key", ("withdrawal_keys",))
     for key in keys:
         if key.kms_region is not None and settings.aws_region not in (None, key.kms_region):
-            wrong = f"the key of {key.family.value.lower()} is in {key.kms_region}, and AWS_REGION is {settings.aws_region}"
+            wrong = (
+                f"the key of {key.family.value.lower()} is in {key.kms_region}, and AWS_REGION is {settings.aws_region}"
+            )
             yield SettingsProblem("withdrawal_keys", wrong, "keys of one region", ("aws_region",))
 
 

@@ -306,7 +306,9 @@ def test_a_replayed_file_must_be_there(monkeypatch: pytest.MonkeyPatch, tmp_path
 def test_keys_of_kms_are_of_the_region(monkeypatch: pytest.MonkeyPatch) -> None:
     keys = f"evm=kms:alias/hot-evm,bitcoin=kms:{ARN}"
     (line,) = refused(monkeypatch, WITHDRAWAL_KEYS=keys, AWS_REGION="us-east-1")
-    assert line.startswith("WITHDRAWAL_KEYS: the key of bitcoin is in eu-central-1, and AWS_REGION is us-east-1; expected")
+    assert line.startswith(
+        "WITHDRAWAL_KEYS: the key of bitcoin is in eu-central-1, and AWS_REGION is us-east-1; expected"
+    )
     settings = load(monkeypatch, WITHDRAWAL_KEYS=keys, AWS_REGION="eu-central-1")
     assert redacted(settings)["WITHDRAWAL_KEYS"] == keys
     assert load(monkeypatch, **PRODUCTION) is not None
