@@ -3,6 +3,7 @@
 OpenSSL reads and writes the same files. A file is read once; the key then stays in this process' memory, which is why production has its keys in KMS.
 """
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -113,7 +114,7 @@ def create_keystore(path: Path, passphrase: SecretStr, curve: Curve) -> None:
     key = ec.generate_private_key(ec.SECP256K1()) if curve is Curve.SECP256K1 else Ed25519PrivateKey.generate()
     encryption = BestAvailableEncryption(passphrase.get_secret_value().encode())
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make_folder(path.parent)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -123,6 +124,13 @@ def create_keystore(path: Path, passphrase: SecretStr, curve: Curve) -> None:
     except OSError:
         path.unlink(missing_ok=True)
         raise
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except FileExistsError:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)) from None
 
 
 def _read(path: Path) -> bytes:
