@@ -5,6 +5,7 @@ moto 5.2.5 hashes again what comes with MessageType DIGEST, and has no Ed25519 k
 
 import base64
 import json
+import secrets
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -98,12 +99,13 @@ def kms_server() -> Iterator[str]:
             server.stop()
 
 
-def make_key(url: str, spec: str, alias: str) -> str:
-    """Make a key that signs, with an alias; gives its id."""
+def make_key(url: str, spec: str) -> str:
+    """Make a key that signs; gives an alias of it that nothing else has (moto keeps its keys for as long as the process lives)."""
     client = boto3.session.Session().client("kms", region_name=REGION, endpoint_url=url)
-    key_id: str = client.create_key(KeySpec=spec, KeyUsage="SIGN_VERIFY")["KeyMetadata"]["KeyId"]  # type: ignore[arg-type]
+    key_id = client.create_key(KeySpec=spec, KeyUsage="SIGN_VERIFY")["KeyMetadata"]["KeyId"]  # type: ignore[arg-type]
+    alias = f"alias/{secrets.token_hex(8)}"
     client.create_alias(AliasName=alias, TargetKeyId=key_id)
-    return key_id
+    return alias
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from solders.pubkey import Pubkey
 from solders.signature import Signature
 from solders.transaction import SanitizeError, VersionedTransaction
 
-from integrations.signers.base import Curve, SignedTransaction, Signer, SignerRefused, require
+from integrations.signers.base import SIGNATURE_BYTES, Curve, SignedTransaction, Signer, SignerRefused, require
 
 MOST_TRANSACTION_BYTES = 1232
 """What fits into a packet: https://solana.com/docs/core/transactions."""
@@ -23,12 +23,13 @@ async def sign_solana(signer: Signer, message: bytes) -> SignedTransaction:
     parsed = _read(message)
     if parsed.header.num_required_signatures != 1 or parsed.account_keys[0] != payer:
         raise SignerRefused(f"the message has to be signed by {payer} alone, who pays its fee")
+    if 1 + SIGNATURE_BYTES + len(message) > MOST_TRANSACTION_BYTES:
+        raise SignerRefused(f"the transaction would be longer than {MOST_TRANSACTION_BYTES} bytes")
     signature = Signature.from_bytes(await signer.sign_message(message))
     transaction = VersionedTransaction.populate(parsed, [signature])
-    raw = bytes(transaction)
-    if not all(transaction.verify_with_results()) or len(raw) > MOST_TRANSACTION_BYTES:
-        raise SignerRefused(f"the signed transaction is not valid, or longer than {MOST_TRANSACTION_BYTES} bytes")
-    return SignedTransaction(raw, str(signature))
+    if not all(transaction.verify_with_results()):
+        raise SignerRefused(f"the signed transaction is not of {payer}")
+    return SignedTransaction(bytes(transaction), str(signature))
 
 
 def solana_address(public_key: bytes) -> str:

@@ -78,14 +78,13 @@ def test_nothing_configured_and_a_file_that_does_not_open(tmp_path: Path) -> Non
 
 
 def test_keys_of_kms_show_that_they_sign(kms_url: str) -> None:
-    make_key(kms_url, "ECC_SECG_P256K1", "alias/hot-evm")
-    make_key(kms_url, ED25519_SPEC, "alias/hot-solana")
-    keys = "evm=kms:alias/hot-evm,bitcoin=kms:alias/none,solana=kms:alias/hot-solana"
+    evm, solana = make_key(kms_url, "ECC_SECG_P256K1"), make_key(kms_url, ED25519_SPEC)
+    keys = f"evm=kms:{evm},bitcoin=kms:alias/none,solana=kms:{solana}"
     shown = run("keys", "show", WITHDRAWAL_KEYS=keys, AWS_REGION=REGION, AWS_KMS_URL=kms_url, **CREDENTIALS)
     assert shown.returncode == 1
     assert shown.stderr == ("keys: bitcoin=kms:alias/none: AWS KMS says NotFoundException for alias/none\n")
     names = [line for line in shown.stdout.splitlines() if not line.startswith(" ")]
-    assert names == ["evm=kms:alias/hot-evm", "solana=kms:alias/hot-solana"]
+    assert names == [f"evm=kms:{evm}", f"solana=kms:{solana}"]
 
 
 def test_a_kms_that_denies_is_told_without_its_words() -> None:

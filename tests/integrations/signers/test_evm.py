@@ -96,9 +96,9 @@ async def test_a_key_of_another_curve_signs_none() -> None:
 
 
 async def test_a_node_takes_what_kms_signed(kms_url: str) -> None:
-    make_key(kms_url, "ECC_SECG_P256K1", "alias/hot-evm")
+    alias = make_key(kms_url, "ECC_SECG_P256K1")
     kms = Kms(REGION, kms_url)
-    signer = KmsSigner(kms, "evm=kms:alias/hot-evm", "alias/hot-evm", Curve.SECP256K1)
+    signer = KmsSigner(kms, f"evm=kms:{alias}", alias, Curve.SECP256K1)
     address = evm_address(await signer.public_key())
     async with anvil() as url:
         node = JsonRpc(url)

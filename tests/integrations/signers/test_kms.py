@@ -1,6 +1,7 @@
 """Signing with keys of AWS KMS: a real client against moto's server, and against servers that stall, refuse, or answer something else."""
 
 import asyncio
+import logging
 import secrets
 import threading
 import time
@@ -49,13 +50,8 @@ async def kms(kms_url: str) -> AsyncIterator[Kms]:
     await kms.close()
 
 
-def alias() -> str:
-    return f"alias/{secrets.token_hex(8)}"
-
-
 async def test_a_secp256k1_key_signs_digests(kms: Kms, kms_url: str) -> None:
-    name = alias()
-    make_key(kms_url, "ECC_SECG_P256K1", name)
+    name = make_key(kms_url, "ECC_SECG_P256K1")
     signer = KmsSigner(kms, f"evm=kms:{name}", name, Curve.SECP256K1)
     public_key = await signer.public_key()
     assert len(public_key) == 33
@@ -71,9 +67,22 @@ async def test_a_secp256k1_key_signs_digests(kms: Kms, kms_url: str) -> None:
     await prove(signer)
 
 
+async def test_calls_run_beside_each_other_and_tell_no_log_their_credentials(
+    kms: Kms, kms_url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "geheimer-token")
+    name = make_key(kms_url, "ECC_SECG_P256K1")
+    signer = KmsSigner(kms, f"evm=kms:{name}", name, Curve.SECP256K1)
+    caplog.clear()
+    with caplog.at_level(logging.DEBUG):
+        found = await asyncio.gather(*(signer.sign_digest(DIGEST) for _ in range(20)))
+    assert len({each.r for each in found}) == 20
+    assert "geheimer-token" not in caplog.text
+    assert "X-Amz" not in caplog.text
+
+
 async def test_an_ed25519_key_signs_messages(kms: Kms, kms_url: str) -> None:
-    name = alias()
-    make_key(kms_url, ED25519_SPEC, name)
+    name = make_key(kms_url, ED25519_SPEC)
     signer = KmsSigner(kms, f"solana=kms:{name}", name, Curve.ED25519)
     public_key = await signer.public_key()
     for message in (b"\x00", secrets.token_bytes(1232), secrets.token_bytes(4096)):
@@ -91,7 +100,7 @@ async def test_an_ed25519_key_signs_messages(kms: Kms, kms_url: str) -> None:
     ],
 )
 async def test_a_key_of_another_kind_is_named(kms: Kms, kms_url: str, spec: str, curve: Curve) -> None:
-    key_id = make_key(kms_url, spec, alias())
+    key_id = make_key(kms_url, spec)
     signer = KmsSigner(kms, f"evm=kms:{key_id}", key_id, curve)
     with pytest.raises(SignerMisconfigured, match="is a key of another kind; expected key spec ECC_"):
         await signer.public_key()

@@ -42,14 +42,25 @@ async def test_bytes_and_id_are_those_of_solders() -> None:
         assert VersionedTransaction.from_bytes(signed.raw).verify_with_results() == [True]
 
 
+async def test_the_longest_message_that_fits_and_one_more_byte() -> None:
+    room = 1232 - 65 - len(to_bytes_versioned(message(PAYER, noted(data=bytes(900))))) + 900
+    for size, fits in ((room, True), (room + 1, False)):
+        raw = to_bytes_versioned(message(PAYER, noted(data=bytes(size))))
+        if fits:
+            assert len((await sign_solana(SIGNER, raw)).raw) == 1232
+            continue
+        with pytest.raises(SignerRefused, match="longer than 1232 bytes"):
+            await sign_solana(SIGNER, raw)
+
+
 async def test_its_address_is_the_key() -> None:
     assert solana_address(await SIGNER.public_key()) == str(PAYER)
 
 
 async def test_a_chain_executes_what_kms_signed(kms_url: str) -> None:
-    make_key(kms_url, ED25519_SPEC, "alias/hot-solana")
+    alias = make_key(kms_url, ED25519_SPEC)
     kms = Kms(REGION, kms_url)
-    signer = KmsSigner(kms, "solana=kms:alias/hot-solana", "alias/hot-solana", Curve.ED25519)
+    signer = KmsSigner(kms, f"solana=kms:{alias}", alias, Curve.ED25519)
     payer = Pubkey.from_string(solana_address(await signer.public_key()))
     chain = LiteSVM()
     chain.airdrop(payer, 10**9)
