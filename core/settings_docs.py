@@ -20,7 +20,7 @@ one counts as unset. `python -m server settings` prints the effective values, se
   cannot be read or is empty. A line end at its end does not count.
 - A wrong value stops the start. All wrong values are reported together, one line each: the variable, what is wrong, what would be right.
 - A name in `.env` that is no setting but looks like one is reported.
-- Those of chains other than Ethereum, and `AWS_KMS_KEY_ID`, are checked at start; nothing uses them yet.
+- Those of chains other than Ethereum are checked at start; nothing uses them yet.
 """
 
 _PRODUCTION = """\
@@ -33,6 +33,7 @@ With `MODE=PRODUCTION` a start is also refused when
 - `EMAIL_PROVIDER` is `console`, or `MAIL_FROM` an address at `localhost`;
 - any secret, or the password in any URL, is one for development (`changeme`, `password`, `secret`, one character repeated, …);
 - `CORS_ORIGINS` holds `*`, or `APP_URL` is not `https://`;
+- `WITHDRAWAL_KEYS` names a keystore, or `AWS_KMS_URL` is not `https://`;
 - `SIMULATED_FALLBACK` is not `false`, or `PRICE_SOURCES` is `replay` or `simulated`.
 """
 

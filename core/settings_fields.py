@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings
 
+from core.settings_keys import AwsRegion, Passphrase, WithdrawalKeys
 from core.settings_values import (
     LOWER,
     UPPER,
@@ -300,7 +301,28 @@ class MailAndKeySettings(BaseSettings):
     encryption_old_keys: EncryptionKeys | None = Field(
         default=None, description="Former encryption keys, separated by commas, until `encryption rotate` has run."
     )
-    aws_kms_key_id: str | None = Field(default=None, description="Id or ARN of the key that signs, in AWS KMS.")
+
+
+class SignerSettings(BaseSettings):
+    """Signing"""
+
+    withdrawal_keys: WithdrawalKeys | None = Field(
+        default=None,
+        description="Who signs withdrawals, for each family of chains (`evm`: all EVM chains): `kms:` and a key's id, `alias/…` or ARN in "
+        "AWS KMS, or, for development, `keystore:` and the path of a file that `keys create` has made; such as "
+        "`evm=kms:alias/hot-evm,solana=keystore:data/keys/solana.pem`. Unset: nothing is signed here.",
+    )
+    keystore_passphrase: Passphrase | None = Field(
+        default=None, description="Decrypts the keystore files; 16 letters or more (`openssl rand -base64 32`)."
+    )
+    aws_region: AwsRegion | None = Field(
+        default=None,
+        description="Region of the keys in AWS KMS. Credentials are found where AWS' own tools find them: the environment, "
+        "`~/.aws`, or the role of the machine; not in `.env`.",
+    )
+    aws_kms_url: HttpUrl | None = Field(
+        default=None, description="Endpoint of AWS KMS; unset: the region's public one. For VPC endpoints and tests."
+    )
 
 
 TOPICS: tuple[type[BaseSettings], ...] = (
@@ -314,6 +336,7 @@ TOPICS: tuple[type[BaseSettings], ...] = (
     AccountSettings,
     IdentityProviderSettings,
     MailAndKeySettings,
+    SignerSettings,
 )
 
 
@@ -328,5 +351,6 @@ class SettingsFields(
     AccountSettings,
     IdentityProviderSettings,
     MailAndKeySettings,
+    SignerSettings,
 ):
     """All topics together."""

@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import SecretStr
 
 from core.settings_fields import Mode, SettingsFields
+from core.settings_keys import SignerKind
 from core.settings_values import key_bytes, openid_entries
 from core.vocabulary import PriceSource
 from core.wallet_vocabulary import ChainNetwork
@@ -57,6 +58,7 @@ def problems(settings: SettingsFields) -> Iterator[SettingsProblem]:
     yield from _price_problems(settings)
     yield from _mail_problems(settings)
     yield from _identity_problems(settings)
+    yield from _signer_problems(settings)
     if settings.session_idle_days > settings.session_max_days:
         right = f"at most SESSION_MAX_DAYS, which is {settings.session_max_days}"
         yield SettingsProblem(
@@ -112,6 +114,25 @@ def _identity_problems(settings: SettingsFields) -> Iterator[SettingsProblem]:
             yield SettingsProblem(missing[0], f"missing, while {names} is set", "all of them, or none", group)
 
 
+def _signer_problems(settings: SettingsFields) -> Iterator[SettingsProblem]:
+    keys = settings.withdrawal_keys or ()
+    kinds = {key.kind for key in keys}
+    if SignerKind.KEYSTORE in kinds and settings.keystore_passphrase is None:
+        wrong = "missing, while WITHDRAWAL_KEYS names a keystore"
+        yield SettingsProblem(
+            "keystore_passphrase", wrong, "the passphrase its file was made with", ("withdrawal_keys",)
+        )
+    if SignerKind.KMS in kinds and settings.aws_region is None:
+        wrong = "missing, while WITHDRAWAL_KEYS names a key of AWS KMS"
+        yield SettingsProblem("aws_region", wrong, "the region of that key", ("withdrawal_keys",))
+    for key in keys:
+        if key.kms_region is not None and settings.aws_region not in (None, key.kms_region):
+            wrong = (
+                f"the key of {key.family.value.lower()} is in {key.kms_region}, and AWS_REGION is {settings.aws_region}"
+            )
+            yield SettingsProblem("withdrawal_keys", wrong, "keys of one region", ("aws_region",))
+
+
 def _production_problems(settings: SettingsFields) -> Iterator[SettingsProblem]:
     refused = (
         (
@@ -156,6 +177,18 @@ def _production_problems(settings: SettingsFields) -> Iterator[SettingsProblem]:
             "simulated_fallback",
             "simulated prices must not stand in for real ones",
             "false",
+        ),
+        (
+            any(key.kind is SignerKind.KEYSTORE for key in settings.withdrawal_keys or ()),
+            "withdrawal_keys",
+            "a keystore is for development",
+            "keys in AWS KMS, such as evm=kms:alias/hot-evm",
+        ),
+        (
+            settings.aws_kms_url is not None and not settings.aws_kms_url.startswith("https://"),
+            "aws_kms_url",
+            "the endpoint is not encrypted",
+            "an https:// URL",
         ),
         (not settings.app_url.startswith("https://"), "app_url", "the public URL is not encrypted", "an https:// URL"),
         (

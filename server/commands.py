@@ -17,6 +17,7 @@ from core.money import use_wide_context
 from core.redaction import redactor_for
 from core.settings import Settings, describe_problems, load_settings, misspelled, redacted
 from core.telemetry import ErrorReporter, configure_logging
+from core.vocabulary import ChainFamily
 
 EXIT_USAGE = 2
 
@@ -50,6 +51,8 @@ def _dispatch(options: argparse.Namespace, settings: Settings) -> int:
         return int(importlib.import_module("server.ledger_commands").run(settings))
     if options.command in ("role", "audit", "encryption"):
         return int(importlib.import_module("server.account_commands").run(settings, options))
+    if options.command == "keys":
+        return int(importlib.import_module("server.key_commands").run(settings, options))
     if options.command == "worker":
         return int(importlib.import_module("server.workers").run(settings, options.names))
     module = "server.api" if options.command == "api" else "server.dev"
@@ -93,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
         dest="projections_command", required=True, metavar="COMMAND"
     )
     projections.add_parser("rebuild", help="make orders, balances, statements and trades anew from the journal")
+    _add_key_commands(commands)
     ledger.add_parser("audit", help="fold the whole journal and compare it with what people read")
     return parser
 
@@ -112,6 +116,22 @@ def _add_account_commands(commands: "argparse._SubParsersAction[argparse.Argumen
         dest="encryption_command", required=True, metavar="COMMAND"
     )
     encryption.add_parser("rotate", help="put everything under ENCRYPTION_KEY, so that older keys are not needed")
+
+
+def _add_key_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    keys = commands.add_parser("keys", help="keys that sign withdrawals").add_subparsers(
+        dest="keys_command", required=True, metavar="COMMAND"
+    )
+    create = keys.add_parser("create", help="make a key in an encrypted file, for development")
+    create.add_argument(
+        "family",
+        type=str.upper,
+        choices=[family.value for family in ChainFamily],
+        metavar="FAMILY",
+        help="evm, bitcoin or solana",
+    )
+    create.add_argument("--path", type=Path, required=True, metavar="FILE", help="file to make; never replaced")
+    keys.add_parser("show", help="where each key of WITHDRAWAL_KEYS is funded, and whether it signs")
 
 
 def _existing_file(text: str) -> Path:

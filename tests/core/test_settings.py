@@ -12,7 +12,8 @@ from pydantic import SecretStr, ValidationError
 
 from core.settings import Mode, Settings, describe_problems, load_settings, misspelled, redacted
 from core.settings_describe import is_secret
-from core.vocabulary import PriceSource
+from core.settings_keys import SignerKind, WithdrawalKey
+from core.vocabulary import ChainFamily, PriceSource
 
 KEY = base64.b64encode(bytes(range(7, 39))).decode()
 OPENID = json.dumps(
@@ -26,6 +27,8 @@ OPENID = json.dumps(
         }
     ]
 )
+PASSPHRASE = "Zq7vL0pX2nB8sT4d"
+ARN = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 PRODUCTION = {
     "MODE": "production",
     "BLOCKCHAIN_NETWORK": "mainnet",
@@ -104,7 +107,16 @@ def test_nothing_set_is_a_development_server() -> None:
         ("SENTRY_DSN", "https://key@sentry.example/1", SecretStr("https://key@sentry.example/1")),
         ("ENCRYPTION_KEY", KEY, SecretStr(KEY)),
         ("ENCRYPTION_KEY", "-_" * 21 + "8=", SecretStr("-_" * 21 + "8=")),
-        ("AWS_KMS_KEY_ID", "alias/vault", "alias/vault"),
+        (
+            "WITHDRAWAL_KEYS",
+            "evm=keystore:data/keys/evm.pem, Solana = keystore:/k/a=b:c.pem,",
+            (
+                WithdrawalKey(ChainFamily.EVM, SignerKind.KEYSTORE, "data/keys/evm.pem"),
+                WithdrawalKey(ChainFamily.SOLANA, SignerKind.KEYSTORE, "/k/a=b:c.pem"),
+            ),
+        ),
+        ("AWS_REGION", "us-gov-west-1", "us-gov-west-1"),
+        ("AWS_KMS_URL", "http://127.0.0.1:5000", "http://127.0.0.1:5000"),
         ("ENCRYPTION_OLD_KEYS", f"{KEY}, {KEY}", SecretStr(f"{KEY}, {KEY}")),
         ("MAIL_FROM", "Vault <no-reply@vault.io>", "Vault <no-reply@vault.io>"),
         ("PASSKEY_DOMAIN", "vault.io", "vault.io"),
@@ -116,6 +128,7 @@ def test_nothing_set_is_a_development_server() -> None:
     ],
 )
 def test_what_is_accepted(monkeypatch: pytest.MonkeyPatch, variable: str, text: str, value: object) -> None:
+    monkeypatch.setenv("KEYSTORE_PASSPHRASE", PASSPHRASE)
     assert getattr(load(monkeypatch, **{variable: text}), variable.lower()) == value
 
 
@@ -246,6 +259,29 @@ SPEED = "; expected max, or a factor above 0 and at most 1,000,000"
         ("ENCRYPTION_KEY", base64.b64encode(b"x" * 33).decode(), NO_KEY),
         ("ENCRYPTION_KEY", KEY.rstrip("="), NO_KEY),
         ("ENCRYPTION_KEY", "größe", NO_KEY),
+        ("WITHDRAWAL_KEYS", ",", "WITHDRAWAL_KEYS: no key is named; expected a comma-separated list such as evm=kms:"),
+        ("WITHDRAWAL_KEYS", "doge=kms:alias/a", "WITHDRAWAL_KEYS: 'doge=kms:alias/a' names no family of chains"),
+        ("WITHDRAWAL_KEYS", "alias/a", "WITHDRAWAL_KEYS: 'alias/a' names no family of chains"),
+        ("WITHDRAWAL_KEYS", "evm=alias/a", "WITHDRAWAL_KEYS: 'evm=alias/a' names no key"),
+        ("WITHDRAWAL_KEYS", "evm=kms:", "WITHDRAWAL_KEYS: 'evm=kms:' names no key"),
+        ("WITHDRAWAL_KEYS", "evm=vault:a", "WITHDRAWAL_KEYS: 'evm=vault:a' names no key"),
+        ("WITHDRAWAL_KEYS", "evm=kms:key/a", "WITHDRAWAL_KEYS: 'key/a' is no key of AWS KMS; expected its id, alias"),
+        ("WITHDRAWAL_KEYS", "evm=kms:alias/ä", "WITHDRAWAL_KEYS: 'alias/ä' is no key of AWS KMS; expected its id"),
+        (
+            "WITHDRAWAL_KEYS",
+            "evm=kms:a,EVM=kms:b",
+            "WITHDRAWAL_KEYS: a family of chains is named twice; expected a comma-separated list",
+        ),
+        ("WITHDRAWAL_KEYS", "evm=kms:a", "AWS_REGION: missing, while WITHDRAWAL_KEYS names a key of AWS KMS; expected"),
+        (
+            "WITHDRAWAL_KEYS",
+            "evm=keystore:a.pem",
+            "KEYSTORE_PASSPHRASE: missing, while WITHDRAWAL_KEYS names a keystore; expected the passphrase",
+        ),
+        ("KEYSTORE_PASSPHRASE", "geheim", "KEYSTORE_PASSPHRASE: the value is too short, or has spaces or line ends"),
+        ("KEYSTORE_PASSPHRASE", "geheim" * 3 + " ", "KEYSTORE_PASSPHRASE: the value is too short, or has spaces"),
+        ("AWS_REGION", "Frankfurt", "AWS_REGION: 'Frankfurt' is no region of AWS; expected a region such as"),
+        ("AWS_KMS_URL", "kms.example", "AWS_KMS_URL" + HTTP),
         (
             "MONGO_MIN_POOL_SIZE",
             "51",
@@ -265,6 +301,24 @@ def test_a_replayed_file_must_be_there(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert line.startswith(f"REPLAY_FILE: there is no file {str(file)!r}; expected the path of a trades CSV")
     file.touch()
     assert load_settings().replay_file == file
+
+
+def test_keys_of_kms_are_of_the_region(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = f"evm=kms:alias/hot-evm,bitcoin=kms:{ARN}"
+    (line,) = refused(monkeypatch, WITHDRAWAL_KEYS=keys, AWS_REGION="us-east-1")
+    assert line.startswith(
+        "WITHDRAWAL_KEYS: the key of bitcoin is in eu-central-1, and AWS_REGION is us-east-1; expected"
+    )
+    settings = load(monkeypatch, WITHDRAWAL_KEYS=keys, AWS_REGION="eu-central-1")
+    assert redacted(settings)["WITHDRAWAL_KEYS"] == keys
+    assert load(monkeypatch, **PRODUCTION) is not None
+
+
+def test_production_refuses_a_keystore_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = {"WITHDRAWAL_KEYS": "evm=keystore:a.pem", "KEYSTORE_PASSPHRASE": PASSPHRASE}
+    (line,) = refused(monkeypatch, **PRODUCTION, **keys)
+    assert line.startswith("WITHDRAWAL_KEYS: a keystore is for development (MODE is PRODUCTION); expected keys in AWS")
+    assert load(monkeypatch, MODE="SANDBOX").withdrawal_keys is not None
 
 
 def test_all_problems_are_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -337,6 +391,7 @@ def test_a_sound_production_configuration_starts(monkeypatch: pytest.MonkeyPatch
             "APP_URL: the public URL is not encrypted (MODE is PRODUCTION); expected an https",
         ),
         ("APP_URL", "", "APP_URL: the public URL is not encrypted"),
+        ("AWS_KMS_URL", "http://10.0.0.5", "AWS_KMS_URL: the endpoint is not encrypted (MODE is PRODUCTION); expected"),
         ("PRICE_SOURCES", "simulated", "PRICE_SOURCES: replayed and simulated prices are not real"),
         ("MONGO_URL", "mongodb://app:changeme@h", "MONGO_URL: the value is a development secret (MODE is PRODUCTION)"),
         ("MONGO_URL", "mongodb://root:%72oot@h", "MONGO_URL: the value is a development secret"),

@@ -26,7 +26,7 @@ def run(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str
 def test_help_lists_every_command() -> None:
     shown = run("--help")
     assert shown.returncode == 0
-    for command in ("dev", "api", "worker", "schema", "settings", "replay"):
+    for command in ("dev", "api", "worker", "schema", "settings", "replay", "keys"):
         assert f"\n    {command} " in shown.stdout
 
 
