@@ -131,7 +131,9 @@ def verify_tree(account: str, proof: Mapping[str, Any]) -> tuple[str, dict[str, 
 
 def signed_text(report: Mapping[str, Any]) -> bytes:
     """What the house has signed of a report."""
-    previous = report.get("previousRoot")
+    if "previousRoot" not in report:
+        raise DoesNotHold("previousRoot is missing: it is null in the first report, and asked for in any case")
+    previous = report["previousRoot"]
     lines = (
         REPORT,
         one_line(report.get("id"), "the report's id"),

@@ -140,7 +140,11 @@ class LiabilityReporter:
             root=tree.root.hash,
             previous_root=previous,
             sequence=sequence,
-            totals={asset: liability_tree.decimal_text(totals[asset], self._scales[asset]) for asset in sorted(totals)},
+            totals={
+                asset: liability_tree.decimal_text(totals[asset], self._scales[asset])
+                for asset in sorted(totals)
+                if totals[asset]
+            },
             accounts=tree.accounts,
             time_ms=time_ms,
             signature=self._key.sign(signed),
