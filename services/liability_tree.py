@@ -2,9 +2,11 @@
 
 Texts are hashed, so that a proof can be checked in any language; `docs/proof-of-liabilities.md` has the format, docs/verify_liability.py checks
 it without this module. What it follows:
-- Maxwell and Todd's idea of a tree of sums (2013), as in Dagher et al., "Provisions" (CCS 2015), section 2, and Buterin, "Having a safe CEX" (2022).
+- Maxwell and Todd's tree of sums (2013), as told by Buterin in "Having a safe CEX: proof of solvency and beyond" (2022).
 - Both children's sums stand in the hash, not only their total: with the total alone a node may claim less than its children have
-  (Chalkias, Lewi, Mohassel, Nikolaenko: "Distributed Auditing Proofs of Liabilities", 2020, section 3).
+  (Chalkias, Lewi, Mohassel, Nikolaenko: "Distributed Auditing Proofs of Liabilities", ZKProof 2020).
+- The leaf binds the account's id, so that one leaf cannot be shown to two people of equal balances (Chalkias, Chatzigiannis, Ji: "Broken Proofs
+  of Solvency in Blockchain Custodial Wallets and Exchanges", FC workshops 2022).
 - Leaves and inner nodes are hashed under different tags; a node without a neighbour goes up as it is and is never paired with itself
   (CVE-2012-2459).
 
@@ -18,6 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import islice
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import orjson
@@ -109,7 +112,7 @@ def leaf_node(leaf: Leaf, secret: bytes, scales: Scales) -> Node:
 
 def build(leaves: Iterable[Leaf], secret: bytes, scales: Scales) -> Tree:
     """The tree of at least one leaf; its chunks are made as they are asked for. Raises NegativeBalance."""
-    placed = sorted((place_of(secret, leaf.account), leaf) for leaf in leaves)
+    placed = sorted([(place_of(secret, leaf.account), leaf) for leaf in leaves], key=itemgetter(0))
     pieces = [placed[start : start + CHUNK] for start in range(0, len(placed), CHUNK)]
     tops = [_root([leaf_node(leaf, secret, scales) for _, leaf in piece], scales) for piece in pieces]
     levels = _levels(tops, scales)

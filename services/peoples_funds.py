@@ -10,6 +10,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from exchange.accounts import Account
+from exchange.state import State
 from models import projection
 from services import exchange_snapshots
 from services.journal_feed import JournalDamaged, stored_after
@@ -46,7 +47,11 @@ async def read() -> PeoplesFunds:
                 await asyncio.sleep(0)
     if state.sequence != mark.sequence:
         raise JournalDamaged(f"the journal ends at {state.sequence}, and the documents reach to {mark.sequence}")
-    return PeoplesFunds(mark.sequence, {account.id: _units(account) for account in state.accounts.values()})
+    return await asyncio.to_thread(_funds_of, state)
+
+
+def _funds_of(state: State) -> PeoplesFunds:
+    return PeoplesFunds(state.sequence, {account.id: _units(account) for account in state.accounts.values()})
 
 
 def _units(account: Account) -> dict[str, int]:
