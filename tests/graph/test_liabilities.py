@@ -1,10 +1,12 @@
 """Proofs of liabilities over the surface: public reports, proofs for their owners alone, and the script that verifies what was answered."""
 
 from collections.abc import AsyncIterator
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import pytest
+from graphql import build_schema, parse, print_ast, validate
 
 from core.database import Database
 from core.ids import encode_id
@@ -14,7 +16,8 @@ from services.liability_key import LiabilityKey
 from services.peoples_funds import PeoplesFunds
 from tests.accounts import BOX, Person, World, world
 from tests.attacks.people import codes_of
-from tests.liability_answers import PROOF, problem, run_script
+from tests.components import schema_text
+from tests.liability_answers import PROOF, SCRIPT, problem, run_script
 
 REPORT = """query Report($root: String) { liabilities(reportRoot: $root) {
   id root previousRoot sequence accounts time signature publicKey totals { asset { code } amount }
@@ -103,3 +106,15 @@ async def test_the_chain_of_reports_can_be_walked(
     assert (await here.data(REPORT, root="ab" * 32))["liabilities"] is None
     body = await here.ask(REPORT, root="the first")
     assert (codes_of(body), body["errors"][0]["extensions"]["field"]) == (["BAD_USER_INPUT"], ["reportRoot"])
+
+
+@pytest.mark.parametrize("page", [SCRIPT, SCRIPT.parent / "proof-of-liabilities.md"], ids=lambda page: page.name)
+def test_what_people_are_told_to_ask_is_what_is_verified(page: Path) -> None:
+    text = page.read_text()
+    start = text.index("query Proof")
+    depths = accumulate({"{": 1, "}": -1}.get(character, 0) for character in text[start:])
+    opened = text.index("{", start) - start
+    end = next(place for place, depth in enumerate(depths) if place > opened and not depth)
+    told = parse(text[start : start + end + 1])
+    assert validate(build_schema(schema_text()), told) == []
+    assert sorted(print_ast(told).split()) == sorted(print_ast(parse(PROOF)).split())
