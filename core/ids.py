@@ -56,6 +56,11 @@ def random_token() -> str:
     return secrets.token_urlsafe(32)
 
 
+def random_secret() -> bytes:
+    """256 random bits that never leave this server as they are."""
+    return secrets.token_bytes(32)
+
+
 def random_share() -> float:
     """At least 0, less than 1."""
     return secrets.randbits(32) / 2**32

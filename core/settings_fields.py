@@ -180,6 +180,18 @@ class ExchangeSettings(BaseSettings):
         ge=0,
         description="What the house may own or owe of each base asset through its quotes, in US dollars at the reference's price.",
     )
+    liability_report_hours: int = Field(
+        default=24,
+        ge=0,
+        le=8760,
+        description="How often a proof of liabilities is made, in hours; 0: only by `python -m server liabilities report`.",
+    )
+    liability_reports_kept: int = Field(
+        default=7,
+        ge=1,
+        le=1000,
+        description="Of how many reports, the newest, people's proofs are kept; the reports themselves stay for good.",
+    )
 
 
 class ChainSettings(BaseSettings):

@@ -215,3 +215,10 @@ _LENGTH_MS = {
     CandleInterval.DAY_1: 1440 * _MINUTE_MS,
     CandleInterval.WEEK_1: 10080 * _MINUTE_MS,
 }
+
+
+class MerkleSide(StrEnum):
+    """Where the other node stands in a step of a proof."""
+
+    LEFT = "LEFT"
+    RIGHT = "RIGHT"

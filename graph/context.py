@@ -10,6 +10,7 @@ from graph.request import Caller, Outgoing, ShownCookies
 from services.account_services import AccountServices
 from services.catalogue import Catalogue
 from services.funds_services import FundsServices
+from services.liabilities import Liabilities
 from services.market_reads import MarketDataReads
 from services.market_view import MarketView
 from services.markets import MarketReads
@@ -43,6 +44,7 @@ class Services:
     accounts: AccountServices
     trading: TradingServices
     funds: FundsServices
+    liabilities: Liabilities
     server_status: Callable[[], Awaitable[ServerState]]
 
 
@@ -96,6 +98,10 @@ class Context:
     @property
     def funds(self) -> FundsServices:
         return self.services.funds
+
+    @property
+    def liabilities(self) -> Liabilities:
+        return self.services.liabilities
 
     async def quote_of(self, account: str, quote: str | None) -> str:
         """The asset that values of an account are shown in. Raises UnknownAsset."""

@@ -15,6 +15,7 @@ from graph.operator_roots import OperatorMutation, OperatorQuery
 from graph.scalars import SCALARS
 from graph.step_up import StepUpDemanded
 from graph.trading_roots import TradingMutation, TradingQuery, TradingSubscription
+from graph.trust_roots import TrustQuery
 from graph.types.account_event import KINDS, AccountEvent
 from graph.types.asset import Asset
 from graph.types.auth import (
@@ -58,7 +59,7 @@ from resolvers import sessions as session_resolvers
 
 
 @strawberry.type(description="Everything that can be read.")
-class Query(OperatorQuery, TradingQuery):
+class Query(OperatorQuery, TradingQuery, TrustQuery):
     node: Node | None = strawberry.field(
         resolver=node_resolvers.node, description="Any object by its id; null when there is none (any more)."
     )

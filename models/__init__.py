@@ -13,6 +13,12 @@ from models.identity import IdentityDocument
 from models.journal import JournalDocument
 from models.known_device import KnownDeviceDocument
 from models.lease import LeaseDocument
+from models.liability_report import (
+    LiabilityChunkDocument,
+    LiabilityHeadDocument,
+    LiabilityReportDocument,
+    LiabilityTreeDocument,
+)
 from models.log_in_lock import LogInLockDocument
 from models.mail import MailDocument
 from models.market import MarketDocument
@@ -44,6 +50,10 @@ DOCUMENTS: tuple[type[Document], ...] = (
     JournalDocument,
     KnownDeviceDocument,
     LeaseDocument,
+    LiabilityChunkDocument,
+    LiabilityHeadDocument,
+    LiabilityReportDocument,
+    LiabilityTreeDocument,
     LogInLockDocument,
     MailDocument,
     MarketDocument,

@@ -1,4 +1,4 @@
-"""Keys that sign access tokens: one for each period, made by whoever needs it first."""
+"""Keys that sign: access tokens, one for each period, and reports of liabilities, one for good. Each is made by whoever needs it first."""
 
 from beanie import Document
 from pymongo.errors import DuplicateKeyError

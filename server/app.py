@@ -14,12 +14,14 @@ from server.account_pages import account_routes
 from server.bootstrap import Resources
 from server.explorer import ASSETS_PATH, Explorer
 from server.graphql_app import build_graphql
+from server.liabilities import KEY_PATH as LIABILITY_KEY_PATH
 from server.middleware import Edge
 from server.monitoring import MONITORING_PATHS, monitoring_routes
 from server.refusals import refuse_in_code
 from server.schema import served_sdl
 from server.transport_metrics import TransportMetrics
 from services.access_tokens import AccessTokens
+from services.liability_key import LiabilityKey
 
 GRAPHQL_PATH = "/graphql"
 _CONTACT_PATH = "/.well-known/security.txt"
@@ -37,6 +39,7 @@ def build_app(resources: Resources) -> ASGIApp:
             *monitoring_routes(resources.health, resources.metrics),
             Route("/schema.graphql", _schema(served_sdl())),
             Route("/.well-known/jwks.json", _public_keys(resources.services.accounts.tokens)),
+            Route(LIABILITY_KEY_PATH, _public_keys(resources.services.liabilities.key)),
             *_contact_routes(resources),
             *account_routes(),
             *_explorer_routes(explorer),
@@ -74,9 +77,9 @@ def _schema(sdl: str) -> Callable[[Request], Response]:
     return schema
 
 
-def _public_keys(tokens: AccessTokens) -> Callable[[Request], Response]:
+def _public_keys(keys: AccessTokens | LiabilityKey) -> Callable[[Request], Response]:
     def public_keys(_request: Request) -> Response:
-        return JSONResponse(tokens.jwks(), headers={"cache-control": "public, max-age=300"})
+        return JSONResponse(keys.jwks(), headers={"cache-control": "public, max-age=300"})
 
     return public_keys
 

@@ -30,6 +30,8 @@ from server.errors import CannotRun
 from server.exchange import ExchangeGround, open_exchange
 from server.graphql_app import Limiters
 from server.health import Health, feeds_check
+from server.liabilities import KEY_PATH as LIABILITY_KEY_PATH
+from server.liabilities import open_liabilities
 from server.metrics import Metrics
 from server.monitoring import MONITORING_PATHS
 from services import catalogue, server_status
@@ -39,12 +41,13 @@ from services.market_view import MarketView
 from services.markets import MarketReads
 from services.trading_services import build_trading_services
 from workers import feeds
+from workers import liabilities as liabilities_worker
 from workers import mail as mail_worker
 from workers.mail import MailWorker
 
 Loop = Callable[[], Awaitable[None]]
 """Runs until cancelled."""
-PATHS = MONITORING_PATHS | ACCOUNT_PATHS | {"/graphql", "/schema.graphql", "/.well-known/jwks.json"}
+PATHS = MONITORING_PATHS | ACCOUNT_PATHS | {"/graphql", "/schema.graphql", "/.well-known/jwks.json", LIABILITY_KEY_PATH}
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +142,7 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
             _funds_rules(settings),
             FundsParts(exchange.gateway, trading.marks, bus, clock, known, view),
         )
+        liabilities = await open_liabilities(settings, clock, box, known, holder)
         mail = await open_mail(settings, clock, box, stack)
         if isinstance(bus, RedisBus):
             metrics.watch_count("bus_lost_messages", "Messages this process gave up", lambda: bus.lost)
@@ -182,6 +186,7 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
                 accounts=accounts,
                 trading=trading,
                 funds=funds,
+                liabilities=liabilities.reads,
                 server_status=lambda: server_status.read(
                     clock=clock, mode=settings.mode, database=database, bus=bus, view=view, exchange=exchange.health
                 ),
@@ -204,6 +209,7 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
             workers={
                 feeds.NAME: lambda: _run_worker(worker),
                 mail_worker.NAME: MailWorker(bus, clock, holder, mail).run,
+                liabilities_worker.NAME: liabilities.worker.run,
                 **exchange.workers,
             },
         )

@@ -49,6 +49,8 @@ def _dispatch(options: argparse.Namespace, settings: Settings) -> int:
         return int(importlib.import_module("server.projection_commands").run(settings))
     if options.command == "ledger":
         return int(importlib.import_module("server.ledger_commands").run(settings))
+    if options.command == "liabilities":
+        return int(importlib.import_module("server.liability_commands").run(settings))
     if options.command in ("role", "audit", "encryption"):
         return int(importlib.import_module("server.account_commands").run(settings, options))
     if options.command == "keys":
@@ -97,6 +99,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     projections.add_parser("rebuild", help="make orders, balances, statements and trades anew from the journal")
     _add_key_commands(commands)
+    liabilities = commands.add_parser("liabilities", help="prove what people are owed").add_subparsers(
+        dest="liabilities_command", required=True, metavar="COMMAND"
+    )
+    liabilities.add_parser("report", help="make and publish a report of everybody's balances now")
     ledger.add_parser("audit", help="fold the whole journal and compare it with what people read")
     return parser
 

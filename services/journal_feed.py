@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from core.bus import Bus, BusMessage
@@ -43,7 +43,7 @@ def after(batch: Batch) -> Place:
 Appended = tuple[Batch, Sequence[Event]]
 
 
-async def stored_after(place: Place) -> AsyncIterator[Appended]:
+async def stored_after(place: Place) -> AsyncGenerator[Appended, None]:
     """What storage holds after a place, up to its end. Raises JournalDamaged, UnknownFormat, PyMongoError."""
     width = journal.MOST_AT_ONCE
     while batches := await journal.following(place.sequence, width=width):

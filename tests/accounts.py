@@ -25,6 +25,8 @@ from services.account_services import AccountParts, AccountRules, AccountService
 from services.exchange_gateway import ExchangeGateway, NoExchange
 from services.funds_services import FundsParts, FundsRules, build_funds_services
 from services.identities import redirect_rule
+from services.liabilities import Liabilities
+from services.liability_key import LiabilityKey
 from services.mail_content import MailContent
 from services.mail_delivery import MailDelivery
 from services.market_reads import MarketDataReads
@@ -166,6 +168,7 @@ class World:
                 accounts=self.accounts,
                 trading=self.trading,
                 funds=self.funds,
+                liabilities=Liabilities(LiabilityKey(BOX)),
                 server_status=_no_status,
             ),
             budget=MemoryBudget(self.clock, per_minute=60_000_000),

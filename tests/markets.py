@@ -31,13 +31,15 @@ from services.catalogue import Catalogue
 from services.exchange_gateway import NoExchange
 from services.exchange_rules import market_rules
 from services.funds_services import FundsParts, FundsRules, build_funds_services
+from services.liabilities import Liabilities
+from services.liability_key import LiabilityKey
 from services.market_reads import MarketDataReads
 from services.market_view import MarketView
 from services.markets import MarketReads
 from services.server_status import ServerState
 from services.trading_accounts import NoMarks
 from services.trading_services import build_trading_services
-from tests.accounts import CLIENT, build_accounts
+from tests.accounts import BOX, CLIENT, build_accounts
 
 BTC, ETH = "BTC-USDT", "ETH-USDT"
 NOW_MS = 1_700_000_000_123
@@ -171,6 +173,7 @@ class Markets:
                     FundsRules(test_funds_allowed=False, test_funds_daily=D(0)),
                     FundsParts(NoExchange(), NoMarks(), self.bus, ManualClock(), self.catalogue, self.view),
                 ),
+                liabilities=Liabilities(LiabilityKey(BOX)),
                 server_status=_no_status,
             ),
             budget=MemoryBudget(ManualClock(), per_minute=60_000_000),

@@ -19,6 +19,7 @@ from graph.types.audit import Actions, AuditEvent
 from graph.types.balance import Balance, Quote
 from graph.types.connection import After, Before, Connection, First, Last, connect
 from graph.types.fee_tier import FeeTier
+from graph.types.liability import LiabilityProof, Root
 from graph.types.node import Node
 from graph.types.order import Fill, Order
 from graph.types.order_inputs import FillFilter, OrderFilter
@@ -220,6 +221,14 @@ class User(Node):
         account = await info.context.funds_loaders.account(self.person.id)
         sums = await info.context.funds.statements.summary(account, by, quote=into, from_=from_, to=to)
         return [TransactionSummary.of(state) for state in sums]
+
+    @strawberry.field(
+        description="The proof that the account is in a report of liabilities; null when it is not, or the report's tree is not kept any more. "
+        "It is the owner's alone: a path shows what the account beside has, under no name."
+    )
+    async def liability_proof(self, info: Info, report_root: Root = None) -> LiabilityProof | None:
+        proof = await info.context.liabilities.proof(self.person.id, report_root)
+        return None if proof is None else LiabilityProof.of(proof)
 
     @staticmethod
     def of(person: UserDocument, session_id: str | None) -> "User":

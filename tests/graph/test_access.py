@@ -88,7 +88,7 @@ PRIVATE_QUERIES: dict[str, Declared] = {
     "orderPreview": (Access.SELF, ApiScope.READ),
     "admin": (Access.SUPPORT, None),
 }
-PUBLIC_QUERIES = {"node", "nodes", "status", "assets", "asset", "markets", "market", "estimateCost", "passwordResetToken", "oauthProviders"}  # fmt: skip
+PUBLIC_QUERIES = {"node", "nodes", "status", "assets", "asset", "markets", "market", "estimateCost", "liabilities", "passwordResetToken", "oauthProviders"}  # fmt: skip
 PRIVATE_SUBSCRIPTIONS: dict[str, Declared] = dict.fromkeys(
     ("accountEvents", "orderUpdated", "fillReceived", "balanceUpdated", "portfolioUpdated"),
     (Access.SELF, ApiScope.READ),

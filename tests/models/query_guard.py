@@ -17,7 +17,7 @@ from pymongo.monitoring import CommandFailedEvent, CommandStartedEvent, CommandS
 READ_WHOLE = frozenset(
     {
         *("assets", "audit_events", "audit_heads", "exchange_snapshots", "market_statuses", "markets"),
-        *("signing_keys", "trading_accounts"),
+        *("liability_trees", "signing_keys", "trading_accounts"),
     }
 )
 """Small collections that are read whole at start, and what commands of operators go through."""
