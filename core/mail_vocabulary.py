@@ -31,6 +31,10 @@ class MailKind(StrEnum):
     ACCOUNT_SUSPENDED = "ACCOUNT_SUSPENDED"
     ACCOUNT_DELETED = "ACCOUNT_DELETED"
     ROLE_CHANGED = "ROLE_CHANGED"
+    WITHDRAWAL_ADDRESS_ADDED = "WITHDRAWAL_ADDRESS_ADDED"
+    WITHDRAWAL_CONFIRM = "WITHDRAWAL_CONFIRM"
+    WITHDRAWAL_ASKED = "WITHDRAWAL_ASKED"
+    WITHDRAWAL_SENT = "WITHDRAWAL_SENT"
 
 
 MAIL_REQUESTS = frozenset(
@@ -52,6 +56,9 @@ class MailFact(StrEnum):
     """What a mail may tell beside its text and its time, in the order it is told. Never a secret."""
 
     NAME = "name"
+    AMOUNT = "amount"
+    CHAIN = "chain"
+    ADDRESS = "address"
     PROVIDER = "provider"
     ROLE = "role"
     LEFT = "left"
@@ -59,3 +66,5 @@ class MailFact(StrEnum):
     DEVICE = "device"
     LOCALE = "locale"
     """Not told: the language, for an account that is gone."""
+    WITHDRAWAL = "withdrawal"
+    """Not told: the id of the withdrawal that a link confirms."""

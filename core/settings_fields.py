@@ -226,6 +226,24 @@ class ChainSettings(BaseSettings):
     )
 
 
+class CustodySettings(BaseSettings):
+    """Deposits and withdrawals"""
+
+    withdrawal_address_delay_hours: int = Field(
+        default=24, ge=0, le=720, description="Hours before a new address of an address book may be used."
+    )
+    withdrawal_daily_limit_usd: Decimal = Field(
+        default=Decimal(50_000),
+        ge=0,
+        description="What an account may withdraw a day (UTC), by its worth in US dollars.",
+    )
+    withdrawal_review_usd: Decimal = Field(
+        default=Decimal(10_000),
+        ge=0,
+        description="Withdrawals worth so many US dollars or more, and those that nobody can value, wait for an operator's word.",
+    )
+
+
 class AccountSettings(BaseSettings):
     """Accounts"""
 
@@ -345,6 +363,7 @@ TOPICS: tuple[type[BaseSettings], ...] = (
     ProviderSettings,
     ExchangeSettings,
     ChainSettings,
+    CustodySettings,
     AccountSettings,
     IdentityProviderSettings,
     MailAndKeySettings,
@@ -360,6 +379,7 @@ class SettingsFields(
     ProviderSettings,
     ExchangeSettings,
     ChainSettings,
+    CustodySettings,
     AccountSettings,
     IdentityProviderSettings,
     MailAndKeySettings,

@@ -14,7 +14,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import orjson
 
-from events import account, answers, market, trading
+from events import account, answers, market, trading, transfer
 
 Decoder = Callable[[Any], Any]
 
@@ -50,6 +50,9 @@ EVENT_TYPES: tuple[type, ...] = (
     answers.Answer,
     answers.PreviewState,
     answers.HouseState,
+    transfer.DepositState,
+    transfer.WithdrawalState,
+    transfer.TransferLogged,
 )
 VERSIONS: dict[str, int] = {event.__name__: 1 for event in EVENT_TYPES}
 

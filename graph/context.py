@@ -9,6 +9,7 @@ from graph.loaders import Loaders
 from graph.request import Caller, Outgoing, ShownCookies
 from services.account_services import AccountServices
 from services.catalogue import Catalogue
+from services.custody_services import CustodyServices
 from services.funds_services import FundsServices
 from services.liabilities import Liabilities
 from services.market_reads import MarketDataReads
@@ -45,6 +46,7 @@ class Services:
     trading: TradingServices
     funds: FundsServices
     liabilities: Liabilities
+    custody: CustodyServices
     server_status: Callable[[], Awaitable[ServerState]]
 
 
@@ -102,6 +104,10 @@ class Context:
     @property
     def liabilities(self) -> Liabilities:
         return self.services.liabilities
+
+    @property
+    def custody(self) -> CustodyServices:
+        return self.services.custody
 
     async def quote_of(self, account: str, quote: str | None) -> str:
         """The asset that values of an account are shown in. Raises UnknownAsset."""

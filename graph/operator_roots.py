@@ -10,7 +10,9 @@ from graph.types.audit import AuditEvent
 from graph.types.connection import Connection
 from graph.types.ledger import HousePosition, LedgerAudit
 from graph.types.order_payloads import MarketPayload
+from graph.types.withdrawal import Withdrawal, WithdrawalPayload
 from resolvers import admin as admin_resolvers
+from resolvers import withdrawals as withdrawal_resolvers
 
 
 @strawberry.type(description="What operators see.")
@@ -20,6 +22,10 @@ class AdminQuery:
         "Accounts, newest first, or the one that is searched for. At most 500 a page, 50 without a size.",
     )
     user: AdminUser | None = query(admin_resolvers.user, "One account; null when there is none of this id.")
+    withdrawals_in_review: Connection[Withdrawal] | None = query(
+        withdrawal_resolvers.withdrawals_in_review,
+        "Withdrawals that wait for an operator's word, the oldest first. At most 500 a page, 50 without a size.",
+    )
     audit_log: Connection[AuditEvent] | None = query(
         admin_resolvers.audit_log, "Security events, newest first. At most 500 a page, 50 without a size."
     )
@@ -47,6 +53,13 @@ class OperatorMutation:
     set_market_status: MarketPayload = mutation(
         admin_resolvers.set_market_status,
         "Say what a market accepts from now on.",
+        access=Access.ADMIN,
+        step_up=StepUpDemanded(),
+        alone=True,
+    )
+    review_withdrawal: WithdrawalPayload = mutation(
+        withdrawal_resolvers.review_withdrawal,
+        "Let a withdrawal in review be paid out, or refuse it. Nobody reviews their own.",
         access=Access.ADMIN,
         step_up=StepUpDemanded(),
         alone=True,

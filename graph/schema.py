@@ -8,6 +8,7 @@ from strawberry.schema.config import StrawberryConfig
 
 from core.account_vocabulary import ApiScope, OAuthPurpose
 from graph.access import Access
+from graph.custody_roots import CustodyMutation, CustodyQuery, CustodySubscription
 from graph.directives import Cost
 from graph.execution import PipelineSchema
 from graph.fields import mutation, query, subscription
@@ -59,7 +60,7 @@ from resolvers import sessions as session_resolvers
 
 
 @strawberry.type(description="Everything that can be read.")
-class Query(OperatorQuery, TradingQuery, TrustQuery):
+class Query(OperatorQuery, TradingQuery, CustodyQuery, TrustQuery):
     node: Node | None = strawberry.field(
         resolver=node_resolvers.node, description="Any object by its id; null when there is none (any more)."
     )
@@ -100,7 +101,7 @@ class Query(OperatorQuery, TradingQuery, TrustQuery):
 
 
 @strawberry.type(description="Everything that can be watched. Each stream gives the current value first, then changes.")
-class Subscription(TradingSubscription):
+class Subscription(TradingSubscription, CustodySubscription):
     price_ticks: AsyncGenerator[PriceTick, None] = strawberry.subscription(
         resolver=market_resolvers.price_ticks,
         description="Prices of markets. A reader that falls behind skips to the newest of each market.",
@@ -149,7 +150,7 @@ class Subscription(TradingSubscription):
 
 
 @strawberry.type(description="Everything that can be changed.")
-class Mutation(OperatorMutation, TradingMutation):
+class Mutation(OperatorMutation, TradingMutation, CustodyMutation):
     sign_up: AuthPayload = mutation(
         account_resolvers.sign_up,
         "Make an account. The answer is the same whether the address has one or not; the mail tells.",

@@ -33,7 +33,8 @@ class StepUpDemanded(FieldExtension):
     """Lets a mutation run only with a proof for it. `instead_of` names an input field that holds the password and does as well.
 
     `when` names an input field and the value of it that makes the mutation sensitive; without it, every value does. `access`: who may
-    do what is sensitive, where that is fewer than may use the mutation.
+    do what is sensitive, where that is fewer than may use the mutation. `by_resolver`: the resolver demands it with `prove`, once it knows that there
+    is anything to do: what is sent again needs no second proof.
     """
 
     def __init__(
@@ -41,13 +42,18 @@ class StepUpDemanded(FieldExtension):
         instead_of: str | None = None,
         when: tuple[str, Enum] | None = None,
         access: Access | None = None,
+        *,
+        by_resolver: bool = False,
     ) -> None:
         self._password_field = instead_of
         self._when = when
         self._access = access
+        self._by_resolver = by_resolver
 
     async def resolve_async(self, next_: Next, source: Any, info: Info, **kwargs: Any) -> Any:
         given = kwargs.get("input")
+        if self._by_resolver:
+            return await next_(source, info, **kwargs)
         if self._when is None or getattr(given, self._when[0], None) is self._when[1]:
             await self._require(info, given)
         return await next_(source, info, **kwargs)
@@ -66,6 +72,16 @@ class StepUpDemanded(FieldExtension):
             await step_up.by_password(viewer, deed, password, info.context.client)
         else:
             await step_up.require(viewer, deed, proof)
+
+
+async def prove(info: Info, given: object) -> None:
+    """Demand a session's proof for the running mutation with this input; an API key's owner is not there. Raises AuthRefused, NotSignedIn."""
+    viewer = info.context.viewer
+    if viewer is None:
+        raise NotSignedIn("sign in first")
+    if viewer.session_id is not None:
+        deed = Deed(info.field_name, _canonical_bytes(given))
+        await info.context.accounts.step_up.require(viewer, deed, getattr(given, PROOF, None) or None)
 
 
 def deed_of(info: Info, operation: str, parameters: object) -> Deed:

@@ -9,6 +9,7 @@ from models.candle import CandleDocument
 from models.challenge import ChallengeDocument
 from models.client_key import ClientKeyDocument
 from models.fill import FillDocument
+from models.hot_wallet import HotWalletDocument
 from models.identity import IdentityDocument
 from models.journal import JournalDocument
 from models.known_device import KnownDeviceDocument
@@ -34,7 +35,10 @@ from models.session import SessionDocument
 from models.signing_key import SigningKeyDocument
 from models.trade import TradeDocument
 from models.trading_account import TradingAccountDocument
+from models.transfer_event import TransferEventDocument, TransferHeadDocument
 from models.user import UserDocument
+from models.withdrawal import WithdrawalCountDocument, WithdrawalDocument
+from models.withdrawal_address import WithdrawalAddressDocument
 
 DOCUMENTS: tuple[type[Document], ...] = (
     AccountLogDocument,
@@ -46,6 +50,7 @@ DOCUMENTS: tuple[type[Document], ...] = (
     ChallengeDocument,
     ClientKeyDocument,
     FillDocument,
+    HotWalletDocument,
     IdentityDocument,
     JournalDocument,
     KnownDeviceDocument,
@@ -72,5 +77,10 @@ DOCUMENTS: tuple[type[Document], ...] = (
     StatementDocument,
     TradeDocument,
     TradingAccountDocument,
+    TransferEventDocument,
+    TransferHeadDocument,
     UserDocument,
+    WithdrawalAddressDocument,
+    WithdrawalCountDocument,
+    WithdrawalDocument,
 )

@@ -11,12 +11,14 @@ from models.base import insert_new_rows, stored
 
 
 class OneTimeTokenDocument(Document):
-    """A token under its hash. `email_key` is the address it was sent to, or, for a change of address, the new one."""
+    """A token under its hash. `email_key` is the address it was sent to, or, for a change of address, the new one;
+    `subject` the withdrawal it confirms."""
 
     id: str  # type: ignore[assignment]
     purpose: str
     user_id: str
     email_key: str
+    subject: str | None = None
     expires_ms: int
     used_ms: int | None = None
     purge_at: datetime

@@ -24,6 +24,9 @@ from graph.types.session import ApiKey, Session
 from graph.types.trade import Trade
 from graph.types.transaction import Transaction
 from graph.types.user import User
+from graph.types.withdrawal import Withdrawal, WithdrawalAddress
+from services.withdrawal_states import to_state
+from services.withdrawals import Ref
 
 Info = strawberry.Info[Context, None]
 MAX_NODES = 100
@@ -173,6 +176,22 @@ async def _fill(context: Context, parts: list[str]) -> Node | None:
     return None if state is None else Fill.of(state)
 
 
+async def _withdrawal(context: Context, parts: list[str]) -> Node | None:
+    viewer = context.viewer
+    if viewer is None or len(parts) != 1:
+        return None
+    row = await context.custody.withdrawals.own(viewer.user_id, Ref(id=parts[0]))
+    return None if row is None else Withdrawal.of(to_state(row))
+
+
+async def _withdrawal_address(context: Context, parts: list[str]) -> Node | None:
+    viewer = context.viewer
+    if viewer is None or len(parts) != 1:
+        return None
+    entry = await context.custody.addresses.own(viewer.user_id, parts[0])
+    return None if entry is None else WithdrawalAddress.of(entry)
+
+
 def _only_number(parts: list[str]) -> int | None:
     return int(parts[0]) if len(parts) == 1 and _SEQUENCE.fullmatch(parts[0]) else None
 
@@ -203,5 +222,7 @@ _PRIVATE: dict[str, Callable[[Context, list[str]], Awaitable[Node | None]]] = {
     "Session": _session,
     "Transaction": _transaction,
     "User": _user,
+    "Withdrawal": _withdrawal,
+    "WithdrawalAddress": _withdrawal_address,
 }
 """Found by their owner alone; an API key needs the scope READ."""

@@ -15,7 +15,7 @@ from starlette.types import Scope
 
 from core.translations import LOCALES, accepted_locale
 
-ACTIONS = ("verify-email", "reset-password", "freeze")
+ACTIONS = ("verify-email", "reset-password", "confirm-withdrawal", "freeze")
 PATHS = frozenset(f"/account/{action}" for action in ACTIONS)
 _FOLDER = Path(__file__).parent / "pages"
 _POLICY = (

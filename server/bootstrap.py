@@ -26,6 +26,7 @@ from integrations.feeds.registry import FeedMisconfigured
 from models import DOCUMENTS
 from server.account_pages import PATHS as ACCOUNT_PATHS
 from server.accounts import AccountGround, open_accounts, open_mail
+from server.custody import CustodyGround, open_custody
 from server.errors import CannotRun
 from server.exchange import ExchangeGround, open_exchange
 from server.graphql_app import Limiters
@@ -143,6 +144,20 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
             FundsParts(exchange.gateway, trading.marks, bus, clock, known, view),
         )
         liabilities = await open_liabilities(settings, clock, box, known, holder)
+        custody = open_custody(
+            settings,
+            CustodyGround(
+                clock,
+                bus,
+                known,
+                exchange.gateway,
+                funds.accounts,
+                trading.marks,
+                funds.valuation,
+                accounts.audit,
+                holder,
+            ),
+        )
         mail = await open_mail(settings, clock, box, stack)
         if isinstance(bus, RedisBus):
             metrics.watch_count("bus_lost_messages", "Messages this process gave up", lambda: bus.lost)
@@ -187,6 +202,7 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
                 trading=trading,
                 funds=funds,
                 liabilities=liabilities.reads,
+                custody=custody.services,
                 server_status=lambda: server_status.read(
                     clock=clock, mode=settings.mode, database=database, bus=bus, view=view, exchange=exchange.health
                 ),
@@ -211,6 +227,7 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
                 mail_worker.NAME: MailWorker(bus, clock, holder, mail).run,
                 liabilities_worker.NAME: liabilities.worker.run,
                 **exchange.workers,
+                **custody.workers,
             },
         )
 

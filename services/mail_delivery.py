@@ -49,6 +49,7 @@ _ACTIONS = {
     MailKind.VERIFY_EMAIL: (TokenPurpose.VERIFY_EMAIL, "verify-email"),
     MailKind.CHANGE_EMAIL: (TokenPurpose.CHANGE_EMAIL, "verify-email"),
     MailKind.PASSWORD_RESET: (TokenPurpose.RESET_PASSWORD, "reset-password"),
+    MailKind.WITHDRAWAL_CONFIRM: (TokenPurpose.CONFIRM_WITHDRAWAL, "confirm-withdrawal"),
 }
 _FREEZABLE = (frozenset(MailKind) - MAIL_REQUESTS - {MailKind.ACCOUNT_SUSPENDED, MailKind.ACCOUNT_DELETED}) | {
     MailKind.PASSWORD_RESET
@@ -82,7 +83,7 @@ class MailDelivery:
         pages_url: str,
         randomness: random.Random | None = None,
     ) -> None:
-        """`sender` is `Name <address>`; the pages of links are `/verify-email`, `/reset-password` and `/freeze` below `pages_url`.
+        """`sender` is `Name <address>`; the pages of links are `/verify-email`, `/reset-password`, `/confirm-withdrawal` and `/freeze` below `pages_url`.
 
         Raises:
             MailRefused: when the sender is no address.
@@ -214,7 +215,12 @@ class MailDelivery:
     async def _put(self, token: str, purpose: TokenPurpose, row: MailDocument, reader: _Reader) -> None:
         if reader.person is not None:
             document = stored_token(
-                token, purpose, user_id=reader.person.id, email_key=reader.email_key, now_ms=row.created_ms
+                token,
+                purpose,
+                user_id=reader.person.id,
+                email_key=reader.email_key,
+                now_ms=row.created_ms,
+                subject=row.facts.get(MailFact.WITHDRAWAL),
             )
             await one_time_token.put([document])
 

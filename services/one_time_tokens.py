@@ -22,6 +22,7 @@ class TokenPurpose(StrEnum):
     CHANGE_EMAIL = "CHANGE_EMAIL"
     RESET_PASSWORD = "RESET_PASSWORD"  # noqa: S105
     FREEZE = "FREEZE"
+    CONFIRM_WITHDRAWAL = "CONFIRM_WITHDRAWAL"
 
 
 LIFE_MS = {
@@ -29,6 +30,7 @@ LIFE_MS = {
     TokenPurpose.CHANGE_EMAIL: 24 * _HOUR_MS,
     TokenPurpose.RESET_PASSWORD: _HOUR_MS,
     TokenPurpose.FREEZE: 30 * 24 * _HOUR_MS,
+    TokenPurpose.CONFIRM_WITHDRAWAL: 24 * _HOUR_MS,
 }
 
 
@@ -45,15 +47,16 @@ class TokenExpired(AuthRefused):
 
 
 def stored_token(
-    token: str, purpose: TokenPurpose, *, user_id: str, email_key: str, now_ms: int
+    token: str, purpose: TokenPurpose, *, user_id: str, email_key: str, now_ms: int, subject: str | None = None
 ) -> OneTimeTokenDocument:
-    """The document of a new token, to be stored with `models.one_time_token.put`."""
+    """The document of a new token, to be stored with `models.one_time_token.put`. `subject`: what it is about, where a person has several."""
     expires_ms = now_ms + LIFE_MS[purpose]
     return OneTimeTokenDocument(
         id=token_hash(token),
         purpose=purpose,
         user_id=user_id,
         email_key=email_key,
+        subject=subject,
         expires_ms=expires_ms,
         purge_at=to_datetime(expires_ms + _TOLD_MS),
     )

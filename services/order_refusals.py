@@ -50,9 +50,14 @@ def _is_of_entry(refusal: RefusalState, entry: OrderWish) -> bool:
     return number is not None and (refusal.actual is None or refusal.actual * _ATTO == number)
 
 
+def is_client_key(key: str) -> bool:
+    """Whether a client may use this as a key."""
+    return _KEY.fullmatch(key) is not None
+
+
 def checked_key(key: str, *field: str) -> str:
     """A client's key. Raises OrderRefused."""
-    if _KEY.fullmatch(key) is None:
+    if not is_client_key(key):
         raise OrderRefused(Code.INVALID_INPUT, field=field)
     return key
 

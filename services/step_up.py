@@ -96,6 +96,12 @@ class StepUp:
             text = "the proof is over, or was used already; reauthenticate again"
             raise StepUpInvalid(text, field=["stepUpProof"]) from error
 
+    async def announced(self, viewer: Viewer, operation: str) -> StepUpDemand:
+        """What an operation will demand, before its parameters are known: the factors alone."""
+        person = await _person(viewer)
+        factors = factors_of(person, await passkey.of_user(person.id))
+        return StepUpDemand(operation, factors, None, self._clock.now_ms() + PROOF_SECONDS * 1000)
+
     async def by_password(self, viewer: Viewer, deed: Deed, password: str, client: Client) -> None:
         """The password beside the deed itself, where it would do as a factor. Raises StepUpRequired, StepUpInvalid, RateLimited."""
         await self._throttles.of_owner(STEP_UP, client, viewer.user_id)

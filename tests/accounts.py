@@ -38,6 +38,7 @@ from services.server_status import ServerState
 from services.sessions import SessionLife
 from services.trading_services import build_trading_services
 from services.viewer import Client, Viewer
+from tests.custody import build_custody
 from tests.trading import SmallExchange
 from tests.trading_rows import FakeExchange, NoMarks
 
@@ -155,6 +156,16 @@ class World:
             FundsRules(test_funds_allowed=True, test_funds_daily=Decimal(100_000)),
             FundsParts(self.exchange, self.marks, self.bus, self.clock, known, view),
         )
+        self.custody = build_custody(
+            gateway=self.gateway,
+            accounts=self.funds.accounts,
+            marks=self.marks,
+            catalogue=known,
+            bus=self.bus,
+            clock=self.clock,
+            audit=self.accounts.audit,
+        )
+        self.catalogue = known
         self.pipeline = build_pipeline(
             settings=Settings(_env_file=None),
             clock=self.clock,
@@ -169,6 +180,7 @@ class World:
                 trading=self.trading,
                 funds=self.funds,
                 liabilities=Liabilities(LiabilityKey(BOX)),
+                custody=self.custody,
                 server_status=_no_status,
             ),
             budget=MemoryBudget(self.clock, per_minute=60_000_000),

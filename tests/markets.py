@@ -37,9 +37,10 @@ from services.market_reads import MarketDataReads
 from services.market_view import MarketView
 from services.markets import MarketReads
 from services.server_status import ServerState
-from services.trading_accounts import NoMarks
+from services.trading_accounts import NoMarks, TradingAccounts
 from services.trading_services import build_trading_services
 from tests.accounts import BOX, CLIENT, build_accounts
+from tests.custody import build_custody
 
 BTC, ETH = "BTC-USDT", "ETH-USDT"
 NOW_MS = 1_700_000_000_123
@@ -174,6 +175,15 @@ class Markets:
                     FundsParts(NoExchange(), NoMarks(), self.bus, ManualClock(), self.catalogue, self.view),
                 ),
                 liabilities=Liabilities(LiabilityKey(BOX)),
+                custody=build_custody(
+                    gateway=NoExchange(),
+                    accounts=TradingAccounts(NoMarks()),
+                    marks=NoMarks(),
+                    catalogue=self.catalogue,
+                    bus=self.bus,
+                    clock=ManualClock(),
+                    audit=accounts.audit,
+                ),
                 server_status=_no_status,
             ),
             budget=MemoryBudget(ManualClock(), per_minute=60_000_000),

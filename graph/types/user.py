@@ -1,6 +1,7 @@
 """A person, as they see themselves."""
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Annotated
 
 import strawberry
@@ -28,6 +29,8 @@ from graph.types.portfolio import Portfolio
 from graph.types.security import ExternalIdentity, Passkey, SecurityState
 from graph.types.session import ApiKey, Session
 from graph.types.transaction import Transaction, TransactionSummary, WhichTransactions
+from graph.types.transfer import TransferFilter, criteria_of
+from graph.types.withdrawal import Withdrawal, WithdrawalAddress, WithdrawalLimits
 from models.user import UserDocument
 
 Info = strawberry.Info[Context, None]
@@ -196,6 +199,37 @@ class User(Node):
             self.person.id, criteria, order_by, request, info.context.reader
         )
         return connect(page, node=Fill.of, cursor=lambda state: str(state.number), total_count=total)
+
+    @strawberry.field(description="Withdrawals by when they were asked for. At most 500 a page, 50 without a size.")
+    async def withdrawals(
+        self,
+        info: Info,
+        filter: Annotated[TransferFilter | None, strawberry.argument(description="Which withdrawals.")] = None,
+        order_by: Annotated[TimeOrder, strawberry.argument(description="Direction in time.")] = TimeOrder.NEWEST_FIRST,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection[Withdrawal] | None:
+        reads = info.context.custody.withdrawal_reads
+        page = await reads.page(self.person.id, criteria_of(filter), order_by, PageRequest(first, after, last, before))
+        return connect(page, node=lambda row: Withdrawal.of(reads.state(row)), cursor=lambda row: str(row.number))
+
+    @strawberry.field(description="The address book, newest first.")
+    async def withdrawal_addresses(self, info: Info) -> list[WithdrawalAddress]:
+        return [WithdrawalAddress.of(entry) for entry in await info.context.custody.addresses.of_user(self.person.id)]
+
+    @strawberry.field(description="What may be withdrawn today.")
+    async def withdrawal_limits(self, info: Info) -> WithdrawalLimits | None:
+        limit = await info.context.custody.withdrawals.limit(self.person.id)
+        return WithdrawalLimits(
+            id=strawberry.ID(encode_id("WithdrawalLimits", self.person.id)),
+            quote_code=limit.quote,
+            daily=limit.daily,
+            used=limit.used,
+            remaining=max(Decimal(0), limit.daily - limit.used),
+            resets_at=to_datetime(limit.resets_ms),
+        )
 
     @strawberry.field(description="Timers that cancel orders unless they are set again, the next first.")
     async def cancel_timers(self, info: Info) -> list[CancelTimer]:

@@ -4,6 +4,8 @@ const MUTATIONS = {
   "verify-email": "mutation VerifyEmail($token: String!) { answer: verifyEmail(input: {token: $token}) { errors { message } } }",
   "reset-password":
     "mutation ResetPassword($token: String!, $password: String!) { answer: resetPassword(input: {token: $token, password: $password}) { errors { message } } }",
+  "confirm-withdrawal":
+    "mutation ConfirmWithdrawal($token: String!) { answer: confirmWithdrawal(input: {token: $token}) { errors { message } } }",
   freeze: "mutation Freeze($token: String!) { answer: freezeAccount(input: {token: $token}) { errors { message } } }",
 };
 

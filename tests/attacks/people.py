@@ -4,15 +4,19 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from core.account_vocabulary import AuthFactor, Role
 from core.database import Database
 from core.ids import encode_id, sequence_in
+from core.wallet_vocabulary import WithdrawalStatus
 from graph.request import ALL_OPERATIONS, GraphQLRequest
-from models import identity, passkey, session, trading_account, user
+from models import identity, passkey, session, trading_account, user, withdrawal, withdrawal_address
 from models.identity import IdentityDocument
 from models.passkey import PasskeyDocument
+from models.withdrawal import WithdrawalDocument
+from models.withdrawal_address import WithdrawalAddressDocument
 from services.viewer import Client
 from tests.accounts import Person, World
 from tests.stored import Rows, everything
@@ -78,6 +82,7 @@ async def alice_in(world: World) -> Alice:
     )
     traded = await _traded(world, person)
     await _has_traded(person.user_id, sequence_in(traded["Order"], "Order") or 0)
+    withdrawn = await _withdraws(world, person.user_id)
     other = next(
         each for each in await world.accounts.sessions.of_user(person.user_id) if each.id != person.viewer.session_id
     )
@@ -92,6 +97,7 @@ async def alice_in(world: World) -> Alice:
         "Transaction": encode_id("Transaction", person.user_id, 1),
         "User": encode_id("User", person.user_id),
         **traded,
+        **withdrawn,
     }
     await world.deliver()
     return Alice(person, ids)
@@ -118,6 +124,45 @@ async def _traded(world: World, person: Person) -> dict[str, str]:
     }
 
 
+async def _withdraws(world: World, account: str) -> dict[str, str]:
+    """An address in her book, and a withdrawal that an operator has to look at."""
+    now_ms = world.clock.now_ms()
+    await withdrawal_address.insert(
+        WithdrawalAddressDocument(
+            id=f"{MARK}-address",
+            user_id=account,
+            chain="bitcoin",
+            address=f"{MARK}-somewhere",
+            label=f"{MARK} label",
+            created_ms=now_ms,
+            active_ms=now_ms,
+        )
+    )
+    await withdrawal.insert(
+        WithdrawalDocument(
+            id=f"{MARK}-withdrawal",
+            user_id=account,
+            number=1,
+            client_id=f"{MARK}-w1",
+            digest="",
+            asset="ETH",
+            chain="ethereum",
+            address_id=f"{MARK}-address",
+            address=f"{MARK}-somewhere",
+            amount=Decimal(1),
+            fee=Decimal(0),
+            asked=True,
+            status=WithdrawalStatus.IN_REVIEW,
+            created_ms=now_ms,
+            updated_ms=now_ms,
+        )
+    )
+    return {
+        "Withdrawal": encode_id("Withdrawal", f"{MARK}-withdrawal"),
+        "WithdrawalAddress": encode_id("WithdrawalAddress", f"{MARK}-address"),
+    }
+
+
 async def _has_traded(account: str, order: int) -> None:
     """A balance that came from this order, and all that was written of her as it is."""
     row = await trading_account.by_id(account) or {}
@@ -136,7 +181,7 @@ async def as_operator(world: World, person: Person, role: Role = Role.ADMIN) -> 
 
 async def as_program(world: World, person: Person) -> Person:
     """An API key of this person that may do everything a key may."""
-    key = {"name": "a program", "scopes": ["READ", "TRADE"]}
+    key = {"name": "a program", "scopes": ["READ", "TRADE", "WITHDRAW"], "ipAllowlist": ["192.0.2.0/24"]}
     proof = await world.proof(person, "createApiKey", key)
     made = await world.data(
         "mutation($input: CreateApiKeyInput!) { createApiKey(input: $input) { secret errors { code } } }",

@@ -52,6 +52,7 @@ DEFAULTS: dict[str, object] = {
 """What stands where any value of the scalar does."""
 NAMED: dict[str, object] = {
     "asset": "BTC",
+    "chain": "bitcoin",
     "email": "mallory@example.com",
     "ipAllowlist": ["192.0.2.0/24"],
     "locale": "de",

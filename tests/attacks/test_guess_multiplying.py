@@ -30,6 +30,7 @@ PLAIN = frozenset(
         *("stopLimitPrice", "stopPrice", "symbol", "symbols", "takeProfitPrice", "timeInForce", "timeoutSeconds"),
         *("trailingDelta", "trailingUnit", "triggerSource", "type"),
         *("amount", "asset", "clientClaimId"),
+        *("address", "addressId", "approve", "chain", "clientWithdrawalId", "label"),
     }
 )
 """Names of values that are no secrets."""

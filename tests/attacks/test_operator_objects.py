@@ -43,6 +43,8 @@ MAY_BE_ANYTHING = {
     "mutation cancelAllOrders(input.symbols)",  # no market of this name has orders
     "query order(by.clientOrderId)",  # finds nothing
     "query order(by.id)",
+    "query withdrawal(by.clientWithdrawalId)",
+    "query withdrawal(by.id)",
     "query orderGroup(by.clientGroupId)",
     "query orderGroup(by.id)",
     "query viewer.fills(filter.symbols)",

@@ -8,6 +8,7 @@ import itertools
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -16,14 +17,17 @@ from graphql import GraphQLField, GraphQLObjectType, get_named_type
 from core.account_vocabulary import ApiScope, AuthFactor, Role, UserStatus
 from core.database import Database
 from core.ids import encode_id
+from core.wallet_vocabulary import WithdrawalStatus
 from graph.access import Access, Guard
 from graph.request import ALL_OPERATIONS, GraphQLRequest
 from graph.schema import build_schema
-from models import session, user
+from models import session, user, withdrawal
+from models.withdrawal import WithdrawalDocument
 from services.account_cursors import Positions
 from services.api_keys import WantedKey
 from tests.accounts import CLIENT, Person, World, world
 from tests.attacks.surface import Site, call
+from tests.custody import STRANGER
 from tests.stored import unchanged
 from tests.trading import fill_state, order_state, store_account, store_fills, store_orders
 
@@ -35,7 +39,10 @@ TRADING = frozenset(
         *("cancelAllOrders", "cancelAllOrdersAfter"),
     }
 )
-"""Open to API keys with the scope TRADE; no other mutation is open to any."""
+"""Open to API keys with the scope TRADE."""
+WITHDRAWING = frozenset({"requestWithdrawal", "cancelWithdrawal"})
+"""Open to API keys with the scope WITHDRAW; no other mutation is open to any."""
+SCOPES = {**dict.fromkeys(TRADING, ApiScope.TRADE), **dict.fromkeys(WITHDRAWING, ApiScope.WITHDRAW)}
 MUTATIONS: dict[str, Access] = {
     "signUp": Access.ANYONE,
     "verifyEmail": Access.ANYONE,
@@ -72,6 +79,11 @@ MUTATIONS: dict[str, Access] = {
     "deleteAccount": Access.ACTIVE,
     "setUserStatus": Access.ADMIN,
     "setMarketStatus": Access.ADMIN,
+    "reviewWithdrawal": Access.ADMIN,
+    "addWithdrawalAddress": Access.VERIFIED,
+    "removeWithdrawalAddress": Access.SESSION,
+    "confirmWithdrawal": Access.ANYONE,
+    **dict.fromkeys(WITHDRAWING, Access.SELF),
     **dict.fromkeys(TRADING, Access.SELF),
 }
 FUNDS: dict[str, Declared] = {"claimTestFunds": (Access.SELF, ApiScope.TRADE)}
@@ -86,11 +98,13 @@ PRIVATE_QUERIES: dict[str, Declared] = {
     "order": (Access.SELF, ApiScope.READ),
     "orderGroup": (Access.SELF, ApiScope.READ),
     "orderPreview": (Access.SELF, ApiScope.READ),
+    "withdrawal": (Access.SELF, ApiScope.READ),
+    "withdrawalPreview": (Access.SELF, ApiScope.READ),
     "admin": (Access.SUPPORT, None),
 }
 PUBLIC_QUERIES = {"node", "nodes", "status", "assets", "asset", "markets", "market", "estimateCost", "liabilities", "passwordResetToken", "oauthProviders"}  # fmt: skip
 PRIVATE_SUBSCRIPTIONS: dict[str, Declared] = dict.fromkeys(
-    ("accountEvents", "orderUpdated", "fillReceived", "balanceUpdated", "portfolioUpdated"),
+    ("accountEvents", "orderUpdated", "fillReceived", "balanceUpdated", "portfolioUpdated", "withdrawalUpdated"),
     (Access.SELF, ApiScope.READ),
 )
 STREAMS = {
@@ -99,6 +113,7 @@ STREAMS = {
     "fillReceived": "fillReceived",
     "balanceUpdated": 'balanceUpdated(assets: ["BTC"])',
     "portfolioUpdated": "portfolioUpdated",
+    "withdrawalUpdated": "withdrawalUpdated",
 }
 """Calls that answer their owner at once, those of orders when there is one."""
 PUBLIC_SUBSCRIPTIONS = {"priceTicks", "tickers", "orderBook", "trades", "candles", "marketStatusChanged"}
@@ -118,7 +133,7 @@ class Principal:
 
     def mutation(self, name: str) -> str | None:
         """The code a mutation must answer, None where the gate lets this one pass."""
-        return self.reading((MUTATIONS[name], ApiScope.TRADE if name in TRADING else None))
+        return self.reading((MUTATIONS[name], SCOPES.get(name)))
 
     def reading(self, declared: Declared) -> str | None:
         """The code a query or subscription must answer."""
@@ -228,7 +243,7 @@ def through(code: str | None) -> str | None:
 
 def test_every_mutation_declares_who_may() -> None:
     assert {name: declared(field) for name, field in fields(SCHEMA.mutation_type).items()} == {
-        name: (access, ApiScope.TRADE if name in TRADING else None) for name, access in MUTATIONS.items()
+        name: (access, SCOPES.get(name)) for name, access in MUTATIONS.items()
     } | FUNDS
 
 
@@ -241,7 +256,7 @@ def test_every_query_and_subscription_is_either_public_or_declares_who_may() -> 
 
 def test_who_may_stands_in_the_description_and_scopes_in_the_directives() -> None:
     everything = {**fields(SCHEMA.query_type), **fields(SCHEMA.mutation_type), **fields(SCHEMA.subscription_type)}
-    mutations = {name: (access, ApiScope.TRADE if name in TRADING else None) for name, access in MUTATIONS.items()}
+    mutations = {name: (access, SCOPES.get(name)) for name, access in MUTATIONS.items()}
     rows = {**mutations, **FUNDS, **PRIVATE_QUERIES, **PRIVATE_SUBSCRIPTIONS}
     for name, field in everything.items():
         access, scope = rows.get(name, (Access.ANYONE, None))
@@ -290,7 +305,7 @@ async def test_every_mutation_refuses_everybody_it_is_not_for_and_nobody_else(va
             if who.mutation(name) is None:
                 document, variables = calls[name]
                 code = through(code_of(await vault.ask(document, who.person, **variables)))
-                if name in TRADING and code == "ACCOUNT_FROZEN":
+                if name in SCOPES and code == "ACCOUNT_FROZEN":
                     code = None  # said by the service, as data
                 wrong += [(who.name, name, code)] if code is not None else []
     assert wrong == []
@@ -326,6 +341,10 @@ QUERIES = {
     "viewer": "{ viewer { id email } }",
     "order": '{ order(by: {clientOrderId: "none"}) { id } }',
     "orderGroup": '{ orderGroup(by: {clientGroupId: "none"}) { id } }',
+    "withdrawal": '{ withdrawal(by: {clientWithdrawalId: "none"}) { id } }',
+    "withdrawalPreview": """{
+      withdrawalPreview(input: {asset: "ETH", chain: "ethereum", addressId: "none", amount: "1"}) { reviewRequired }
+    }""",
     "orderPreview": """{
       orderPreview(input: {order: {symbol: "BTC-USDT", side: BUY, type: MARKET, quantity: "1"}}) { errors { message } }
     }""",
@@ -364,10 +383,35 @@ async def assert_subscription(vault: World, who: Principal, name: str, rule: Dec
     document = f"subscription {{ {STREAMS[name]} {{ __typename }} }}"
     if who.person is not None and name in ("orderUpdated", "fillReceived"):
         await give_an_order(who.person.user_id)
+    if who.person is not None and name == "withdrawalUpdated":
+        await give_a_withdrawal(who.person.user_id)
     events = vault.pipeline.stream(GraphQLRequest(document), vault.caller(who.person), allowed=ALL_OPERATIONS)
     async with aclosing(events) as answers:
         body: dict[str, Any] = (await anext(answers)).body
     assert code_of(body) == who.reading(rule), (who.name, name)
+
+
+async def give_a_withdrawal(user_id: str) -> None:
+    """One that waits, unless there is one already."""
+    await withdrawal.insert(
+        WithdrawalDocument(
+            id=f"w-{user_id}",
+            user_id=user_id,
+            number=1,
+            client_id="w1",
+            digest="",
+            asset="ETH",
+            chain="ethereum",
+            address_id="a",
+            address=STRANGER,
+            amount=Decimal(1),
+            fee=Decimal(0),
+            asked=True,
+            status=WithdrawalStatus.IN_REVIEW,
+            created_ms=1,
+            updated_ms=1,
+        )
+    )
 
 
 async def assert_objects(vault: World, who: Principal, owner: Person) -> None:

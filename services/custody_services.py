@@ -1,0 +1,94 @@
+"""Everything about what moves between the ledger and chains, put together: what each part needs is handed to it here and nowhere else."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from core.bus import Bus
+from core.clock import Clock
+from services.audit import AuditLog
+from services.catalogue import Catalogue
+from services.exchange_gateway import ExchangeGateway
+from services.mail import Mailbox
+from services.trading_accounts import ReadMarks, TradingAccounts
+from services.transfer_log import TransferLog
+from services.withdrawal_addresses import NormalAddress, WithdrawalAddresses
+from services.withdrawal_reads import WithdrawalReads
+from services.withdrawal_states import WithdrawalChanges
+from services.withdrawals import WithdrawalRules, Withdrawals, Worth
+
+
+@dataclass(frozen=True, slots=True)
+class CustodyRules:
+    """What the configuration decides. Amounts in US dollars; `served` are the chains that this installation signs for."""
+
+    address_delay_hours: int
+    daily: Decimal
+    review_from: Decimal
+    served: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class CustodyParts:
+    """What custody is built on. `is_ours` tells addresses of the house by chain and address."""
+
+    gateway: ExchangeGateway
+    accounts: TradingAccounts
+    marks: ReadMarks
+    worth: Worth
+    catalogue: Catalogue
+    bus: Bus
+    clock: Clock
+    audit: AuditLog
+    normal_address: NormalAddress
+    is_ours: Callable[[str, str], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class CustodyServices:
+    """The parts that resolvers, fields and workers use."""
+
+    addresses: WithdrawalAddresses
+    withdrawals: Withdrawals
+    withdrawal_reads: WithdrawalReads
+    withdrawal_changes: WithdrawalChanges
+    transfer_log: TransferLog
+    mailbox: Mailbox
+
+
+def build_custody_services(rules: CustodyRules, parts: CustodyParts) -> CustodyServices:
+    """Put everything together; nothing is read yet."""
+    mailbox = Mailbox(parts.bus, parts.clock)
+    log = TransferLog(parts.bus)
+    changes = WithdrawalChanges(log)
+    addresses = WithdrawalAddresses(
+        catalogue=parts.catalogue,
+        normal=parts.normal_address,
+        is_ours=parts.is_ours,
+        audit=parts.audit,
+        mailbox=mailbox,
+        clock=parts.clock,
+        delay_hours=rules.address_delay_hours,
+    )
+    withdrawals = Withdrawals(
+        gateway=parts.gateway,
+        accounts=parts.accounts,
+        marks=parts.marks,
+        worth=parts.worth,
+        catalogue=parts.catalogue,
+        book=addresses,
+        changes=changes,
+        audit=parts.audit,
+        mailbox=mailbox,
+        clock=parts.clock,
+        rules=WithdrawalRules(rules.daily, rules.review_from),
+        served=rules.served,
+    )
+    return CustodyServices(
+        addresses=addresses,
+        withdrawals=withdrawals,
+        withdrawal_reads=WithdrawalReads(parts.bus, parts.clock),
+        withdrawal_changes=changes,
+        transfer_log=log,
+        mailbox=mailbox,
+    )

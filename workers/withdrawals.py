@@ -1,0 +1,46 @@
+"""The withdrawal worker: does the next step of every withdrawal that is due, those of one chain one after the other, while it holds its lease."""
+
+import asyncio
+from collections import defaultdict
+from dataclasses import dataclass
+
+from core.clock import Clock
+from services.leases import Holding
+from services.withdrawal_steps import WithdrawalSteps
+from workers.leased import keep_working
+
+NAME = "withdrawals"
+LOOK_SECONDS = 0.5
+
+
+class Overtaken(Exception):
+    """The lease may be held by another process."""
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawalWorker:
+    """What the worker needs."""
+
+    clock: Clock
+    holder: str
+    steps: WithdrawalSteps
+
+    async def run(self) -> None:
+        """Work while this process holds the lease; wait for it otherwise. Until cancelled."""
+        await keep_working(NAME, self.holder, self.clock, self._work, ends_a_life=Overtaken)
+
+    async def _work(self, holding: Holding) -> None:
+        while True:
+            by_chain: defaultdict[str, list[str]] = defaultdict(list)
+            for withdrawal_id, chain in await self.steps.due():
+                by_chain[chain].append(withdrawal_id)
+            async with asyncio.TaskGroup() as tasks:
+                for ids in by_chain.values():
+                    tasks.create_task(self._step_all(ids, holding))
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _step_all(self, ids: list[str], holding: Holding) -> None:
+        for withdrawal_id in ids:
+            if not holding.is_sure():
+                raise Overtaken("the lease of the withdrawals could not be renewed in time")
+            await self.steps.step(withdrawal_id)
