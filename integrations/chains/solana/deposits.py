@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from integrations.chains.errors import NodesContradict
+from integrations.chains.errors import ChainUnavailable, NodesContradict
 from integrations.chains.solana.addresses import associated_token_address
 from integrations.chains.solana.client import SolanaClient
 from integrations.chains.solana.listing import Listing
@@ -51,8 +51,8 @@ class IncomingTransfer:
 class Scan:
     """What a look at the chain found. Look again from `covered_slot`.
 
-    `waiting`: signatures that too few nodes tell of as yet; `contradicted`: those that nodes tell differently, for an operator. Both hold
-    `covered_slot` back.
+    `waiting`: signatures that too few nodes tell of as yet, or none can tell (a newer kind of transaction); `contradicted`: those that nodes tell
+    differently. Both hold `covered_slot` back but no other deposit; those that stay are for an operator, who may have them taken as `known`.
     """
 
     transfers: tuple[IncomingTransfer, ...]
@@ -146,6 +146,8 @@ async def _look_at(
                 return await client.agreed_transaction(signature, commitment, witnesses=witnesses)
             except NodesContradict as contradiction:
                 return contradiction
+            except ChainUnavailable:
+                return None
 
     found = await asyncio.gather(*(one(signature) for signature in signatures))
     return dict(zip(signatures, found, strict=True))

@@ -13,8 +13,9 @@ from integrations.chains.solana.transfers import Terms, token_transfer
 from integrations.chains.solana.wire import read_transaction, signature_of
 from tests.integrations.chains.solana.conftest import Connect
 from tests.integrations.chains.solana.signing import address, payment, signed
+from tests.solana_answers import RpcError
 from tests.solana_chain import FINAL_BLOCKS, HASH_BLOCKS, SolanaChain
-from tests.solana_node import RpcError, SolanaNode
+from tests.solana_node import SolanaNode
 
 
 async def ask(client: SolanaClient, raw: bytes, blockhash: Blockhash) -> Finding:
@@ -152,10 +153,10 @@ async def test_a_node_that_has_dropped_its_history_shows_nothing(
     [RpcError(-32011, "Transaction history is not available from this node"), RpcError(-32603, "Internal error")],
 )
 async def test_a_node_that_gives_no_answer_holds_it_up(
-    connect: Connect, chain: SolanaChain, node: SolanaNode, second: SolanaNode, sender: Keypair, error: RpcError
+    connect: Connect, chain: SolanaChain, node: SolanaNode, second: SolanaNode, error: RpcError
 ) -> None:
     client = connect(node, second)
-    raw, blockhash = await payment(client, sender)
+    raw, blockhash = await payment(client, chain.faucet)
     chain.expire_blockhashes()
     chain.finalize()
 
@@ -228,7 +229,7 @@ async def test_one_node_alone_cannot_make_a_payment_final_or_failed(
         return {**result, "value": [lie]} if method == "getSignatureStatuses" else result
 
     node.twist = twist
-    for lie["err"] in (None, "AccountInUse"):  # type: ignore[assignment]
+    for lie["err"] in (None, "AccountInUse"):
         found = await ask(client, raw, blockhash)
         assert (found.outcome, found.may_sign_again) == (Outcome.CONFIRMED, False)
         assert found.open_reasons == {"second": "it does not call it final"}
