@@ -5,7 +5,6 @@ Every method says at which commitment it asks. What a node may be wrong about al
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
 
 from core.clock import Clock
 from integrations.chains.errors import (
@@ -50,7 +49,8 @@ from integrations.chains.solana.node import (
     transaction_of,
 )
 
-T = TypeVar("T")
+POLICY = PoolPolicy(most_behind=50)
+"""Slots are short: good nodes are some seconds apart, 50 slots are 20 s."""
 MOST_ACCOUNTS = 100
 """Of getMultipleAccounts."""
 MOST_FEE_ACCOUNTS = 128
@@ -81,7 +81,7 @@ class SolanaClient:
         self.chain = chain
         self._genesis = genesis
         connected = [(name, JsonRpc(url, limits)) for name, url in nodes]
-        self.pool = ProviderPool(chain, connected, self._tell_head, clock=clock, policy=policy)
+        self.pool = ProviderPool(chain, connected, self._tell_head, clock=clock, policy=policy or POLICY)
 
     async def close(self) -> None:
         await self.pool.close()

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from solders.keypair import Keypair
 
+from core.clock import ManualClock
 from integrations.chains.errors import ChainUnavailable, Failure, NodeRefused, ProviderFailed
 from integrations.chains.solana.addresses import TOKEN_2022_PROGRAM, TOKEN_PROGRAM
 from integrations.chains.solana.client import SolanaClient
@@ -38,6 +39,21 @@ async def test_a_nodes_head_is_its_confirmed_slot_and_its_time(client: SolanaCli
     assert (head.number, head.time_ms) == (confirmed.slot, (FIRST_TIME + (confirmed.slot - FIRST_SLOT) * 2 // 5) * 1000)
     (state,) = client.pool.states()
     assert (state.healthy, state.error) == (True, None)
+
+
+async def test_a_node_that_is_far_behind_is_asked_last(
+    chain: SolanaChain, node: SolanaNode, second: SolanaNode, sender: Keypair
+) -> None:
+    urls = [("first", node.url), ("second", second.url)]
+    client = SolanaClient("solana", urls, genesis=chain.genesis, clock=ManualClock())
+    for behind, state in ((50, None), (51, "51 blocks behind")):
+        chain.advance(60)
+        node.behind = behind
+        await client.pool.probe()
+        assert client.pool.states()[0].error == state
+    await client.lamports(address(sender))
+    await client.close()
+    assert "getBalance" not in node.asked
 
 
 async def test_a_node_of_another_chain_is_never_used(
@@ -356,7 +372,7 @@ async def test_a_long_history_is_read_page_by_page_and_an_endless_one_refused() 
 
 def test_the_union_of_listings_waits_for_the_node_that_is_behind_but_not_for_ever() -> None:
     ahead, behind = [record(9), record(7)], [record(8, failed=True), record(7, failed=True)]
-    found = merged([(Tip(20, 20), ahead), (Tip(10, 10), behind)])
-    assert found == Listing((record(7), record(8, failed=True), record(9)), 10)
+    for told in ([(Tip(20, 20), ahead), (Tip(10, 10), behind)], [(Tip(10, 10), behind), (Tip(20, 20), ahead)]):
+        assert merged(told) == Listing((record(7), record(8, failed=True), record(9)), 10)
     far = merged([(Tip(10_000, 1), []), (Tip(10, 1), [])])
     assert far.covered_slot == 10_000 - MOST_OVERLAP_SLOTS

@@ -151,6 +151,16 @@ def test_bytes_with_another_meaning_or_none_are_refused(raw: bytes) -> None:
         from_base64("é")
 
 
+def test_a_header_that_contradicts_itself_is_refused() -> None:
+    raw = bytearray(signed(PREPARED, ME))
+    assert bytes(raw[65:69]) == bytes([0x80, 1, 0, 3])
+    raw[67] = 1
+    with pytest.raises(UnreadableTransaction):
+        read_transaction(bytes(raw))
+    with pytest.raises(UnreadableTransaction):
+        read_message(bytes(raw[65:]))
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), min_size=1, max_size=6))
 def test_no_changed_byte_goes_unnoticed(changes: list[tuple[int, int]]) -> None:

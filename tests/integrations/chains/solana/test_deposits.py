@@ -1,5 +1,6 @@
 """What came in to the house: counted once, to the unit, whatever instruction brought it, and never on one node's word."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,9 +16,11 @@ from integrations.chains.errors import NodesContradict
 from integrations.chains.solana.addresses import TOKEN_2022_PROGRAM, TOKEN_PROGRAM, associated_token_address
 from integrations.chains.solana.client import SolanaClient
 from integrations.chains.solana.deposits import IncomingTransfer, incoming, scan
+from integrations.chains.solana.errors import problem_of
 from integrations.chains.solana.instructions import Memo, SolTransfer, encode
 from integrations.chains.solana.messages import Commitment
 from integrations.chains.solana.transfers import Terms, sol_transfer, token_transfer
+from integrations.chains.solana.wire import from_base64, to_base64
 from tests.integrations.chains.solana.conftest import Connect
 from tests.integrations.chains.solana.signing import address, signed, written
 from tests.solana_chain import FINAL_BLOCKS, SolanaChain
@@ -210,6 +213,38 @@ async def test_nodes_that_tell_an_amount_differently_are_reported_and_nothing_is
     found = await scan(client, address(HOUSE), [], since_slot=0)
     assert [each.signature for each in found.transfers] == [other]
     assert found.contradicted == (signature,)
+
+
+async def test_only_our_own_accounts_of_a_payment_that_succeeded_count(
+    client: SolanaClient, chain: SolanaChain, sender: Keypair
+) -> None:
+    mint = chain.make_token()
+    chain.mint_to(HOUSE.pubkey(), mint, 10)
+    chain.advance()
+    landed = await client.transaction(chain.blocks[-2].landed[0].signature)
+    assert landed is not None
+    (came,) = incoming(landed, address(HOUSE))
+    assert came.amount == 10
+    failed = replace(landed, problem=problem_of("AccountInUse"))
+    assert incoming(failed, address(HOUSE)) == []
+    elsewhere = replace(landed, tokens=tuple(replace(each, account=address(sender)) for each in landed.tokens))
+    assert incoming(elsewhere, address(HOUSE)) == []
+
+
+async def test_a_memo_cannot_be_rewritten_by_a_node(
+    client: SolanaClient, chain: SolanaChain, node: SolanaNode, sender: Keypair
+) -> None:
+    signature = await pay(client, sender, SOL, "CV-1")
+    chain.finalize()
+
+    def twist(method: str, params: list[Any], result: Any) -> Any:
+        if method == "getTransaction":
+            result["transaction"][0] = to_base64(from_base64(result["transaction"][0]).replace(b"CV-1", b"CV-2"))
+        return result
+
+    node.twist = twist
+    found = await scan(client, address(HOUSE), [], since_slot=0)
+    assert (found.transfers, found.waiting) == ((), (signature,))
 
 
 async def test_a_memo_cannot_be_exchanged_by_a_node(
