@@ -24,6 +24,8 @@ class MailKind(StrEnum):
     PASSKEY_REMOVED = "PASSKEY_REMOVED"
     IDENTITY_LINKED = "IDENTITY_LINKED"
     IDENTITY_UNLINKED = "IDENTITY_UNLINKED"
+    WALLET_LINKED = "WALLET_LINKED"
+    WALLET_UNLINKED = "WALLET_UNLINKED"
     API_KEY_CREATED = "API_KEY_CREATED"
     SESSION_REUSED = "SESSION_REUSED"
     ACCOUNT_FROZEN = "ACCOUNT_FROZEN"
@@ -53,6 +55,7 @@ class MailFact(StrEnum):
 
     NAME = "name"
     PROVIDER = "provider"
+    WALLET = "wallet"
     ROLE = "role"
     LEFT = "left"
     IP = "ip"

@@ -29,6 +29,8 @@ from models.signing_key import SigningKeyDocument
 from models.trade import TradeDocument
 from models.trading_account import TradingAccountDocument
 from models.user import UserDocument
+from models.wallet import WalletDocument
+from models.wallet_challenge import WalletChallengeDocument
 
 DOCUMENTS: tuple[type[Document], ...] = (
     AccountLogDocument,
@@ -63,4 +65,6 @@ DOCUMENTS: tuple[type[Document], ...] = (
     TradeDocument,
     TradingAccountDocument,
     UserDocument,
+    WalletChallengeDocument,
+    WalletDocument,
 )

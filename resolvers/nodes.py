@@ -24,6 +24,7 @@ from graph.types.session import ApiKey, Session
 from graph.types.trade import Trade
 from graph.types.transaction import Transaction
 from graph.types.user import User
+from graph.types.wallet import Wallet
 
 Info = strawberry.Info[Context, None]
 MAX_NODES = 100
@@ -122,6 +123,12 @@ async def _identity(context: Context, parts: list[str]) -> Node | None:
     return next((ExternalIdentity.of(row) for row in rows if [row.id] == parts), None)
 
 
+async def _wallet(context: Context, parts: list[str]) -> Node | None:
+    viewer = context.viewer
+    rows = [] if viewer is None else await context.accounts.reads.wallets(viewer.user_id)
+    return next((Wallet.of(row) for row in rows if [row.id] == parts), None)
+
+
 async def _transaction(context: Context, parts: list[str]) -> Node | None:
     viewer = context.viewer
     if viewer is None or len(parts) != 2 or parts[0] != viewer.user_id or _SEQUENCE.fullmatch(parts[1]) is None:
@@ -203,5 +210,6 @@ _PRIVATE: dict[str, Callable[[Context, list[str]], Awaitable[Node | None]]] = {
     "Session": _session,
     "Transaction": _transaction,
     "User": _user,
+    "Wallet": _wallet,
 }
 """Found by their owner alone; an API key needs the scope READ."""
