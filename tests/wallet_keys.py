@@ -61,7 +61,7 @@ class EthereumKey:
     def sign(self, message: str) -> str:
         """As `personal_sign` does."""
         signed = Account.sign_message(encode_defunct(text=message), self.secret)
-        return "0x" + signed.signature.hex().removeprefix("0x")
+        return "0x" + bytes(signed.signature).hex()
 
 
 class SolanaKey:
@@ -225,7 +225,9 @@ class Counterfactual:
         digest = keccak(b"\xff" + bytes.fromhex(factory[2:]) + salt + keccak(code))
         self.factory, self.owner = factory, owner
         self.address = str(to_checksum_address(digest[-20:]))
-        self.deployment = keccak(text="make(address,bytes32)")[:4] + encode(["address", "bytes32"], [owner.address, salt])
+        self.deployment = keccak(text="make(address,bytes32)")[:4] + encode(
+            ["address", "bytes32"], [owner.address, salt]
+        )
 
     def sign(self, message: str) -> str:
         """The owner's signature in the wrapper."""

@@ -14,7 +14,7 @@ from tests.attacks.people import alice_in, answer, as_operator, as_program, code
 from tests.attacks.surface import Place
 
 IDS = surface.places("ID")
-OWNERS_RULE = {"UNKNOWN", "NOT_FOUND", "FORBIDDEN", "BAD_USER_INPUT", "UNKNOWN_ORDER"}
+OWNERS_RULE = {"UNKNOWN", "NOT_FOUND", "FORBIDDEN", "BAD_USER_INPUT", "UNKNOWN_ORDER", "UNKNOWN_WALLET"}
 """What may be said to somebody who is signed in, has proven to be there, and shows an id that is not theirs."""
 
 

@@ -373,7 +373,7 @@ def test_the_schema_marks_what_the_design_marks() -> None:
     assert sorted(MARKED) == [
         *("beginOAuth", "beginPasskeyRegistration", "changeEmail", "changePassword", "createApiKey", "deleteAccount"),
         *("deletePasskey", "disableTotp", "enrollTotp", "regenerateRecoveryCodes", "setMarketStatus", "setUserStatus"),
-        *("unfreezeAccount", "unlinkOAuth", "updateApiKey"),
+        *("unfreezeAccount", "unlinkOAuth", "unlinkWallet", "updateApiKey"),
     ]
 
 

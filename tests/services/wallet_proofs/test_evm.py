@@ -121,7 +121,8 @@ async def test_without_a_node_contract_wallets_cannot_be_asked() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", [b"", b"\x01", bytes.fromhex("1626ba7e"), bytes.fromhex("1626ba7e") + b"\x01" * 28, bytes(32), b"\xff" * 32]
+    "answer",
+    [b"", b"\x01", bytes.fromhex("1626ba7e"), bytes.fromhex("1626ba7e") + b"\x01" * 28, bytes(32), b"\xff" * 32],
 )
 async def test_a_contract_says_yes_in_one_way(answer: bytes) -> None:
     calls = Scripted(code=b"\x60", answer=answer)
