@@ -17,6 +17,7 @@ from services.wallet_proofs.refusals import SignatureInvalid
 MOST_BYTES = 8_192
 HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
 """Half the order of secp256k1: of the two s that would do, EIP-2 leaves the lower one."""
+_KEY_BYTES = 65
 _HEX = re.compile(r"(?:0x)?((?:[0-9a-fA-F]{2})+)", re.ASCII)
 
 
@@ -31,7 +32,7 @@ async def verify_evm(calls: ContractCalls, chain: ChainEntry, address: str, mess
     digest = bytes(defunct_hash_message(text=message))
     if not is_wrapped(data) and recovered_address(digest, data) == address:
         return False
-    await verify_contract(calls, chain, address, digest, data, looks_like_key=_is_of_a_key(data))
+    await verify_contract(calls, chain, address, digest, data, looks_like_key=len(data) <= _KEY_BYTES)
     return True
 
 
@@ -48,7 +49,9 @@ def recovered_address(digest: bytes, signature: bytes) -> str | None:
 
 def _is_of_a_key(signature: bytes) -> bool:
     return (
-        len(signature) == 65 and signature[64] in (27, 28) and 0 < int.from_bytes(signature[32:64], "big") <= HALF_ORDER
+        len(signature) == _KEY_BYTES
+        and signature[64] in (27, 28)
+        and 0 < int.from_bytes(signature[32:64], "big") <= HALF_ORDER
     )
 
 

@@ -111,6 +111,7 @@ async def test_any_bytes_are_refused(raw: bytes, is_wrapped: bool) -> None:
 
 
 async def test_without_a_node_contract_wallets_cannot_be_asked() -> None:
+    assert await verdict(KEY.address, "0x" + "11" * 65) == "SIGNATURE_INVALID"  # not longer than a key's
     long = "0x" + "11" * 130
     assert await verdict(KEY.address, long) == "PROVIDER_UNAVAILABLE"
     assert await verdict(KEY.address, wrapped(KEY.address, b"", b"")) == "PROVIDER_UNAVAILABLE"
