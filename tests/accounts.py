@@ -14,6 +14,7 @@ from core.rate_limits import Limit, RateLimits
 from core.secret_box import SecretBox
 from core.settings import Settings
 from core.vocabulary import MarketDataOrigin
+from core.wallet_vocabulary import ChainNetwork
 from graph.context import Services
 from graph.request import ALL_OPERATIONS, Caller, GraphQLRequest, Outgoing, ShownCookies
 from integrations.breaches.pwned_passwords import PwnedPasswords
@@ -138,6 +139,7 @@ class World:
         bus: MemoryBus | None = None,
         chains: Mapping[str, ChainEntry] | None = None,
         contracts: ContractCalls | None = None,
+        network: ChainNetwork = ChainNetwork.MAINNET,
     ) -> None:
         self.clock = ManualClock(1_790_000_000_000)
         self.bus = bus or MemoryBus()
@@ -152,7 +154,7 @@ class World:
             chains=chains,
             contracts=contracts,
         )
-        known = catalogue.read_files()
+        known = catalogue.read_files(network)
         self.trading = build_trading_services(
             gateway=self.gateway,
             bus=self.bus,

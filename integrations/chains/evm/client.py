@@ -96,6 +96,10 @@ class EvmClient:
         """The block of this number as every node has it."""
         return await self.ask_every(*_block_question(number, full=False), read_block)
 
+    async def heads_of_all(self) -> Mapping[str, EvmBlock | ChainError]:
+        """The newest block as every node has it."""
+        return await self.ask_every(*_block_question(LATEST, full=False), _read_head)
+
     async def call(self, to: str, data: bytes, *, at: At = LATEST, sender: str | None = None, value: int = 0) -> bytes:
         """What a contract answers, without a transaction; `b""` where there is no contract."""
         return await self.ask("eth_call", [_message(to, data, sender, value), _at(at)], _data("result"))
@@ -162,6 +166,13 @@ class EvmClient:
     async def send_raw(self, raw: bytes) -> str:
         """Hand a signed transaction to the chain; gives its hash."""
         return await self.ask("eth_sendRawTransaction", [_hex(raw)], lambda result: as_hash(result, "hash"))
+
+
+def _read_head(value: object) -> EvmBlock:
+    block = read_block(value)
+    if block is None:
+        raise malformed("latest block", "a block")
+    return block
 
 
 def _block_question(at: At, *, full: bool) -> tuple[str, list[object]]:

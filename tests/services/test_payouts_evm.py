@@ -1,0 +1,252 @@
+"""Withdrawals on a real Ethereum node: paid once, whatever the chain does."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import pytest
+from coincurve import PrivateKey
+
+from core.bus import MemoryBus
+from core.database import Database
+from core.wallet_vocabulary import ChainNetwork, WithdrawalStatus
+from integrations.signers.keystore import KeystoreSigner
+from models import withdrawal
+from models.withdrawal import WithdrawalDocument
+from services.payouts_evm import EvmPayouts, GasFees
+from services.withdrawal_rules import Wish
+from services.withdrawal_steps import WithdrawalSteps
+from tests.accounts import CLIENT, Person, World
+from tests.chains import ANVIL_ADDRESSES, ANVIL_KEYS
+from tests.custody import build_steps
+from tests.evm import GWEI, Ethereum, client_of, ethereum
+from tests.services.test_withdrawal_kills import Killed, Killer, proven
+from tests.trading_house import SCALES, TradingHouse
+
+D = Decimal
+S = WithdrawalStatus
+HOT = ANVIL_ADDRESSES[1]
+TO = "0x00000000219ab540356cBB839Cbe05303d7705Fa"
+
+
+@dataclass
+class Site:
+    """The exchange, an account on it, and the chain with the hot wallet."""
+
+    chain: Ethereum
+    house: TradingHouse
+    world: World
+    payouts: EvmPayouts
+    fees: list[GasFees]
+    token: str
+    person: Person = field(init=False)
+    entry: str = field(init=False)
+
+    async def settle_in(self) -> None:
+        """Funds here, and an address that may be paid to."""
+        self.person = await self.world.signed_up("ann@example.org")
+        for asset, units in (("ETH", 10 * 10**18), ("USDC", 10_000 * 10**6)):
+            await self.house.give(self.person.user_id, asset, units)
+        await self.house.projected()
+        entry = await self.world.custody.addresses.add(self.person.viewer, "ethereum", TO, "cold", CLIENT)
+        self.world.clock.advance(25 * 3600)
+        self.entry = entry.id
+
+    async def approved(self, key: str, asset: str = "ETH", amount: str = "1") -> str:
+        wish = Wish(asset, "ethereum", self.entry, D(amount))
+        found = await self.world.custody.withdrawals.request(self.person.viewer, key, wish, CLIENT, proven)
+        await self.house.projected()
+        await self.world.custody.withdrawals.confirm(await self.world.token("confirm-withdrawal"))
+        return found.row.id
+
+    def steps(self, killer: Killer | None = None) -> WithdrawalSteps:
+        watch = killer or Killer(None, after=False)
+        custody = self.world.custody
+        steps = build_steps(
+            custody,
+            watch.wrap(self.payouts, "promise", "sign", "send", "fate"),
+            gateway=watch.wrap(self.house.gateway, "ask"),
+            accounts=self.world.funds.accounts,
+            catalogue=self.world.catalogue,
+            clock=self.world.clock,
+        )
+        steps._changes = watch.wrap(custody.withdrawal_changes, "move", "note", "keep")
+        return steps
+
+    async def row(self, row_id: str) -> WithdrawalDocument:
+        row = await withdrawal.by_id(row_id)
+        assert row is not None
+        return row
+
+    async def step(self, row_id: str, times: int = 1, steps: WithdrawalSteps | None = None) -> WithdrawalDocument:
+        doer = steps or self.steps()
+        for _ in range(times):
+            await doer.step(row_id)
+            self.world.clock.advance(6)
+        return await self.row(row_id)
+
+    async def until_over(self, row_id: str, killer: Killer | None = None) -> bool:
+        steps = self.steps(killer)
+        try:
+            for _ in range(40):
+                row = await self.step(row_id, steps=steps)
+                await self.house.projected()
+                if row.due_ms is None:
+                    return True
+                await self.chain.mine(40)
+                self.world.clock.advance(61)
+        except Killed:
+            return False
+        raise AssertionError(f"not over: {row}")
+
+
+@asynccontextmanager
+async def opened(*options: str) -> AsyncIterator[Site]:
+    bus = MemoryBus()
+    house = TradingHouse(bus=bus, scales={**SCALES, "USDC": 6})
+    world = World(gateway=house.gateway, bus=bus, network=ChainNetwork.LOCAL)
+    house.clock = world.clock
+    await world.accounts.load()
+    async with ethereum(*options) as chain, house.open():
+        token = await chain.token()
+        fees = [GasFees(20 * GWEI, GWEI)]
+        signer = KeystoreSigner("evm", PrivateKey.from_hex(ANVIL_KEYS[1][2:]))
+
+        async def now() -> GasFees:
+            return fees[0]
+
+        payouts = EvmPayouts(chain.client, signer, HOT, now, block_seconds=1)
+        site = Site(chain, house, world, payouts, fees, token)
+        await site.settle_in()
+        yield site
+
+
+@pytest.fixture
+async def site(database: Database) -> AsyncIterator[Site]:
+    async with opened() as made:
+        yield made
+
+
+async def test_coins_and_tokens_arrive_and_the_ledger_knows_what_they_cost(site: Site) -> None:
+    await site.chain.transfer(site.token, HOT, 5_000 * 10**6)
+    before = await site.chain.client.balance(HOT)
+    for key, asset, amount in (("w1", "ETH", "1"), ("w2", "USDC", "100")):
+        row_id = await site.approved(key, asset, amount)
+        assert await site.until_over(row_id)
+        assert (await site.row(row_id)).status is S.CONFIRMED
+    rows = [await withdrawal.by_client_id(site.person.user_id, key) for key in ("w1", "w2")]
+    eth_fee, usdc_fee = (row.fee for row in rows if row is not None)
+    assert await site.chain.client.balance(TO) == int((D(1) - eth_fee) * 10**18)
+    assert await site.chain.token_balance(site.token, TO) == int((D(100) - usdc_fee) * 10**6)
+    spent = before - await site.chain.client.balance(HOT)
+    await site.house.projected()
+    house = site.house.writer.exchange.state.house
+    assert house["house:hot:ethereum"]["ETH"] == spent
+    assert house["house:hot:ethereum"]["USDC"] == int((D(100) - usdc_fee) * 10**6)
+    assert house["house:network-fees"]["ETH"] == int((D(1) - eth_fee) * 10**18) - spent
+
+
+@pytest.mark.parametrize("after", [False, True])
+async def test_killed_at_any_step_the_chain_pays_once(site: Site, after: bool) -> None:
+    at, paid = 1, 0
+    while True:
+        row_id = await site.approved(f"w{at}", amount="0.1")
+        was_killed = not await site.until_over(row_id, Killer(at, after=after))
+        if was_killed:
+            assert await site.until_over(row_id)
+        row = await site.row(row_id)
+        assert (row.status, row.settled) == (S.CONFIRMED, True)
+        paid += int((row.amount - row.fee) * 10**18)
+        assert await site.chain.client.balance(TO) == paid
+        assert await site.chain.client.nonce(HOT) == at
+        if not was_killed:
+            break
+        at += 1
+    assert at > 10
+    await site.house.projected()
+    assert site.house.writer.exchange.state.accounts[site.person.user_id].balances["ETH"].held == 0
+
+
+async def test_one_that_is_stuck_is_replaced_under_its_nonce(database: Database) -> None:
+    async with opened() as site:
+        await site.chain.rpc.call("evm_setAutomine", False)
+        row_id = await site.approved("w1")
+        await site.step(row_id, 3)
+        site.world.clock.advance(61)
+        row = await site.step(row_id)
+        assert [attempt.spends for attempt in row.attempts] == ["0", "0"]
+        assert int(row.attempts[1].terms["most"]) > int(row.attempts[0].terms["most"])
+        await site.chain.mine(1)
+        assert await site.chain.client.receipt(row.attempts[1].hash) is not None
+        assert await site.until_over(row_id)
+        assert (await site.row(row_id)).hash == row.attempts[1].hash
+        assert await site.chain.client.nonce(HOT) == 1
+
+
+async def test_one_that_was_dropped_is_sent_again_as_it_was(database: Database) -> None:
+    async with opened() as site:
+        await site.chain.rpc.call("evm_setAutomine", False)
+        row_id = await site.approved("w1")
+        row = await site.step(row_id, 3)
+        await site.chain.rpc.call("anvil_dropTransaction", row.attempts[0].hash)
+        row = await site.step(row_id)
+        assert len(row.attempts) == 1
+        await site.chain.mine(1)
+        assert await site.chain.client.receipt(row.attempts[0].hash) is not None
+
+
+async def test_a_reorg_after_it_was_settled_pays_once_all_the_same(site: Site) -> None:
+    row_id = await site.approved("w1")
+    await site.step(row_id, 3)
+    await site.chain.mine(31)
+    row = await site.step(row_id, 2)
+    assert (row.status, row.settled) == (S.CONFIRMED, True)
+    await site.chain.rpc.call("anvil_reorg", 32, [])
+    assert await site.chain.client.receipt(row.attempts[0].hash) is None
+    assert await site.until_over(row_id)
+    assert await site.chain.client.nonce(HOT) == 1
+    row = await site.row(row_id)
+    assert await site.chain.client.balance(TO) == int((row.amount - row.fee) * 10**18)
+
+
+async def test_a_transaction_of_somebody_with_the_same_key_stops_it(site: Site) -> None:
+    row_id = await site.approved("w1")
+    await site.step(row_id, 1)
+    await site.chain.receipt(await site.chain.send(TO, 1, who=1))
+    row = await site.step(row_id, 4)
+    assert row.status is S.HELD
+    assert "operator" in (row.reason or "")
+    assert await site.chain.client.balance(TO) == 1
+
+
+async def test_what_the_hot_wallet_has_not_waits_with_a_reason(site: Site) -> None:
+    row_id = await site.approved("w1", "USDC", "100")
+    row = await site.step(row_id)
+    assert (row.status, row.reason) == (S.HELD, "the hot wallet has too little of it now")
+    await site.chain.transfer(site.token, HOT, 100 * 10**6)
+    site.world.clock.advance(31)
+    assert await site.until_over(row_id)
+
+
+async def test_a_node_that_says_it_is_paid_alone_is_not_believed(site: Site) -> None:
+    row_id = await site.approved("w1")
+    await site.step(row_id, 3)
+    await site.chain.mine(40)
+    async with ethereum() as other:
+        await other.mine(60)
+        site.payouts._client = client_of(site.chain.url, other.url)
+        row = await site.step(row_id, 2)
+        await site.payouts._client.close()
+    assert row.status is S.BROADCAST
+    assert not row.settled
+
+
+async def test_a_fee_beyond_reason_is_not_signed(site: Site) -> None:
+    row_id = await site.approved("w1", amount="0.1")
+    site.fees[0] = GasFees(3_000 * GWEI, GWEI)
+    row = await site.step(row_id, 2)
+    assert row.attempts == ()
+    site.fees[0] = GasFees(20 * GWEI, GWEI)
+    site.world.clock.advance(31)
+    assert await site.until_over(row_id)
