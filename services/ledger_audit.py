@@ -16,7 +16,7 @@ from exchange.accounts import HOUSE, House, cold_reserve, hot_reserve
 from models import projection, trading_account
 from models.projection import Watermark
 from services.statements import between
-from services.trading_accounts import Funds, OpenWithdrawal, read_row
+from services.trading_accounts import Funds, OpenWithdrawal, TradingAccount, read_row
 from services.window_paging import MAX_WINDOW
 
 _TRIES = 5
@@ -77,6 +77,17 @@ def _add_house(line: AuditLine, name: str, total: Decimal) -> None:
         line.cold = (line.cold or _ZERO) - total
 
 
+def facts_of(account: TradingAccount, postings: Mapping[str, Decimal]) -> AccountFacts:
+    """What an account's row says, beside what its statement ends with."""
+    return AccountFacts(
+        account=account.account,
+        balances=account.balances,
+        postings=postings,
+        holds=account.holds,
+        withdrawals=_by_asset(account.withdrawals),
+    )
+
+
 async def read() -> LedgerReport:
     """Audit the documents. Raises LedgerMoves."""
     for _ in range(_TRIES):
@@ -98,13 +109,7 @@ def _rows() -> AsyncIterable[Mapping[str, Any]]:
 async def _facts(row: Mapping[str, Any]) -> AccountFacts:
     account = read_row(row["_id"], row)
     is_house = account.account.startswith(HOUSE)
-    return AccountFacts(
-        account=account.account,
-        balances=account.balances,
-        postings={} if is_house else await _ends(account.account, account.lines, set(account.balances)),
-        holds=account.holds,
-        withdrawals=_by_asset(account.withdrawals),
-    )
+    return facts_of(account, {} if is_house else await _ends(account.account, account.lines, set(account.balances)))
 
 
 def _by_asset(withdrawals: Iterable[OpenWithdrawal]) -> dict[str, Decimal]:

@@ -55,7 +55,7 @@ async def put_row(person: Person, **fields: Any) -> None:
 
 
 async def test_balances(here: World, anna: Person) -> None:
-    await put_row(anna)
+    await put_row(anna, debts=stored({"BTC": "0.5", "SOL": "2"}))
     text = """{ viewer {
       balances { id asset { code } available held earning debt total value usdt: value(quote: "USDT") sequence }
       all: balances(nonZero: false) { asset { code } }
@@ -65,10 +65,11 @@ async def test_balances(here: World, anna: Person) -> None:
     assert viewer["balances"][0] == {
         "id": encode_id("Balance", anna.user_id, "BTC"),
         "asset": {"code": "BTC"},
-        **{"available": "2", "held": "1", "earning": "0", "debt": "0", "total": "3", "value": "300"},
+        **{"available": "2", "held": "1", "earning": "0", "debt": "0.5", "total": "3", "value": "300"},
         **{"usdt": None, "sequence": 1},
     }
-    assert [each["asset"]["code"] for each in viewer["balances"]] == ["BTC", "USD"]
+    owed = {each["asset"]["code"]: each["debt"] for each in viewer["balances"]}
+    assert owed == {"BTC": "0.5", "SOL": "2", "USD": "0"}, "also of an asset of which there is nothing"
     assert len(viewer["all"]) > 20
     assert viewer["balance"] == {"available": "0", "total": "0", "value": "0"}
     unknown = await here.ask('{ viewer { balance(asset: "SHELLS") { total } } }', anna)
@@ -232,11 +233,19 @@ async def test_a_claim_of_test_funds(here: World, anna: Person) -> None:
 async def test_what_operators_see_of_funds(here: World, anna: Person, database: Database) -> None:
     operator = await as_operator(here, await here.signed_up("op@example.com"))
     await put_lines(anna.user_id, [line(1, "3", balance_after=Decimal(3))], balances={"BTC": ("3", "0")})
-    await put_accounts([account_row("house:test-funds", {"BTC": ("-3", "0")})])
+    await put_accounts(
+        [
+            account_row("house:test-funds", {"BTC": ("-3", "0")}),
+            account_row("ben", debts=stored({"ETH": "2"})),
+            account_row("house:chain-loss", {"ETH": ("-2", "0")}),
+            account_row("house:hot:ethereum", {"ETH": ("-5", "0")}),
+            account_row("house:network-fees", {"ETH": ("7", "0")}),
+        ]
+    )
     here.exchange.state = HouseState((HouseLine("BTC", Decimal(-2), Decimal(5), Decimal("0.5")),), 9)
     text = """query($id: ID!) { admin {
       ledgerAudit { time sequence balanced assets {
-        asset { code } postings balances holds openOrders debts hotReserve coldReserve difference
+        asset { code } postings balances holds openOrders withdrawals debts hotReserve coldReserve difference
       } }
       house { asset { code } inventory limit pnl }
       user(id: $id) { balances { available } }
@@ -249,8 +258,12 @@ async def test_what_operators_see_of_funds(here: World, anna: Person, database: 
         "assets": [
             {
                 **{"asset": {"code": "BTC"}, "postings": "3", "balances": "3", "holds": "0", "openOrders": "0"},
-                **{"debts": "0", "hotReserve": None, "coldReserve": None, "difference": "0"},
-            }
+                **{"withdrawals": "0", "debts": "0", "hotReserve": None, "coldReserve": None, "difference": "0"},
+            },
+            {
+                **{"asset": {"code": "ETH"}, "postings": "0", "balances": "0", "holds": "0", "openOrders": "0"},
+                **{"withdrawals": "0", "debts": "2", "hotReserve": "5", "coldReserve": None, "difference": "0"},
+            },
         ],
     }
     assert admin["user"]["balances"] == [{"available": "3"}]

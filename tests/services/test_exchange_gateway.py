@@ -7,7 +7,7 @@ from core.database import Database
 from core.order_vocabulary import OrderErrorCode, OrderType
 from core.vocabulary import OrderSide
 from events.answers import Answer, PreviewOrder
-from events.commands import CancelAll, MoveFunds, OrderWish, PlaceOrder
+from events.commands import CancelAll, HoldWithdrawal, MoveFunds, OrderWish, PlaceOrder, SettleWithdrawal
 from models.client_key import UsedKey, insert_keys
 from services import exchange_gateway
 from services.exchange_gateway import LocalGateway
@@ -34,10 +34,12 @@ def code(answer: Answer) -> OrderErrorCode | None:
     [
         PlaceOrder("ann", "mine", "digest", WISH),
         MoveFunds("ann", "house:test-funds", "ETH", 5, "mine", "digest"),
+        HoldWithdrawal("ann", "ETH", 5, "mine", "digest"),
+        SettleWithdrawal("ann", 3, "house:hot:ethereum", 0, "mine", "digest"),
     ],
 )
 async def test_without_an_answer_the_key_is_looked_up(
-    database: Database, silent: LocalGateway, command: PlaceOrder | MoveFunds
+    database: Database, silent: LocalGateway, command: PlaceOrder | MoveFunds | HoldWithdrawal | SettleWithdrawal
 ) -> None:
     assert code(await silent.ask(command)) is OrderErrorCode.OUTCOME_UNKNOWN
     await insert_keys([UsedKey("ann", "mine", "digest", 7)])

@@ -8,6 +8,7 @@ import pytest
 
 from core.database import Database
 from core.money import to_storage
+from events.commands import ReverseDeposit
 from events.journal import Event, FundsMoved
 from events.journal_codec import FORMAT, encode
 from exchange.engine import Exchange
@@ -17,7 +18,7 @@ from models.journal import NO_HASH, JournalDocument, batch_of
 from models.projection import Watermark
 from models.trading_account import TradingAccountDocument, by_id
 from services import journal_audit
-from services.journal_audit import JournalReport, holds, sums
+from services.journal_audit import JournalReport, debts, holds, sums
 from tests.exchange.floor import BUY, SELL, Floor
 from tests.models import query_guard
 from tests.trading_rows import put_accounts, write_watermark
@@ -60,6 +61,7 @@ async def store_documents(state: State) -> None:
                 asset: {"available": _amount(balance.available, asset), "held": _amount(balance.held, asset)}
                 for asset, balance in account.balances.items()
             },
+            "debts": {asset: _amount(units, asset) for asset, units in account.debts.items()},
         }
         for account in state.accounts.values()
     ]
@@ -169,3 +171,28 @@ def test_sums_and_holds_that_are_off_are_named() -> None:
     ann.balances["ETH"].held += 5
     assert sums(state) == ["ETH: all accounts and the house sum to 5 units, not 0"]
     assert len(holds(ann, state)) == 1
+
+
+def test_debts_that_the_house_has_not_lost_are_named() -> None:
+    floor = busy_floor()
+    floor.exchange.execute(ReverseDeposit("ann", "BTC", 10**20, "house:hot:bitcoin", "§back", ""), floor.now_ms)
+    state = floor.exchange.state
+    assert (sums(state), debts(state)) == ([], [])
+    owed = state.accounts["ann"].debts["BTC"]
+    state.accounts["ann"].debts["BTC"] -= 5
+    assert debts(state) == [f"BTC: people owe {owed - 5} units, the house has lost {owed}"]
+
+
+async def test_a_debt_that_the_documents_lack_is_named(database: Database) -> None:
+    floor = busy_floor()
+    floor.exchange.execute(ReverseDeposit("ann", "BTC", 10**11 + 5, "house:hot:bitcoin", "§back", ""), floor.now_ms)
+    floor.collect()
+    await store_journal(floor.events)
+    await store_documents(floor.exchange.state)
+    assert (await audited(database)).problems == []
+    row = await by_id("ann")
+    assert row is not None
+    await put_accounts([{**row, "debts": {}}])
+    report = await audited(database)
+    assert report.problems == ["ann: the documents say 0 + 0 BTC, the journal 0 + 0 (owing 0.00000005)"]
+    assert report.debts == {"BTC": Decimal("0.00000005")}

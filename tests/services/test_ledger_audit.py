@@ -41,6 +41,16 @@ BROKEN: Mapping[str, list[AccountFacts]] = {
         facts("ben", ("2", "0"), posted="1"),
         facts("house:test-funds", ("-4", "0")),
     ],
+    "a debt that the house has not lost": [
+        AccountFacts("anna", {"BTC": Funds(debt=D(2))}, {}, {}),
+        facts("house:chain-loss", ("-1", "0")),
+        facts("house:hot:bitcoin", ("1", "0")),
+    ],
+    "a loss that nobody owes": [facts("house:chain-loss", ("-1", "0")), facts("house:hot:bitcoin", ("1", "0"))],
+    "a withdrawal that holds nothing": [
+        AccountFacts("anna", {"BTC": Funds(D(3))}, {"BTC": D(3)}, {}, {"BTC": D(1)}),
+        facts("house:test-funds", ("-3", "0")),
+    ],
     "less than nothing": [facts("anna", ("-1", "0")), facts("house:fees", ("1", "0"))],
 }
 
@@ -49,6 +59,20 @@ def test_what_agrees_has_no_difference() -> None:
     (line_,) = audit(SOUND)
     assert line_ == AuditLine("BTC", D(7), D(7), D(5), D(5), D(-7), D(0))
     assert line_.difference == 0
+
+
+def test_debts_withdrawals_and_reserves_have_lines() -> None:
+    (line_,) = audit(
+        [
+            AccountFacts("anna", {"BTC": Funds(D(0), D(3), D(2))}, {"BTC": D(3)}, {"BTC": D(1)}, {"BTC": D(2)}),
+            facts("house:chain-loss", ("-2", "0")),
+            facts("house:hot:bitcoin", ("-5", "0")),
+            facts("house:hot:ethereum", ("1", "0")),
+            facts("house:cold:bitcoin", ("3", "0")),
+        ]
+    )
+    assert (line_.open_orders, line_.withdrawals, line_.holds) == (D(1), D(2), D(3))
+    assert (line_.debts, line_.hot, line_.cold, line_.difference) == (D(2), D(4), D(-3), D(0))
 
 
 @pytest.mark.parametrize("name", BROKEN)

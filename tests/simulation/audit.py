@@ -8,7 +8,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from events import journal
-from events.commands import CancelGroup, Command, MoveFunds, PlaceBracket, PlaceOco, PlaceOrder
+from events.commands import (
+    MOVEMENTS,
+    CancelGroup,
+    Command,
+    CreditDeposit,
+    HoldWithdrawal,
+    MoveFunds,
+    MoveHouseFunds,
+    PlaceBracket,
+    PlaceOco,
+    PlaceOrder,
+    ReleaseWithdrawal,
+    ReverseDeposit,
+    SettleWithdrawal,
+)
 from events.journal import Event
 from events.journal_codec import decode
 from exchange import snapshot
@@ -89,7 +103,12 @@ def used_keys(told: Told) -> dict[Key, tuple[int, str]]:
         match event:
             case journal.OrderAccepted(group=0) | journal.GroupAccepted():
                 key = (event.account, event.client_id)
-            case journal.FundsMoved():
+            case journal.HouseFundsMoved():
+                key = (MOVEMENTS, event.key)
+            case (
+                journal.FundsMoved() | journal.DepositCredited() | journal.DepositReversed()
+                | journal.WithdrawalHeld() | journal.WithdrawalSettled() | journal.WithdrawalReleased()
+            ):  # fmt: skip
                 key = (event.account, event.key)
             case _:
                 continue
@@ -103,7 +122,16 @@ def key_of(command: Command) -> tuple[str, str, str] | None:
     match command:
         case PlaceOrder() | PlaceOco() | PlaceBracket():
             return command.account, command.client_id, command.digest
-        case MoveFunds():
+        case MoveHouseFunds():
+            return MOVEMENTS, command.key, command.digest
+        case (
+            MoveFunds()
+            | CreditDeposit()
+            | ReverseDeposit()
+            | HoldWithdrawal()
+            | SettleWithdrawal()
+            | ReleaseWithdrawal()
+        ):
             return command.account, command.key, command.digest
         case _:
             return None
@@ -133,6 +161,7 @@ def check_answers(world: "World", told: Told) -> None:
     known = {(account, key) for account, key, _ in asked}
     assert used.keys() <= known, "something that nobody asked for"
     _check_cancels(world, told)
+    _check_withdrawals(told)
 
 
 def _check_cancels(world: "World", told: Told) -> None:
@@ -143,6 +172,17 @@ def _check_cancels(world: "World", told: Told) -> None:
             assert attempt.answer is not None
             assert order in ended, f"the cancel of {order} was acknowledged and did not happen"
             assert ended[order] <= attempt.answer.sequence
+
+
+def _check_withdrawals(told: Told) -> None:
+    """Every withdrawal was held once, and settled or released once at most, after that."""
+    held: set[int] = set()
+    for sequence, event in enumerate(told.events, 1):
+        if isinstance(event, journal.WithdrawalHeld):
+            held.add(sequence)
+        elif isinstance(event, journal.WithdrawalSettled | journal.WithdrawalReleased):
+            assert event.withdrawal in held, f"{event} ends what is not there"
+            held.remove(event.withdrawal)
 
 
 def _check_writers(world: "World", told: Told) -> None:
@@ -177,6 +217,13 @@ _COUNTED = {
     journal.MarketStatusChanged: "did.status",
     journal.CancelTimerSet: "did.timer",
     journal.WriterStarted: "did.writer_started",
+    journal.DepositCredited: "did.deposit",
+    journal.DepositReversed: "did.reversal",
+    journal.DebtRepaid: "did.debt_repaid",
+    journal.WithdrawalHeld: "did.withdrawal",
+    journal.WithdrawalSettled: "did.settled",
+    journal.WithdrawalReleased: "did.released",
+    journal.HouseFundsMoved: "did.house_moved",
 }
 
 
@@ -187,6 +234,10 @@ def _count(world: "World", told: Told) -> None:
             world.counts[name] += 1
         if isinstance(event, journal.OrderEnded):
             world.counts[f"did.ended.{event.code}"] += 1
+        if isinstance(event, journal.DepositReversed) and event.owed:
+            world.counts["did.debt"] += 1
+        if isinstance(event, journal.DepositCredited) and event.repaid:
+            world.counts["did.repaid_by_deposit"] += 1
         if isinstance(event, journal.Traded) and not (event.maker and event.taker):
             world.counts["did.traded_with_house"] += 1
     world.counts["keys"] += sum(isinstance(attempt.command, KEYED) for attempt in world.records.attempts)

@@ -11,8 +11,10 @@ from beanie import Document
 from pymongo.errors import AutoReconnect
 
 from events import codec, journal
+from events.commands import MOVEMENTS
 from events.journal import Event
 from events.trading import AccountLogged, Logged, StatementLine, in_order
+from exchange.accounts import Account
 from exchange.state import State
 from models.base import unpacked
 from models.client_key import ClientKeyDocument
@@ -158,8 +160,22 @@ def _check_money(documents: Mapping[str, Rows], state: State) -> None:
                 assert balance["available"] == Decimal(core.available).scaleb(-SCALES[asset])
                 assert balance["held"] == Decimal(core.held).scaleb(-SCALES[asset])
     assert not any(sums.values()), f"the books do not balance: {dict(sums)}"
-    for account, open_now in ((each.id, list(each.open)) for each in state.accounts.values()):
-        assert documents["accounts"][account]["open"] == open_now
+    for account in state.accounts.values():
+        row = documents["accounts"][account.id]
+        assert row["open"] == list(account.open)
+        assert [each["id"] for each in row["withdrawals"]] == list(account.withdrawals)
+        _check_debts_and_holds(row, account)
+
+
+def _check_debts_and_holds(row: Mapping[str, Any], account: Account) -> None:
+    """What is owed is the exchange's, and what is on hold is what orders and withdrawals hold."""
+    owed = {asset: Decimal(units).scaleb(-SCALES[asset]) for asset, units in account.debts.items()}
+    assert {asset: units.to_decimal() for asset, units in row["debts"].items()} == owed
+    holds: dict[str, Decimal] = defaultdict(Decimal, {asset: each.to_decimal() for asset, each in row["holds"].items()})
+    for each in row["withdrawals"]:
+        holds[each["asset"]] += each["amount"].to_decimal()
+    held = {asset: balance["held"] for asset, balance in row["balances"].items() if balance["held"]}
+    assert held == dict(holds), f"{account.id}: {held} is on hold, orders and withdrawals hold {dict(holds)}"
 
 
 def _check_fills(documents: Mapping[str, Rows]) -> None:
@@ -187,7 +203,12 @@ def _check_keys(documents: Mapping[str, Rows], events: list[Event]) -> None:
         match event:
             case journal.OrderAccepted(group=0) | journal.GroupAccepted():
                 key = f"{event.account}:{event.client_id}"
-            case journal.FundsMoved():
+            case journal.HouseFundsMoved():
+                key = f"{MOVEMENTS}:{event.key}"
+            case (
+                journal.FundsMoved() | journal.DepositCredited() | journal.DepositReversed()
+                | journal.WithdrawalHeld() | journal.WithdrawalSettled() | journal.WithdrawalReleased()
+            ):  # fmt: skip
                 key = f"{event.account}:{event.key}"
             case _:
                 continue

@@ -12,17 +12,26 @@ from events.commands import (
     CancelGroup,
     CancelOrder,
     Command,
+    CreditDeposit,
+    HoldWithdrawal,
     MoveFunds,
+    MoveHouseFunds,
     PlaceBracket,
     PlaceOco,
     PlaceOrder,
+    ReleaseWithdrawal,
+    ReverseDeposit,
+    SettleWithdrawal,
 )
 from services.exchange_gateway import ExchangeGateway
 from tests.exchange.floor import FUNDS
 from tests.simulation.wishes import Wishes
 
 Code = OrderErrorCode
-KEYED = (PlaceOrder, PlaceOco, PlaceBracket, MoveFunds)
+FUNDS_KEYED = (
+    MoveFunds, CreditDeposit, ReverseDeposit, HoldWithdrawal, SettleWithdrawal, ReleaseWithdrawal, MoveHouseFunds,
+)  # fmt: skip
+KEYED = (PlaceOrder, PlaceOco, PlaceBracket, *FUNDS_KEYED)
 AGAIN = {Code.OUTCOME_UNKNOWN, Code.COMMAND_EXPIRED, Code.EXCHANGE_UNAVAILABLE}
 """After these the same may be asked again."""
 

@@ -16,8 +16,8 @@ SOAK_SEEDS = range(1_000, 2_250)
 SOAK_COMMANDS = 600
 
 OFTEN = (
-    "accepted", "bus.gap", "bus.lost", "did.bracket_filled", "did.ended.CANCELED_BY_GROUP", "did.ended.CANCELED_BY_USER", "did.frozen",
-    "did.group", "did.keys_forgotten", "did.status", "did.timer", "did.traded", "did.trailed", "did.triggered", "killed.anywhere",
+    "accepted", "bus.gap", "bus.lost", "did.bracket_filled", "did.debt", "did.debt_repaid", "did.deposit", "did.ended.CANCELED_BY_GROUP", "did.ended.CANCELED_BY_USER", "did.frozen",
+    "did.group", "did.house_moved", "did.keys_forgotten", "did.released", "did.repaid_by_deposit", "did.reversal", "did.settled", "did.status", "did.timer", "did.traded", "did.trailed", "did.triggered", "did.withdrawal", "killed.anywhere",
     "mongo.after", "mongo.before", "mongo.partial", "mongo.went_away", "projector.snapshot", "redis.after", "redis.partial",
     "refused.IDEMPOTENCY_MISMATCH", "refused.OUTCOME_UNKNOWN", "replayed", "stood_still", "usurped", "writer.fenced", "writer.quiet",
 )  # fmt: skip

@@ -92,7 +92,7 @@ def test_what_is_broken_on_purpose_is_noticed(sabotage: Sabotage) -> None:
     for seed in range(SEEDS):
         try:
             simulate(seed, sabotage=sabotage)
-        except (AssertionError, JournalDamaged, InvariantBroken, ExceptionGroup) as error:
+        except (AssertionError, JournalDamaged, InvariantBroken, ExceptionGroup, TimeoutError) as error:
             noticed.append(str(error))
             break
     assert noticed

@@ -10,6 +10,7 @@ from events.commands import (
     CancelGroup,
     CancelOrder,
     Command,
+    HoldWithdrawal,
     MoveFunds,
     OrderWish,
     PlaceBracket,
@@ -64,8 +65,10 @@ class Wishes:
             return self._bracket(now_ms)
         if drawn < 0.78:
             return self._cancel()
-        if drawn < 0.9:
+        if drawn < 0.87:
             return self._amend(now_ms)
+        if drawn < 0.91:
+            return self._withdraw()
         return self._other()
 
     def order(self, now_ms: int) -> PlaceOrder:
@@ -83,6 +86,8 @@ class Wishes:
             return self._placed(command.client_id, self._wish(now_ms))
         if isinstance(command, MoveFunds):
             return self._moved(command.key, command.asset, command.units + 1)
+        if isinstance(command, HoldWithdrawal):
+            return self._held(command.key, command.asset, command.units + 1)
         return None
 
     def funds(self, asset: str, units: int) -> MoveFunds:
@@ -94,6 +99,13 @@ class Wishes:
 
     def _moved(self, key: str, asset: str, units: int) -> MoveFunds:
         return MoveFunds(self.account, House.TEST_FUNDS, asset, units, key, f"digest of {asset} {units}")
+
+    def _withdraw(self) -> HoldWithdrawal:
+        asset = self._random.choice(sorted(FUNDS))
+        return self._held(self.key(), asset, FUNDS[asset] // self._random.choice((1, 10, 1_000, 10_000_000)))
+
+    def _held(self, key: str, asset: str, units: int) -> HoldWithdrawal:
+        return HoldWithdrawal(self.account, asset, units, key, f"digest of {asset} {units} going out")
 
     def _near(self, rules: MarketConfigured, per_mille: int = 8) -> int:
         price = self._prices[rules.symbol]

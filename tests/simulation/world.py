@@ -32,6 +32,7 @@ from models.journal import JournalDocument
 from models.projection import ProjectionDocument
 from services.exchange_gateway import ExchangeGateway, RedisGateway
 from tests.exchange.floor import EXACT, ROUNDING, SYMBOLS
+from tests.simulation.chains import Chains
 from tests.simulation.faults import Chances, Faults
 from tests.simulation.memory_mongo import MemoryMongo
 from tests.simulation.memory_redis import MemoryRedis, MemoryRedisClient
@@ -130,7 +131,8 @@ class World:
         trouble = Trouble(self)
         self.tasks += [loop.create_task(requests.run()), loop.create_task(self.references.run())]
         self.tasks += [loop.create_task(self._keep(place, roles)) for place, roles in enumerate(self._slots())]
-        storm = [loop.create_task(trouble.run()), loop.create_task(Operators(self).run())]
+        chains = Chains(self)
+        storm = [loop.create_task(each.run()) for each in (trouble, Operators(self), chains)]
         self.tasks += storm
         each = max(1, commands // len(self.people))
         async with asyncio.timeout(MOST_SECONDS):
