@@ -113,9 +113,15 @@ async def _until_warm(node: JsonRpc) -> None:
                 return
 
 
-@cache
 def compiled(name: str) -> Mapping[str, Any]:
     """A contract of tests/contracts by its name: `abi` and `bytecode` (hex), as solc makes them for `paris`."""
+    found = next(contracts[name] for contracts in _compiled().values() if name in contracts)
+    return {"abi": found["abi"], "bytecode": "0x" + found["evm"]["bytecode"]["object"]}
+
+
+@cache
+def _compiled() -> Mapping[str, Mapping[str, Any]]:
+    """All contracts, by file and name: the compiler takes seconds to start."""
     sources = {file.name: {"content": file.read_text()} for file in sorted(CONTRACTS.glob("*.sol"))}
     request = {
         "language": "Solidity",
@@ -136,5 +142,5 @@ def compiled(name: str) -> Mapping[str, Any]:
     problems = [each["formattedMessage"] for each in output.get("errors", []) if each["severity"] == "error"]
     if problems:
         raise RuntimeError("\n".join(problems))
-    found = next(contracts[name] for contracts in output["contracts"].values() if name in contracts)
-    return {"abi": found["abi"], "bytecode": "0x" + found["evm"]["bytecode"]["object"]}
+    contracts: Mapping[str, Mapping[str, Any]] = output["contracts"]
+    return contracts

@@ -1,0 +1,90 @@
+"""An Ethereum chain for tests: a client of real nodes, contracts on it, and transactions of Anvil's own accounts."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from eth_abi.abi import encode
+from eth_utils.crypto import keccak
+
+from core.clock import Clock, SystemClock
+from integrations.chains.evm.client import EvmClient, probe
+from integrations.chains.evm.messages import EvmReceipt
+from integrations.chains.http import NodeLimits
+from integrations.chains.json_rpc import JsonRpc
+from integrations.chains.pool import PoolPolicy, ProviderPool
+from tests.chains import ANVIL_ADDRESSES, anvil, compiled
+
+OWNER, FRIEND, STRANGER = ANVIL_ADDRESSES
+CHAIN_ID = 31337
+QUICK = NodeLimits(connect_seconds=2, total_seconds=2)
+
+
+def client_of(
+    *urls: str, clock: Clock | None = None, limits: NodeLimits = QUICK, policy: PoolPolicy | None = None
+) -> EvmClient:
+    """A client of these nodes: `node-1`, `node-2`, …"""
+    nodes = [(f"node-{number}", JsonRpc(url, limits)) for number, url in enumerate(urls, start=1)]
+    pool = ProviderPool(
+        "ethereum", nodes, lambda node: probe(node, CHAIN_ID), clock=clock or SystemClock(), policy=policy
+    )
+    return EvmClient("ethereum", CHAIN_ID, pool)
+
+
+@asynccontextmanager
+async def local_chain(*options: str) -> AsyncIterator[EvmClient]:
+    """Anvil, and its client."""
+    async with anvil(*options) as url:
+        client = client_of(url)
+        try:
+            yield client
+        finally:
+            await client.close()
+
+
+def calldata(signature: str, *values: object) -> bytes:
+    """A call of a function such as `transfer(address,uint256)`, whose types are plain."""
+    types = [each for each in signature.partition("(")[2].rstrip(")").split(",") if each]
+    return keccak(text=signature)[:4] + encode(types, values)
+
+
+async def send(
+    client: EvmClient, to: str | None, data: bytes = b"", *, value: int = 0, sender: str = OWNER, gas: int = 3_000_000
+) -> EvmReceipt:
+    """A transaction of an account of Anvil's, which is in a block when this returns."""
+    hash_ = await submit(client, to, data, value=value, sender=sender, gas=gas)
+    async with asyncio.timeout(10):
+        while (receipt := await client.receipt(hash_)) is None:
+            await asyncio.sleep(0.005)
+    return receipt
+
+
+async def submit(
+    client: EvmClient, to: str | None, data: bytes = b"", *, value: int = 0, sender: str = OWNER, gas: int = 3_000_000
+) -> str:
+    """The hash of a transaction that may wait for its block."""
+    message: dict[str, Any] = {"from": sender, "data": "0x" + data.hex(), "value": hex(value), "gas": hex(gas)}
+    if to is not None:
+        message["to"] = to
+    return str(await rpc(client, "eth_sendTransaction", message))
+
+
+async def deploy(client: EvmClient, name: str, types: Sequence[str] = (), values: Sequence[object] = ()) -> str:
+    """A contract of tests/contracts with the arguments of its constructor; gives its address."""
+    code = bytes.fromhex(compiled(name)["bytecode"][2:]) + encode(types, values)
+    receipt = await send(client, None, code)
+    if not receipt.success or receipt.contract is None:
+        raise LookupError(f"{name} could not be deployed")
+    return receipt.contract
+
+
+async def token(client: EvmClient, symbol: str = "USDT", decimals: int = 6, supply: int = 10**12) -> str:
+    """A token, all of it in the hands of OWNER."""
+    types = ("string", "string", "uint8", "uint256")
+    return await deploy(client, "Token", types, (f"{symbol} token", symbol, decimals, supply))
+
+
+async def rpc(client: EvmClient, method: str, *params: object) -> object:
+    """Whatever a node of tests understands, such as `anvil_mine`."""
+    return await client.ask(method, params, lambda result: result)
