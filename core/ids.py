@@ -2,10 +2,12 @@
 
 import re
 import secrets
+import string
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
 from hashlib import sha256
 
+_ALPHANUMERIC = string.ascii_letters + string.digits
 _SEQUENCE = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 
 
@@ -46,6 +48,15 @@ def sequence_in(text: str, kind: str) -> int | None:
     return int(parts[0])
 
 
+def key_in(text: str, kind: str) -> str | None:
+    """The key of an id of this kind, where it has one part; None for any other text."""
+    try:
+        found, parts = decode_id(text)
+    except MalformedId:
+        return None
+    return parts[0] if found == kind and len(parts) == 1 else None
+
+
 def random_id() -> str:
     """128 random bits as text, for requests, processes and lease holders."""
     return secrets.token_urlsafe(16)
@@ -59,6 +70,11 @@ def random_token() -> str:
 def random_secret() -> bytes:
     """256 random bits that never leave this server as they are."""
     return secrets.token_bytes(32)
+
+
+def random_nonce() -> str:
+    """24 random letters and digits (more than 128 bits), for messages that take no other characters."""
+    return "".join(secrets.choice(_ALPHANUMERIC) for _ in range(24))
 
 
 def random_share() -> float:

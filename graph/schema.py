@@ -47,6 +47,8 @@ from graph.types.ticker import Ticker
 from graph.types.trade import Trade
 from graph.types.transaction import Transaction
 from graph.types.user import User
+from graph.types.wallet import Wallet
+from graph.wallet_roots import WalletMutation
 from resolvers import accounts as account_resolvers
 from resolvers import api_keys as api_key_resolvers
 from resolvers import assets as asset_resolvers
@@ -150,7 +152,7 @@ class Subscription(TradingSubscription, CustodySubscription):
 
 
 @strawberry.type(description="Everything that can be changed.")
-class Mutation(OperatorMutation, TradingMutation, CustodyMutation):
+class Mutation(OperatorMutation, TradingMutation, CustodyMutation, WalletMutation):
     sign_up: AuthPayload = mutation(
         account_resolvers.sign_up,
         "Make an account. The answer is the same whether the address has one or not; the mail tells.",
@@ -360,6 +362,6 @@ def build_schema() -> PipelineSchema:
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
-        types=[ApiKey, Asset, ExternalIdentity, Market, Passkey, Session, Trade, Transaction, *KINDS],
+        types=[ApiKey, Asset, ExternalIdentity, Market, Passkey, Session, Trade, Transaction, Wallet, *KINDS],
         config=StrawberryConfig(scalar_map=SCALARS),
     )

@@ -37,6 +37,8 @@ from models.trade import TradeDocument
 from models.trading_account import TradingAccountDocument
 from models.transfer_event import TransferEventDocument, TransferHeadDocument
 from models.user import UserDocument
+from models.wallet import WalletDocument
+from models.wallet_challenge import WalletChallengeDocument
 from models.withdrawal import WithdrawalCountDocument, WithdrawalDocument
 from models.withdrawal_address import WithdrawalAddressDocument
 
@@ -83,4 +85,6 @@ DOCUMENTS: tuple[type[Document], ...] = (
     WithdrawalAddressDocument,
     WithdrawalCountDocument,
     WithdrawalDocument,
+    WalletChallengeDocument,
+    WalletDocument,
 )

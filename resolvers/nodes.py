@@ -24,6 +24,7 @@ from graph.types.session import ApiKey, Session
 from graph.types.trade import Trade
 from graph.types.transaction import Transaction
 from graph.types.user import User
+from graph.types.wallet import Wallet
 from graph.types.withdrawal import Withdrawal, WithdrawalAddress
 from services.withdrawal_states import to_state
 from services.withdrawals import Ref
@@ -125,6 +126,12 @@ async def _identity(context: Context, parts: list[str]) -> Node | None:
     return next((ExternalIdentity.of(row) for row in rows if [row.id] == parts), None)
 
 
+async def _wallet(context: Context, parts: list[str]) -> Node | None:
+    viewer = context.viewer
+    rows = [] if viewer is None else await context.accounts.reads.wallets(viewer.user_id)
+    return next((Wallet.of(row) for row in rows if [row.id] == parts), None)
+
+
 async def _transaction(context: Context, parts: list[str]) -> Node | None:
     viewer = context.viewer
     if viewer is None or len(parts) != 2 or parts[0] != viewer.user_id or _SEQUENCE.fullmatch(parts[1]) is None:
@@ -224,5 +231,6 @@ _PRIVATE: dict[str, Callable[[Context, list[str]], Awaitable[Node | None]]] = {
     "User": _user,
     "Withdrawal": _withdrawal,
     "WithdrawalAddress": _withdrawal_address,
+    "Wallet": _wallet,
 }
 """Found by their owner alone; an API key needs the scope READ."""

@@ -1,6 +1,6 @@
 """Accounts and mail of a process: made from its settings, closed with it."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -19,8 +19,9 @@ from integrations.oauth.base import ProviderMisconfigured
 from integrations.oauth.github import GitHubConfig
 from integrations.oauth.openid import OpenIdConfig, google
 from integrations.oauth.registry import AnyConfig, build_providers
+from models.chain import ChainEntry
 from server.errors import CannotRun
-from server.origins import page_origins
+from server.origins import own_origin, page_origins
 from services import even_time
 from services.account_services import AccountParts, AccountRules, AccountServices, build_account_services
 from services.exchange_gateway import ExchangeGateway
@@ -30,6 +31,8 @@ from services.mail_delivery import MailDelivery
 from services.passkeys import PasskeySite
 from services.passwords import PasswordHasher
 from services.sessions import SessionLife
+from services.wallet_challenges import WalletSite
+from services.wallet_proofs.contract_wallets import ContractCalls
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,8 @@ class AccountGround:
     limits: RateLimits
     quote_assets: Collection[str]
     gateway: ExchangeGateway
+    chains: Mapping[str, ChainEntry]
+    contracts: ContractCalls
 
 
 async def open_accounts(settings: Settings, ground: AccountGround, stack: AsyncExitStack) -> AccountServices:
@@ -73,6 +78,8 @@ async def open_accounts(settings: Settings, ground: AccountGround, stack: AsyncE
         breaches=breaches,
         providers=providers,
         gateway=ground.gateway,
+        chains=ground.chains,
+        contracts=ground.contracts,
     )
     accounts = build_account_services(_rules(settings, ground), parts)
     try:
@@ -107,6 +114,7 @@ def _rules(settings: Settings, ground: AccountGround) -> AccountRules:
         withdrawal_hold_hours=settings.withdrawal_hold_hours,
         quote_assets=ground.quote_assets,
         allows_redirect=redirect_rule(settings.oauth_redirect_uris, origins.allows_credentials),
+        wallet_site=WalletSite(own_origin(settings.app_url), origins.allows_credentials),
         even_seconds=even_time.STEP_SECONDS,
     )
 

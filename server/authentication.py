@@ -92,13 +92,15 @@ class Authentication:
 
     def client(self, request: Handshake, cookies: Mapping[str, str] | None = None) -> Client:
         """The other end."""
+        origin = request.header(b"origin")
         return Client(
             address=self._addresses.of(request.peer, request.headers),
             request_id=request.request_id,
             locale=accepted_locale(request.header(b"accept-language")),
             user_agent=request.header(b"user-agent")[:_LONGEST_AGENT] or None,
             device_token=(cookies or {}).get(DEVICE),
-            is_page=bool(request.header(b"origin")),
+            is_page=bool(origin),
+            origin=origin or None,
         )
 
     async def _judged(self, credential: str, client: Client) -> Viewer:

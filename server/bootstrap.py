@@ -41,6 +41,7 @@ from services.market_reads import MarketDataReads
 from services.market_view import MarketView
 from services.markets import MarketReads
 from services.trading_services import build_trading_services
+from services.wallet_proofs.contract_wallets import NoContractCalls
 from workers import feeds
 from workers import liabilities as liabilities_worker
 from workers import mail as mail_worker
@@ -133,7 +134,17 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
         exchange = open_exchange(settings, ExchangeGround(clock, bus, known, view, process, holder), stack)
         accounts = await open_accounts(
             settings,
-            AccountGround(clock, bus, cache, box, limiters.limits, frozenset(known.assets), exchange.gateway),
+            AccountGround(
+                clock=clock,
+                bus=bus,
+                cache=cache,
+                box=box,
+                limits=limiters.limits,
+                quote_assets=frozenset(known.assets),
+                gateway=exchange.gateway,
+                chains=known.chains,
+                contracts=NoContractCalls(),
+            ),
             stack,
         )
         trading = build_trading_services(

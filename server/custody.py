@@ -7,7 +7,7 @@ from core.clock import Clock
 from core.settings import Settings
 from services.audit import AuditLog
 from services.catalogue import Catalogue
-from services.chain_addresses import normal_address
+from services.chain_addresses import payable_address
 from services.custody_services import CustodyParts, CustodyRules, CustodyServices, build_custody_services
 from services.exchange_gateway import ExchangeGateway
 from services.payouts import Payouts
@@ -62,7 +62,7 @@ def open_custody(settings: Settings, ground: CustodyGround) -> Custody:
             bus=ground.bus,
             clock=ground.clock,
             audit=ground.audit,
-            normal_address=normal_address,
+            normal_address=payable_address,
             is_ours=lambda _chain, _address: False,
         ),
     )

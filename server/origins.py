@@ -66,10 +66,15 @@ class Origins:
         return [(b"access-control-allow-credentials", b"true")] if self.allows_credentials(origin) else []
 
 
+def own_origin(app_url: str) -> str:
+    """The origin of the public URL."""
+    parts = urlsplit(app_url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
 def own_origins(*, app_url: str, port: int, embedded: bool) -> list[str]:
     """Origins of the pages this server itself serves: the public URL's, and in development the loopback ones."""
-    parts = urlsplit(app_url)
-    own = [f"{parts.scheme}://{parts.netloc}"]
+    own = [own_origin(app_url)]
     if embedded:
         own += [f"http://{host}:{port}" for host in ("localhost", "127.0.0.1", "[::1]")]
     return own

@@ -6,11 +6,12 @@ from core.account_vocabulary import AuditAction, UserStatus
 from core.clock import Clock
 from core.paging import Page, PageRequest
 from core.vocabulary import TimeOrder
-from models import audit_event, identity, passkey, user
+from models import audit_event, identity, passkey, user, wallet
 from models.audit_event import AuditEventDocument
 from models.identity import IdentityDocument
 from models.passkey import PasskeyDocument
 from models.user import UserDocument
+from models.wallet import WalletDocument
 from services import audit_pages, operators
 from services.time_ranks import Ranked
 
@@ -32,6 +33,10 @@ class AccountReads:
     async def identities(self, user_id: str) -> list[IdentityDocument]:
         """A person's external identities, oldest first."""
         return await identity.of_user(user_id)
+
+    async def wallets(self, user_id: str) -> list[WalletDocument]:
+        """A person's linked wallets, oldest first."""
+        return await wallet.of_user(user_id)
 
     async def audit_row(self, user_id: str, number: int) -> AuditEventDocument | None:
         """A row of an account's audit log."""

@@ -10,6 +10,7 @@ from core.rate_limits import RateLimits
 from core.secret_box import SecretBox
 from integrations.breaches.pwned_passwords import PwnedPasswords
 from integrations.oauth.base import IdentityProvider
+from models.chain import ChainEntry
 from services.access_tokens import AccessTokens
 from services.account_reads import AccountReads
 from services.account_states import AccountStates
@@ -38,6 +39,10 @@ from services.sessions import SessionLife, Sessions
 from services.step_up import StepUp
 from services.throttles import Throttles
 from services.two_factor import TwoFactor
+from services.wallet_challenges import WalletChallenges, WalletSite
+from services.wallet_log_in import WalletLogIn
+from services.wallet_proofs.contract_wallets import ContractCalls
+from services.wallets import WalletChains, Wallets
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,7 @@ class AccountRules:
     withdrawal_hold_hours: int
     quote_assets: Collection[str]
     allows_redirect: Callable[[str], bool]
+    wallet_site: WalletSite
     even_seconds: float
 
 
@@ -67,6 +73,8 @@ class AccountParts:
     breaches: PwnedPasswords
     providers: Mapping[str, IdentityProvider]
     gateway: ExchangeGateway
+    chains: Mapping[str, ChainEntry]
+    contracts: ContractCalls
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +93,8 @@ class AccountServices:
     two_factor: TwoFactor
     passkeys: Passkeys
     identities: Identities
+    wallets: Wallets
+    wallet_log_in: WalletLogIn
     step_up: StepUp
     api_keys: ApiKeys
     freezes: Freezes
@@ -164,6 +174,8 @@ def build_account_services(rules: AccountRules, parts: AccountParts) -> AccountS
         clock=clock,
         even_seconds=rules.even_seconds,
     )
+    wallet_challenges = WalletChallenges(rules.wallet_site, clock)
+    wallet_chains = WalletChains(parts.chains)
     return AccountServices(
         reads=AccountReads(clock),
         tokens=tokens,
@@ -199,6 +211,24 @@ def build_account_services(rules: AccountRules, parts: AccountParts) -> AccountS
             mailbox=mailbox,
             holds=holds,
             clock=clock,
+        ),
+        wallets=Wallets(
+            chains=wallet_chains,
+            contracts=parts.contracts,
+            challenges=wallet_challenges,
+            accounts=accounts,
+            throttles=throttles,
+            audit=audit,
+            mailbox=mailbox,
+            holds=holds,
+            clock=clock,
+        ),
+        wallet_log_in=WalletLogIn(
+            chains=wallet_chains,
+            contracts=parts.contracts,
+            challenges=wallet_challenges,
+            log_in=log_in,
+            throttles=throttles,
         ),
         step_up=StepUp(
             box=parts.box,

@@ -13,7 +13,7 @@ from core.ids import random_id
 from core.mail_vocabulary import MailKind
 from core.refusals import AuthRefused, UnknownObject
 from core.translations import LOCALES
-from models import identity, one_time_token, passkey, user
+from models import identity, one_time_token, passkey, user, wallet
 from models.one_time_token import OneTimeTokenDocument
 from models.user import UserDocument
 from services import one_time_tokens
@@ -194,6 +194,7 @@ class Accounts:
         await self._frozen.tell(person.id)
         await passkey.delete_all(person.id)
         await identity.delete_all(person.id)
+        await wallet.delete_all(person.id)
         await self._devices.forget_all(person.id)
         for purpose in TokenPurpose:
             await one_time_token.forget(person.id, purpose)

@@ -24,7 +24,7 @@ from integrations.oauth.base import (
     ProviderRefused,
     ProviderUnavailable,
 )
-from models import identity, passkey, user
+from models import identity, user
 from models.identity import IdentityDocument
 from models.user import UserDocument
 from services.accounts import Accounts
@@ -33,9 +33,9 @@ from services.challenges import Challenge, ChallengeExpired, ChallengeKind, Chal
 from services.email_addresses import EmailInvalid, parse_email
 from services.holds import Holds
 from services.log_in import LogIn, LogInResult, Wish
+from services.log_in_ways import require_another
 from services.mail import Mailbox
 from services.names import NameInvalid, checked_name
-from services.passkeys import LastFactor
 from services.throttles import OAUTH, Throttles
 from services.viewer import Client, Viewer
 
@@ -186,8 +186,7 @@ class Identities:
         found = next((each for each in known if each.id == identity_id), None)
         if found is None:
             raise UnknownObject("you have no such identity", field=["id"])
-        if person.password_hash is None and len(known) == 1 and not await passkey.of_user(person.id):
-            raise LastFactor("without it you could not sign in any more; set a password first", field=["id"])
+        await require_another(person)
         await identity.delete(identity_id, person.id)
         detail = {"provider": found.provider}
         await self._audit.record(person.id, AuditAction.IDENTITY_UNLINKED, client=client, detail=detail)

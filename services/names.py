@@ -14,11 +14,11 @@ class NameInvalid(AuthRefused):
     code = AuthErrorCode.NAME_INVALID
 
 
-def checked_name(text: str, *, field: list[str]) -> str:
+def checked_name(text: str, *, field: list[str], most: int = LONGEST) -> str:
     """The name in Unicode NFC without blanks around it. Raises NameInvalid that names the field."""
     name = unicodedata.normalize("NFC", text[: 4 * LONGEST]).strip()
-    if len(text) > 4 * LONGEST or not 0 < len(name) <= LONGEST or not name.isprintable():
-        raise NameInvalid("expected a name of 1 to {most} characters that can be seen", {"most": LONGEST}, field=field)
+    if len(text) > 4 * LONGEST or not 0 < len(name) <= most or not name.isprintable():
+        raise NameInvalid("expected a name of 1 to {most} characters that can be seen", {"most": most}, field=field)
     return name
 
 

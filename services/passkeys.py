@@ -38,12 +38,13 @@ from core.clock import Clock
 from core.ids import random_id
 from core.mail_vocabulary import MailKind
 from core.refusals import AuthRefused, UnknownObject
-from models import identity, passkey, user
+from models import passkey, user
 from models.passkey import PasskeyDocument
 from models.user import UserDocument
 from services.audit import AuditLog
 from services.challenges import ChallengeKind, Challenges
 from services.holds import Holds
+from services.log_in_ways import require_another
 from services.mail import Mailbox
 from services.names import checked_name
 from services.viewer import Client
@@ -60,12 +61,6 @@ class PasskeyInvalid(AuthRefused):
     """The credential is not what was asked for, or not one of ours."""
 
     code = AuthErrorCode.PASSKEY_INVALID
-
-
-class LastFactor(AuthRefused):
-    """Without it nobody could sign in to the account any more."""
-
-    code = AuthErrorCode.LAST_FACTOR
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,8 +202,7 @@ class Passkeys:
         found = next((each for each in known if each.id == passkey_id), None)
         if found is None:
             raise UnknownObject("you have no such passkey", field=["id"])
-        if person.password_hash is None and len(known) == 1 and not await identity.of_user(person.id):
-            raise LastFactor("without it you could not sign in any more; set a password first", field=["id"])
+        await require_another(person)
         if not await passkey.delete(passkey_id, person.id):
             raise UnknownObject("you have no such passkey", field=["id"])
         await user.hold_withdrawals(person.id, self._holds.until_ms())

@@ -17,6 +17,8 @@ class Client:
     device_token: str | None = None
     is_page: bool = False
     """Whether a web page asks: a browser sent its Origin."""
+    origin: str | None = None
+    """The Origin that it sent, unchecked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from graph.request import ALL_OPERATIONS, Caller, GraphQLRequest, Outgoing, Show
 from integrations.breaches.pwned_passwords import PwnedPasswords
 from integrations.mail.base import Mail
 from integrations.oauth.base import IdentityProvider
+from models.chain import ChainEntry
 from server.graphql_app import build_pipeline
 from services import catalogue
 from services.account_services import AccountParts, AccountRules, AccountServices, build_account_services
@@ -38,6 +39,8 @@ from services.server_status import ServerState
 from services.sessions import SessionLife
 from services.trading_services import build_trading_services
 from services.viewer import Client, Viewer
+from services.wallet_challenges import WalletSite
+from services.wallet_proofs.contract_wallets import ContractCalls, NoContractCalls
 from tests.custody import build_custody
 from tests.trading import SmallExchange
 from tests.trading_rows import FakeExchange, NoMarks
@@ -54,6 +57,7 @@ RULES = AccountRules(
     withdrawal_hold_hours=24,
     quote_assets=("BTC", "USD", "USDT"),
     allows_redirect=redirect_rule((), lambda origin: origin == PAGE),
+    wallet_site=WalletSite(ISSUER, lambda origin: origin == PAGE),
     even_seconds=0,
 )
 
@@ -78,6 +82,8 @@ def build_accounts(
     providers: Mapping[str, IdentityProvider] | None = None,
     rules: AccountRules = RULES,
     gateway: ExchangeGateway | None = None,
+    chains: Mapping[str, ChainEntry] | None = None,
+    contracts: ContractCalls | None = None,
 ) -> AccountServices:
     """Account services with cheap hashes. Nothing is read before `load`."""
     time = clock or ManualClock()
@@ -91,6 +97,8 @@ def build_accounts(
         breaches=PwnedPasswords(None, clock=time),
         providers=providers or {},
         gateway=gateway or NoExchange(),
+        chains=catalogue.read_files().chains if chains is None else chains,
+        contracts=contracts or NoContractCalls(),
     )
     return build_account_services(rules, parts)
 
@@ -128,13 +136,21 @@ class World:
         providers: Mapping[str, IdentityProvider] | None = None,
         gateway: ExchangeGateway | None = None,
         bus: MemoryBus | None = None,
+        chains: Mapping[str, ChainEntry] | None = None,
+        contracts: ContractCalls | None = None,
     ) -> None:
         self.clock = ManualClock(1_790_000_000_000)
         self.bus = bus or MemoryBus()
         self.letters = Letterbox()
         self.gateway = gateway or SmallExchange(self.bus)
         self.accounts = build_accounts(
-            clock=self.clock, bus=self.bus, limits=limits or NoLimits(), providers=providers, gateway=self.gateway
+            clock=self.clock,
+            bus=self.bus,
+            limits=limits or NoLimits(),
+            providers=providers,
+            gateway=self.gateway,
+            chains=chains,
+            contracts=contracts,
         )
         known = catalogue.read_files()
         self.trading = build_trading_services(

@@ -10,7 +10,7 @@ from models.hot_wallet import HotWalletDocument
 from models.withdrawal import AttemptEntry, WithdrawalDocument
 from services.audit import AuditLog
 from services.catalogue import Catalogue
-from services.chain_addresses import normal_address
+from services.chain_addresses import payable_address
 from services.custody_services import CustodyParts, CustodyRules, CustodyServices, build_custody_services
 from services.exchange_gateway import ExchangeGateway
 from services.payouts import Fate, FateKind, Payouts, Promise, SendRefused, Wait
@@ -56,7 +56,7 @@ def build_custody(
         bus=bus,
         clock=clock,
         audit=audit,
-        normal_address=normal_address,
+        normal_address=payable_address,
         is_ours=lambda _chain, address: address == "0x000000000000000000000000000000000000dEaD",
     )
     return build_custody_services(rules, parts)

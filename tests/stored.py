@@ -10,7 +10,7 @@ from models import audit_event
 from tests.models import query_guard
 
 Rows = dict[str, list[dict[str, Any]]]
-PASSING = ("audit_events", "audit_heads", "challenges")
+PASSING = ("audit_events", "audit_heads", "challenges", "wallet_challenges")
 """What a refusal may leave behind: that it happened, and questions that end by themselves."""
 
 

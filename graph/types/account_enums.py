@@ -140,6 +140,8 @@ describe(
         "CODE_INVALID": "The code is wrong.",
         "CODE_REUSED": "The code was right, and was used before.",
         "CHALLENGE_EXPIRED": "It took too long, or was tried too often; begin again.",
+        "CHALLENGE_USED": "It was answered already; begin again.",
+        "MESSAGE_MISMATCH": "What was signed is not the message that was given.",
         "REFRESH_REUSED": "The refresh token was used before; its session was ended.",
         "STEP_UP_REQUIRED": "Prove that it is you: `stepUp` says how.",
         "STEP_UP_INVALID": "The factor is wrong, or the proof is over or of something else.",

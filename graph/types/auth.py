@@ -7,7 +7,7 @@ import strawberry
 from strawberry.scalars import JSON
 
 from core.account_vocabulary import AuthFactor
-from core.refusals import AuthRefused
+from core.refusals import Refused
 from graph.scalars import URL
 from graph.types.errors import ERRORS, AuthError
 from graph.types.security import Passkey
@@ -39,7 +39,7 @@ class Refusable:
     """A payload that can say why nothing was done."""
 
     @classmethod
-    def refused(cls, refused: AuthRefused, locale: str) -> Self:
+    def refused(cls, refused: Refused, locale: str) -> Self:
         """Nothing but a refusal."""
         return cls(errors=[AuthError.of(refused, locale)])  # type: ignore[call-arg]
 

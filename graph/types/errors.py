@@ -8,8 +8,9 @@ from strawberry.scalars import JSON
 
 from core.account_vocabulary import AuthErrorCode, AuthFactor
 from core.clock import to_datetime
-from core.refusals import AuthRefused, StepUpDemand
+from core.refusals import AuthRefused, Refused, StepUpDemand, WalletRefused
 from core.vocabulary import GeneralErrorCode
+from core.wallet_vocabulary import WalletErrorCode
 
 ERRORS = "Why it was refused; empty when it was done."
 
@@ -41,6 +42,20 @@ class UserError:
     field: list[str] | None = strawberry.field(description="Path of the input field, below `input`.")
 
 
+_WALLET_CODES = {
+    WalletErrorCode.ADDRESS_INVALID: AuthErrorCode.ADDRESS_INVALID,
+    WalletErrorCode.ADDRESS_WRONG_NETWORK: AuthErrorCode.ADDRESS_INVALID,
+    WalletErrorCode.CHALLENGE_EXPIRED: AuthErrorCode.CHALLENGE_EXPIRED,
+    WalletErrorCode.CHALLENGE_USED: AuthErrorCode.CHALLENGE_USED,
+    WalletErrorCode.MESSAGE_MISMATCH: AuthErrorCode.MESSAGE_MISMATCH,
+    WalletErrorCode.SIGNATURE_INVALID: AuthErrorCode.SIGNATURE_INVALID,
+    WalletErrorCode.CONTRACT_WALLET_REFUSED: AuthErrorCode.SIGNATURE_INVALID,
+    WalletErrorCode.PROVIDER_UNAVAILABLE: AuthErrorCode.PROVIDER_UNAVAILABLE,
+    WalletErrorCode.PROVIDER_LYING: AuthErrorCode.PROVIDER_UNAVAILABLE,
+}
+"""What is refused about a wallet, where an account is what it is about."""
+
+
 @strawberry.type(description="A refusal about an account.")
 class AuthError(UserError):
     code: AuthErrorCode = strawberry.field(description="For programs; the same in every language.")
@@ -48,8 +63,17 @@ class AuthError(UserError):
     step_up: StepUpChallenge | None = strawberry.field(description="What would do, for STEP_UP_REQUIRED.")
 
     @staticmethod
-    def of(refused: AuthRefused, locale: str) -> "AuthError":
-        """The refusal in the reader's language."""
+    def of(refused: Refused, locale: str) -> "AuthError":
+        """The refusal in the reader's language; one about a wallet by its nearest code."""
+        if not isinstance(refused, AuthRefused):
+            reason = refused.reason if isinstance(refused, WalletRefused) else None
+            return AuthError(
+                message=refused.message_in(locale),
+                field=refused.field,
+                code=AuthErrorCode.UNKNOWN if reason is None else _WALLET_CODES.get(reason, AuthErrorCode.UNKNOWN),
+                retry_after=None,
+                step_up=None,
+            )
         return AuthError(
             message=refused.message_in(locale),
             field=refused.field,

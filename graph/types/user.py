@@ -30,6 +30,7 @@ from graph.types.security import ExternalIdentity, Passkey, SecurityState
 from graph.types.session import ApiKey, Session
 from graph.types.transaction import Transaction, TransactionSummary, WhichTransactions
 from graph.types.transfer import TransferFilter, criteria_of
+from graph.types.wallet import Wallet
 from graph.types.withdrawal import Withdrawal, WithdrawalAddress, WithdrawalLimits
 from models.user import UserDocument
 
@@ -78,6 +79,10 @@ class User(Node):
     @strawberry.field(description="API keys that last, newest first.")
     async def api_keys(self, info: Info) -> list[ApiKey]:
         return [ApiKey.of(row) for row in await info.context.accounts.api_keys.of_user(self.person.id)]
+
+    @strawberry.field(description="Linked wallets, in the order they were linked.")
+    async def wallets(self, info: Info) -> list[Wallet]:
+        return [Wallet.of(row) for row in await info.context.accounts.reads.wallets(self.person.id)]
 
     @strawberry.field(description="Security events of the account. At most 500 a page, 50 without a size.")
     async def audit_log(

@@ -143,5 +143,6 @@ describe(
         "EXCHANGE_UNAVAILABLE": "The exchange cannot be reached, or did not answer in time; try again with the same key.",
         "UNKNOWN_WITHDRAWAL": "There is no such withdrawal.",
         "UNKNOWN_WALLET": "There is no such wallet.",
+        "LAST_FACTOR": "Without it nobody could sign in to the account any more.",
     },
 )

@@ -16,6 +16,7 @@ _OF_ACCOUNTS = {
     AuthErrorCode.STEP_UP_REQUIRED: WalletErrorCode.STEP_UP_REQUIRED,
     AuthErrorCode.STEP_UP_INVALID: WalletErrorCode.STEP_UP_INVALID,
     AuthErrorCode.CHALLENGE_EXPIRED: WalletErrorCode.CHALLENGE_EXPIRED,
+    AuthErrorCode.LAST_FACTOR: WalletErrorCode.LAST_FACTOR,
 }
 
 

@@ -10,11 +10,13 @@ from typing import Any
 from core.account_vocabulary import AuthFactor, Role
 from core.database import Database
 from core.ids import encode_id, sequence_in
+from core.vocabulary import ChainFamily
 from core.wallet_vocabulary import WithdrawalStatus
 from graph.request import ALL_OPERATIONS, GraphQLRequest
-from models import identity, passkey, session, trading_account, user, withdrawal, withdrawal_address
+from models import identity, passkey, session, trading_account, user, wallet, withdrawal, withdrawal_address
 from models.identity import IdentityDocument
 from models.passkey import PasskeyDocument
+from models.wallet import WalletDocument
 from models.withdrawal import WithdrawalDocument
 from models.withdrawal_address import WithdrawalAddressDocument
 from services.viewer import Client
@@ -43,7 +45,7 @@ class Alice:
 
 
 async def alice_in(world: World) -> Alice:
-    """Alice: proven, named, with two sessions, a key, a passkey, and an external identity."""
+    """Alice: proven, named, with two sessions, a key, a passkey, an external identity, and a wallet."""
     await world.signed_up(EMAIL)
     person = await world.logged_in(EMAIL, client=HER_CLIENT)
     changes = {"displayName": f"{MARK} name", "antiPhishingCode": f"{MARK} code"}
@@ -80,6 +82,17 @@ async def alice_in(world: World) -> Alice:
             linked_ms=world.clock.now_ms(),
         )
     )
+    await wallet.insert(
+        WalletDocument(
+            id=f"{MARK}-wallet",
+            user_id=person.user_id,
+            slot=0,
+            family=ChainFamily.EVM,
+            address=f"0x{MARK}",
+            name=f"{MARK} wallet",
+            linked_ms=world.clock.now_ms(),
+        )
+    )
     traded = await _traded(world, person)
     await _has_traded(person.user_id, sequence_in(traded["Order"], "Order") or 0)
     withdrawn = await _withdraws(world, person.user_id)
@@ -96,6 +109,7 @@ async def alice_in(world: World) -> Alice:
         "Session": encode_id("Session", other.id),
         "Transaction": encode_id("Transaction", person.user_id, 1),
         "User": encode_id("User", person.user_id),
+        "Wallet": encode_id("Wallet", f"{MARK}-wallet"),
         **traded,
         **withdrawn,
     }

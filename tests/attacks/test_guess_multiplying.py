@@ -16,7 +16,7 @@ from tests.stored import unchanged
 SECRETS = frozenset(
     {
         *("challenge", "code", "credential", "current", "passkey", "password", "recoveryCode", "refreshToken"),
-        *("state", "stepUpProof", "token", "totp"),
+        *("signature", "state", "stepUpProof", "token", "totp"),
     }
 )
 """Names of values that somebody could guess at, or that prove something."""
@@ -30,11 +30,13 @@ PLAIN = frozenset(
         *("stopLimitPrice", "stopPrice", "symbol", "symbols", "takeProfitPrice", "timeInForce", "timeoutSeconds"),
         *("trailingDelta", "trailingUnit", "triggerSource", "type"),
         *("amount", "asset", "clientClaimId"),
-        *("address", "addressId", "approve", "chain", "clientWithdrawalId", "label"),
+        *("address", "addressId", "approve", "chain", "chainId", "clientWithdrawalId", "family", "label", "message"),
     }
 )
 """Names of values that are no secrets."""
-ALSO_ALONE = {"beginPasskeyLogIn", "requestPasswordReset", "resendVerification"}
+ALSO_ALONE = {
+    *("beginPasskeyLogIn", "beginWalletLogIn", "createLinkChallenge", "requestPasswordReset", "resendVerification"),
+}
 """Take no secret, and are throttled, send mail, or begin something: a document holds one of them, too."""
 MUTATIONS = [site for site in surface.sites() if site.operation == "mutation"]
 CHECKS_A_SECRET = sorted(

@@ -391,7 +391,7 @@ def test_the_schema_marks_what_the_design_marks() -> None:
             "reviewWithdrawal",
         ),
         *("setMarketStatus", "setUserStatus"),
-        *("unfreezeAccount", "unlinkOAuth", "updateApiKey"),
+        *("unfreezeAccount", "unlinkOAuth", "unlinkWallet", "updateApiKey"),
     ]
 
 

@@ -1,0 +1,107 @@
+"""Linked wallets, and what links them."""
+
+from datetime import datetime
+
+import strawberry
+
+from core.account_vocabulary import TokenDelivery
+from core.clock import to_datetime
+from core.ids import encode_id
+from core.vocabulary import ChainFamily
+from graph.scalars import Long
+from graph.types.node import Node
+from models.wallet import WalletDocument
+
+_PROOF = "From `reauthenticate`, for this mutation with these parameters."
+_FAMILY = "Which kind of chain."
+_ADDRESS = "The wallet's address; of EVM chains in lower case, or with the capitals of its checksum."
+_CHAIN_ID = (
+    "Of EVM chains, the EIP-155 id the message names and where a contract wallet is asked; without it, the first EVM chain here. "
+    "Chains of other kinds have none."
+)
+_MESSAGE = "The very message that was given."
+_SIGNATURE = (
+    "EVM: `personal_sign`, in hexadecimal; also of a contract wallet (ERC-1271), or of one that is not deployed yet (ERC-6492). "
+    "Bitcoin: BIP-322 or BIP-137, in Base64. Solana: `signMessage` or `signIn`, in Base58 or Base64."
+)
+
+
+@strawberry.type(description="A wallet whose owner has proven to control it.")
+class Wallet(Node):
+    address: str = strawberry.field(description="The address.")
+    family: ChainFamily = strawberry.field(description=_FAMILY)
+    name: str | None = strawberry.field(description="What its owner calls it.")
+    linked_at: datetime = strawberry.field(description="When it was linked.")
+    contract_wallet: bool = strawberry.field(
+        description="Whether a contract signs for it. Such a wallet's proof is asked for again before what relies on it."
+    )
+
+    @staticmethod
+    def of(row: WalletDocument) -> "Wallet":
+        """The wallet as its owner sees it."""
+        return Wallet(
+            id=strawberry.ID(encode_id("Wallet", row.id)),
+            address=row.address,
+            family=row.family,
+            name=row.name,
+            linked_at=to_datetime(row.linked_ms),
+            contract_wallet=row.contract is not None,
+        )
+
+
+@strawberry.type(
+    description="What a wallet is to sign: EIP-4361 for EVM chains, Sign-In With Solana, and for Bitcoin a text of the same layout."
+)
+class LinkChallenge:
+    message: str = strawberry.field(description="Sign exactly this text, and give it back with the signature.")
+    nonce: str = strawberry.field(description="In the message; does once.")
+    expires_at: datetime = strawberry.field(description="Until when it is taken: five minutes.")
+
+
+@strawberry.input(description="A wallet that is to be linked.")
+class CreateLinkChallengeInput:
+    family: ChainFamily = strawberry.field(description=_FAMILY)
+    address: str = strawberry.field(description=_ADDRESS)
+    chain_id: Long | None = strawberry.field(default=None, description=_CHAIN_ID)
+
+
+@strawberry.input(description="The proof of control over a wallet.")
+class LinkWalletInput:
+    family: ChainFamily = strawberry.field(description=_FAMILY)
+    address: str = strawberry.field(description=_ADDRESS)
+    message: str = strawberry.field(description=_MESSAGE)
+    signature: str = strawberry.field(description=_SIGNATURE)
+    name: str | None = strawberry.field(default=None, description="What to call it, 1 to 40 characters.")
+
+
+@strawberry.input(description="Another name for a wallet.")
+class RenameWalletInput:
+    id: strawberry.ID = strawberry.field(description="The wallet.")
+    name: str = strawberry.field(description="What to call it, 1 to 40 characters.")
+
+
+@strawberry.input(description="A wallet that is to be forgotten.")
+class UnlinkWalletInput:
+    id: strawberry.ID = strawberry.field(description="The wallet.")
+    step_up_proof: str | None = strawberry.field(default=None, description=_PROOF)
+
+
+@strawberry.input(description="A wallet that is to sign somebody in.")
+class BeginWalletLogInInput:
+    family: ChainFamily = strawberry.field(description=_FAMILY)
+    address: str = strawberry.field(description=_ADDRESS)
+    chain_id: Long | None = strawberry.field(default=None, description=_CHAIN_ID)
+
+
+@strawberry.input(description="The proof of control over a linked wallet.")
+class FinishWalletLogInInput:
+    family: ChainFamily = strawberry.field(description=_FAMILY)
+    address: str = strawberry.field(description=_ADDRESS)
+    message: str = strawberry.field(description=_MESSAGE)
+    signature: str = strawberry.field(description=_SIGNATURE)
+    delivery: TokenDelivery = strawberry.field(
+        default=TokenDelivery.COOKIE, description="How the tokens are delivered."
+    )
+    device_name: str | None = strawberry.field(
+        default=None, description="What to call the device in the list of sessions, at most 60 characters."
+    )

@@ -1,0 +1,48 @@
+"""The roots of linked wallets: parts of the roots in `graph/schema.py`."""
+
+import strawberry
+
+from graph.access import Access
+from graph.fields import mutation
+from graph.step_up import StepUpDemanded
+from graph.types.auth import LogInPayload
+from graph.types.wallet_payloads import LinkChallengePayload, WalletPayload
+from resolvers import wallets as wallet_resolvers
+
+
+@strawberry.type
+class WalletMutation:
+    begin_wallet_log_in: LinkChallengePayload = mutation(
+        wallet_resolvers.begin_wallet_log_in,
+        "What a wallet is to sign to sign its owner in. The answer is the same whether the wallet is linked or not.",
+        access=Access.ANYONE,
+        alone=True,
+    )
+    finish_wallet_log_in: LogInPayload = mutation(
+        wallet_resolvers.finish_wallet_log_in,
+        "Sign in by what a linked wallet has signed. Gives a session, or the challenge for a second factor.",
+        access=Access.ANYONE,
+        alone=True,
+    )
+    create_link_challenge: LinkChallengePayload = mutation(
+        wallet_resolvers.create_link_challenge,
+        "What a wallet is to sign to be linked to your account.",
+        access=Access.VERIFIED,
+        alone=True,
+    )
+    link_wallet: WalletPayload = mutation(
+        wallet_resolvers.link_wallet,
+        "Link a wallet by what it has signed. Whoever holds it can sign in from then on; withdrawals are held for a while.",
+        access=Access.VERIFIED,
+        alone=True,
+    )
+    rename_wallet: WalletPayload = mutation(
+        wallet_resolvers.rename_wallet, "Give a wallet another name.", access=Access.SESSION
+    )
+    unlink_wallet: WalletPayload = mutation(
+        wallet_resolvers.unlink_wallet,
+        "Forget a wallet. Nobody can sign in by it any more; withdrawals are held for a while.",
+        access=Access.SESSION,
+        step_up=StepUpDemanded(),
+        alone=True,
+    )
