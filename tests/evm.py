@@ -1,109 +1,100 @@
-"""Ethereum for tests: a client on an Anvil of their own, transactions of its funded accounts, and a token."""
+"""An Ethereum chain for tests: a client of real nodes, contracts on it, and transactions of Anvil's own accounts."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from eth_abi.abi import encode
-from eth_account import Account
 from eth_utils.crypto import keccak
 
-from core.clock import SystemClock
+from core.clock import Clock, SystemClock
 from integrations.chains.evm.client import EvmClient, probe
 from integrations.chains.evm.messages import EvmReceipt
+from integrations.chains.http import NodeLimits
 from integrations.chains.json_rpc import JsonRpc
 from integrations.chains.pool import PoolPolicy, ProviderPool
-from tests.chains import ANVIL_ADDRESSES, ANVIL_KEYS, anvil, compiled
+from tests.chains import ANVIL_ADDRESSES, anvil, compiled
 
+OWNER, FRIEND, STRANGER = ANVIL_ADDRESSES
 CHAIN_ID = 31337
-GWEI = 10**9
+QUICK = NodeLimits(connect_seconds=2, total_seconds=2)
 
 
-@dataclass
-class Ethereum:
-    """A running chain."""
-
-    url: str
-    rpc: JsonRpc
-    client: EvmClient
-
-    async def mine(self, blocks: int = 1) -> None:
-        await self.rpc.call("anvil_mine", hex(blocks))
-
-    async def send(self, to: str | None, value: int = 0, data: bytes = b"", *, who: int = 0, **changes: Any) -> str:
-        """A transaction of one of the funded accounts; its hash."""
-        terms = {
-            "chainId": CHAIN_ID,
-            "nonce": await self.client.nonce(ANVIL_ADDRESSES[who], at="pending"),
-            "to": to or b"",
-            "value": value,
-            "data": data,
-            "gas": 3_000_000,
-            "maxFeePerGas": 20 * GWEI,
-            "maxPriorityFeePerGas": GWEI,
-            **changes,
-        }
-        signed = Account.sign_transaction(terms, ANVIL_KEYS[who])
-        return await self.client.send_raw(bytes(signed.raw_transaction))
-
-    async def deploy(self, name: str, types: list[str], arguments: list[Any], *, who: int = 0) -> str:
-        """A contract of tests/contracts; its address."""
-        code = bytes.fromhex(compiled(name)["bytecode"][2:]) + encode(types, arguments)
-        receipt = await self.receipt(await self.send(None, data=code, who=who))
-        if receipt.contract is None:
-            raise RuntimeError(f"{name} was not deployed")
-        return receipt.contract
-
-    async def receipt(self, hash_: str) -> EvmReceipt:
-        """What became of a transaction, as soon as its block is made."""
-        async with asyncio.timeout(10):
-            while (receipt := await self.client.receipt(hash_)) is None:
-                await asyncio.sleep(0)
-        return receipt
-
-    async def token(self, supply: int = 10**15, *, decimals: int = 6) -> str:
-        """A token that account 0 owns all of. As its first transaction, it is at the address that the catalogue has for USDC."""
-        types = ["string", "string", "uint8", "uint256"]
-        return await self.deploy("Token", types, ["USD Coin", "USDC", decimals, supply])
-
-    async def token_balance(self, token: str, owner: str) -> int:
-        answer = await self.client.call(token, selector("balanceOf(address)") + encode(["address"], [owner]))
-        return int.from_bytes(answer, "big")
-
-    async def transfer(self, token: str, to: str, amount: int, *, who: int = 0) -> str:
-        data = selector("transfer(address,uint256)") + encode(["address", "uint256"], [to, amount])
-        hash_ = await self.send(token, data=data, who=who)
-        await self.receipt(hash_)
-        return hash_
-
-
-def selector(signature: str) -> bytes:
-    """The first four bytes of a function's hash."""
-    return bytes(keccak(text=signature)[:4])
-
-
-def client_of(*urls: str, chain_id: int = CHAIN_ID) -> EvmClient:
-    """A client over these nodes, in this order."""
-    nodes = [(f"node-{number}", JsonRpc(url)) for number, url in enumerate(urls, start=1)]
+def client_of(
+    *urls: str, clock: Clock | None = None, limits: NodeLimits = QUICK, policy: PoolPolicy | None = None
+) -> EvmClient:
+    """A client of these nodes: `node-1`, `node-2`, …"""
+    nodes = [(f"node-{number}", JsonRpc(url, limits)) for number, url in enumerate(urls, start=1)]
     pool = ProviderPool(
-        "ethereum",
-        nodes,
-        lambda node: probe(node, chain_id),
-        clock=SystemClock(),
-        policy=PoolPolicy(breaker_failures=1000),
+        "ethereum", nodes, lambda node: probe(node, CHAIN_ID), clock=clock or SystemClock(), policy=policy
     )
-    return EvmClient("ethereum", chain_id, pool)
+    return EvmClient("ethereum", CHAIN_ID, pool)
 
 
 @asynccontextmanager
-async def ethereum(*options: str) -> AsyncIterator[Ethereum]:
-    """An Anvil of its own and a client of it."""
+async def local_chain(*options: str) -> AsyncIterator[EvmClient]:
+    """Anvil, and its client."""
     async with anvil(*options) as url:
-        client, rpc = client_of(url), JsonRpc(url)
+        client = client_of(url)
         try:
-            yield Ethereum(url, rpc, client)
+            yield client
         finally:
             await client.close()
-            await rpc.close()
+
+
+def calldata(signature: str, *values: object) -> bytes:
+    """A call of a function such as `transfer(address,uint256)`, whose types are plain."""
+    types = [each for each in signature.partition("(")[2].rstrip(")").split(",") if each]
+    return keccak(text=signature)[:4] + encode(types, values)
+
+
+async def send(
+    client: EvmClient, to: str | None, data: bytes = b"", *, value: int = 0, sender: str = OWNER, gas: int = 3_000_000
+) -> EvmReceipt:
+    """A transaction of an account of Anvil's, which is in a block when this returns."""
+    hash_ = await submit(client, to, data, value=value, sender=sender, gas=gas)
+    async with asyncio.timeout(10):
+        while (receipt := await client.receipt(hash_)) is None:
+            await asyncio.sleep(0.005)
+    return receipt
+
+
+async def submit(
+    client: EvmClient, to: str | None, data: bytes = b"", *, value: int = 0, sender: str = OWNER, gas: int = 3_000_000
+) -> str:
+    """The hash of a transaction that may wait for its block."""
+    message: dict[str, Any] = {"from": sender, "data": "0x" + data.hex(), "value": hex(value), "gas": hex(gas)}
+    if to is not None:
+        message["to"] = to
+    return str(await rpc(client, "eth_sendTransaction", message))
+
+
+async def deploy(client: EvmClient, name: str, types: Sequence[str] = (), values: Sequence[object] = ()) -> str:
+    """A contract of tests/contracts with the arguments of its constructor; gives its address."""
+    code = bytes.fromhex(compiled(name)["bytecode"][2:]) + encode(types, values)
+    receipt = await send(client, None, code)
+    if not receipt.success or receipt.contract is None:
+        raise LookupError(f"{name} could not be deployed")
+    return receipt.contract
+
+
+async def token(client: EvmClient, symbol: str = "USDT", decimals: int = 6, supply: int = 10**12) -> str:
+    """A token, all of it in the hands of OWNER."""
+    types = ("string", "string", "uint8", "uint256")
+    return await deploy(client, "Token", types, (f"{symbol} token", symbol, decimals, supply))
+
+
+async def rpc(client: EvmClient, method: str, *params: object) -> object:
+    """Whatever a node of tests understands, such as `anvil_mine`."""
+    return await client.ask(method, params, lambda result: result)
+
+
+async def mine(client: EvmClient, blocks: int = 1) -> None:
+    """So many blocks."""
+    await rpc(client, "anvil_mine", hex(blocks))
+
+
+async def token_balance(client: EvmClient, contract: str, owner: str) -> int:
+    """Units of a token."""
+    return int.from_bytes(await client.call(contract, calldata("balanceOf(address)", owner)), "big")

@@ -11,6 +11,7 @@ from coincurve import PrivateKey
 from core.bus import MemoryBus
 from core.database import Database
 from core.wallet_vocabulary import ChainNetwork, WithdrawalStatus
+from integrations.chains.evm.client import EvmClient
 from integrations.signers.keystore import KeystoreSigner
 from models import withdrawal
 from models.withdrawal import WithdrawalDocument
@@ -18,14 +19,15 @@ from services.payouts_evm import EvmPayouts, GasFees
 from services.withdrawal_rules import Wish
 from services.withdrawal_steps import WithdrawalSteps
 from tests.accounts import CLIENT, Person, World
-from tests.chains import ANVIL_ADDRESSES, ANVIL_KEYS
+from tests.chains import ANVIL_ADDRESSES, ANVIL_KEYS, anvil
 from tests.custody import build_steps
-from tests.evm import GWEI, Ethereum, client_of, ethereum
+from tests.evm import calldata, client_of, mine, rpc, send, token, token_balance
 from tests.services.test_withdrawal_kills import Killed, Killer, proven
 from tests.trading_house import SCALES, TradingHouse
 
 D = Decimal
 S = WithdrawalStatus
+GWEI = 10**9
 HOT = ANVIL_ADDRESSES[1]
 TO = "0x00000000219ab540356cBB839Cbe05303d7705Fa"
 
@@ -34,7 +36,8 @@ TO = "0x00000000219ab540356cBB839Cbe05303d7705Fa"
 class Site:
     """The exchange, an account on it, and the chain with the hot wallet."""
 
-    chain: Ethereum
+    url: str
+    chain: EvmClient
     house: TradingHouse
     world: World
     payouts: EvmPayouts
@@ -94,7 +97,7 @@ class Site:
                 await self.house.projected()
                 if row.due_ms is None:
                     return True
-                await self.chain.mine(40)
+                await mine(self.chain, 40)
                 self.world.clock.advance(61)
         except Killed:
             return False
@@ -108,18 +111,20 @@ async def opened(*options: str) -> AsyncIterator[Site]:
     world = World(gateway=house.gateway, bus=bus, network=ChainNetwork.LOCAL)
     house.clock = world.clock
     await world.accounts.load()
-    async with ethereum(*options) as chain, house.open():
-        token = await chain.token()
+    async with anvil(*options) as url, house.open():
+        chain = client_of(url)
+        usdc = await token(chain, "USDC")
         fees = [GasFees(20 * GWEI, GWEI)]
         signer = KeystoreSigner("evm", PrivateKey.from_hex(ANVIL_KEYS[1][2:]))
 
         async def now() -> GasFees:
             return fees[0]
 
-        payouts = EvmPayouts(chain.client, signer, HOT, now, block_seconds=1)
-        site = Site(chain, house, world, payouts, fees, token)
+        payouts = EvmPayouts(chain, signer, HOT, now, block_seconds=1)
+        site = Site(url, chain, house, world, payouts, fees, usdc)
         await site.settle_in()
         yield site
+        await chain.close()
 
 
 @pytest.fixture
@@ -129,17 +134,17 @@ async def site(database: Database) -> AsyncIterator[Site]:
 
 
 async def test_coins_and_tokens_arrive_and_the_ledger_knows_what_they_cost(site: Site) -> None:
-    await site.chain.transfer(site.token, HOT, 5_000 * 10**6)
-    before = await site.chain.client.balance(HOT)
+    await send(site.chain, site.token, calldata("transfer(address,uint256)", HOT, 5_000 * 10**6))
+    before = await site.chain.balance(HOT)
     for key, asset, amount in (("w1", "ETH", "1"), ("w2", "USDC", "100")):
         row_id = await site.approved(key, asset, amount)
         assert await site.until_over(row_id)
         assert (await site.row(row_id)).status is S.CONFIRMED
     rows = [await withdrawal.by_client_id(site.person.user_id, key) for key in ("w1", "w2")]
     eth_fee, usdc_fee = (row.fee for row in rows if row is not None)
-    assert await site.chain.client.balance(TO) == int((D(1) - eth_fee) * 10**18)
-    assert await site.chain.token_balance(site.token, TO) == int((D(100) - usdc_fee) * 10**6)
-    spent = before - await site.chain.client.balance(HOT)
+    assert await site.chain.balance(TO) == int((D(1) - eth_fee) * 10**18)
+    assert await token_balance(site.chain, site.token, TO) == int((D(100) - usdc_fee) * 10**6)
+    spent = before - await site.chain.balance(HOT)
     await site.house.projected()
     house = site.house.writer.exchange.state.house
     assert house["house:hot:ethereum"]["ETH"] == spent
@@ -158,8 +163,8 @@ async def test_killed_at_any_step_the_chain_pays_once(site: Site, after: bool) -
         row = await site.row(row_id)
         assert (row.status, row.settled) == (S.CONFIRMED, True)
         paid += int((row.amount - row.fee) * 10**18)
-        assert await site.chain.client.balance(TO) == paid
-        assert await site.chain.client.nonce(HOT) == at
+        assert await site.chain.balance(TO) == paid
+        assert await site.chain.nonce(HOT) == at
         if not was_killed:
             break
         at += 1
@@ -170,61 +175,61 @@ async def test_killed_at_any_step_the_chain_pays_once(site: Site, after: bool) -
 
 async def test_one_that_is_stuck_is_replaced_under_its_nonce(database: Database) -> None:
     async with opened() as site:
-        await site.chain.rpc.call("evm_setAutomine", False)
+        await rpc(site.chain, "evm_setAutomine", False)
         row_id = await site.approved("w1")
         await site.step(row_id, 3)
         site.world.clock.advance(61)
         row = await site.step(row_id)
         assert [attempt.spends for attempt in row.attempts] == ["0", "0"]
         assert int(row.attempts[1].terms["most"]) > int(row.attempts[0].terms["most"])
-        await site.chain.mine(1)
-        assert await site.chain.client.receipt(row.attempts[1].hash) is not None
+        await mine(site.chain, 1)
+        assert await site.chain.receipt(row.attempts[1].hash) is not None
         assert await site.until_over(row_id)
         assert (await site.row(row_id)).hash == row.attempts[1].hash
-        assert await site.chain.client.nonce(HOT) == 1
+        assert await site.chain.nonce(HOT) == 1
 
 
 async def test_one_that_was_dropped_is_sent_again_as_it_was(database: Database) -> None:
     async with opened() as site:
-        await site.chain.rpc.call("evm_setAutomine", False)
+        await rpc(site.chain, "evm_setAutomine", False)
         row_id = await site.approved("w1")
         row = await site.step(row_id, 3)
-        await site.chain.rpc.call("anvil_dropTransaction", row.attempts[0].hash)
+        await rpc(site.chain, "anvil_dropTransaction", row.attempts[0].hash)
         row = await site.step(row_id)
         assert len(row.attempts) == 1
-        await site.chain.mine(1)
-        assert await site.chain.client.receipt(row.attempts[0].hash) is not None
+        await mine(site.chain, 1)
+        assert await site.chain.receipt(row.attempts[0].hash) is not None
 
 
 async def test_a_reorg_after_it_was_settled_pays_once_all_the_same(site: Site) -> None:
     row_id = await site.approved("w1")
     await site.step(row_id, 3)
-    await site.chain.mine(31)
+    await mine(site.chain, 31)
     row = await site.step(row_id, 2)
     assert (row.status, row.settled) == (S.CONFIRMED, True)
-    await site.chain.rpc.call("anvil_reorg", 32, [])
-    assert await site.chain.client.receipt(row.attempts[0].hash) is None
+    await rpc(site.chain, "anvil_reorg", 32, [])
+    assert await site.chain.receipt(row.attempts[0].hash) is None
     assert await site.until_over(row_id)
-    assert await site.chain.client.nonce(HOT) == 1
+    assert await site.chain.nonce(HOT) == 1
     row = await site.row(row_id)
-    assert await site.chain.client.balance(TO) == int((row.amount - row.fee) * 10**18)
+    assert await site.chain.balance(TO) == int((row.amount - row.fee) * 10**18)
 
 
 async def test_a_transaction_of_somebody_with_the_same_key_stops_it(site: Site) -> None:
     row_id = await site.approved("w1")
     await site.step(row_id, 1)
-    await site.chain.receipt(await site.chain.send(TO, 1, who=1))
+    await send(site.chain, TO, value=1, sender=HOT)
     row = await site.step(row_id, 4)
     assert row.status is S.HELD
     assert "operator" in (row.reason or "")
-    assert await site.chain.client.balance(TO) == 1
+    assert await site.chain.balance(TO) == 1
 
 
 async def test_what_the_hot_wallet_has_not_waits_with_a_reason(site: Site) -> None:
     row_id = await site.approved("w1", "USDC", "100")
     row = await site.step(row_id)
     assert (row.status, row.reason) == (S.HELD, "the hot wallet has too little of it now")
-    await site.chain.transfer(site.token, HOT, 100 * 10**6)
+    await send(site.chain, site.token, calldata("transfer(address,uint256)", HOT, 100 * 10**6))
     site.world.clock.advance(31)
     assert await site.until_over(row_id)
 
@@ -232,10 +237,12 @@ async def test_what_the_hot_wallet_has_not_waits_with_a_reason(site: Site) -> No
 async def test_a_node_that_says_it_is_paid_alone_is_not_believed(site: Site) -> None:
     row_id = await site.approved("w1")
     await site.step(row_id, 3)
-    await site.chain.mine(40)
-    async with ethereum() as other:
-        await other.mine(60)
-        site.payouts._client = client_of(site.chain.url, other.url)
+    await mine(site.chain, 40)
+    async with anvil() as other_url:
+        other = client_of(other_url)
+        await mine(other, 60)
+        await other.close()
+        site.payouts._client = client_of(site.url, other_url)
         row = await site.step(row_id, 2)
         await site.payouts._client.close()
     assert row.status is S.BROADCAST

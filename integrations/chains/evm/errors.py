@@ -45,7 +45,7 @@ _WORDS: tuple[tuple[Refusal, tuple[str, ...]], ...] = (
         Refusal.UNDERPRICED,
         (
             *("underpriced", "fee too low", "feetoolow", "gas price too low", "less than block base fee", "below base fee"),
-            *("fee cap less than", "max fee per gas less than", "minimum needed", "tip cap below", "below minimum"),
+            *("fee cap less than", "max fee per gas less than", "tip cap below", "below minimum", "below configured minimum"),
         ),
     ),
     (
@@ -76,13 +76,14 @@ def meaning(refused: NodeRefused) -> Meaning:
 
 
 def revert_reason(data: object) -> str | None:
-    """What a contract gave as its reason: the text of Error(string), the meaning of Panic(uint256), or the selector of its own error."""
+    """What a contract gave as its reason: the text of Error(string), the meaning of Panic(uint256), or the selector of its own error. Some nodes put a
+    word before the bytes."""
     if isinstance(data, dict):
         data = data.get("data") or data.get("result")
-    if not isinstance(data, str) or not data.startswith("0x"):
+    if not isinstance(data, str) or "0x" not in data:
         return None
     try:
-        raw = bytes.fromhex(data[2:])
+        raw = bytes.fromhex(data.partition("0x")[2])
         if raw[:4] == _ERROR:
             return _one_line(str(decode(["string"], raw[4:])[0])) or None
         if raw[:4] == _PANIC:

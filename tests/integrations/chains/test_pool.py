@@ -108,6 +108,18 @@ async def test_a_node_of_another_chain_is_never_used_until_it_says_otherwise() -
     assert await pool.use(FakeNode.answer) == "first"
 
 
+async def test_a_node_that_has_not_told_its_chain_is_not_used_before_it_has() -> None:
+    first, second = FakeNode("first"), FakeNode("second")
+    first.probe_failure = DOWN
+    pool, clock = made(first, second)
+    assert await pool.use(FakeNode.answer) == "second"
+    answers = await pool.ask_all(FakeNode.answer)
+    assert (str(answers["first"]), answers["second"], first.asked) == ("cannot be reached", "second", 0)
+    first.probe_failure = None
+    clock.advance(5.001)
+    assert await pool.use(FakeNode.answer) == "first"
+
+
 async def test_a_node_with_a_shorter_chain_is_asked_last() -> None:
     first, second = FakeNode("first", head=80), FakeNode("second", head=100)
     pool, _ = made(first, second)
