@@ -10,8 +10,9 @@ BIN := $(VENV)/bin
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
-dev: $(VENV)/.installed explorer ## run everything on embedded defaults
-	@exec $(BIN)/python -m server dev
+dev: $(VENV)/.installed explorer ## run everything on embedded defaults; WITH_CHAINS=1: with an Ethereum of its own
+	@if [ -n "$(WITH_CHAINS)" ]; then sh deploy/node.sh deploy/chain; fi
+	@WITH_CHAINS=$(WITH_CHAINS) exec $(BIN)/python -m server dev
 
 test: test-setup ## run every check
 	@sh deploy/check.sh

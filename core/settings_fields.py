@@ -226,6 +226,15 @@ class ChainSettings(BaseSettings):
     )
 
 
+class LocalChainSettings(BaseSettings):
+    """Local chain"""
+
+    with_chains: bool = Field(
+        default=False,
+        description="`make dev WITH_CHAINS=1` starts an Ethereum of its own with funded accounts and a token, and uses it.",
+    )
+
+
 class CustodySettings(BaseSettings):
     """Deposits and withdrawals"""
 
@@ -363,6 +372,7 @@ TOPICS: tuple[type[BaseSettings], ...] = (
     ProviderSettings,
     ExchangeSettings,
     ChainSettings,
+    LocalChainSettings,
     CustodySettings,
     AccountSettings,
     IdentityProviderSettings,
@@ -379,6 +389,7 @@ class SettingsFields(
     ProviderSettings,
     ExchangeSettings,
     ChainSettings,
+    LocalChainSettings,
     CustodySettings,
     AccountSettings,
     IdentityProviderSettings,

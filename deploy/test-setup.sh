@@ -20,3 +20,4 @@ need redis-server redis-server
 need chromium chromium
 need litecoind litecoind
 sh deploy/node.sh tests/node
+sh deploy/node.sh deploy/chain

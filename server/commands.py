@@ -55,6 +55,8 @@ def _dispatch(options: argparse.Namespace, settings: Settings) -> int:
         return int(importlib.import_module("server.account_commands").run(settings, options))
     if options.command == "keys":
         return int(importlib.import_module("server.key_commands").run(settings, options))
+    if options.command == "chain":
+        return int(importlib.import_module("server.chain_commands").run(settings, options))
     if options.command == "worker":
         return int(importlib.import_module("server.workers").run(settings, options.names))
     module = "server.api" if options.command == "api" else "server.dev"
@@ -99,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     projections.add_parser("rebuild", help="make orders, balances, statements and trades anew from the journal")
     _add_key_commands(commands)
+    _add_chain_commands(commands)
     liabilities = commands.add_parser("liabilities", help="prove what people are owed").add_subparsers(
         dest="liabilities_command", required=True, metavar="COMMAND"
     )
@@ -161,3 +164,20 @@ def _replay_environment(options: argparse.Namespace) -> None:
         "REPLAY_SYMBOL": options.symbol,
     }
     os.environ.update({name: value for name, value in chosen.items() if value is not None})
+
+
+def _add_chain_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    chain = commands.add_parser("chain", help="act as a wallet on the local chain of `make dev WITH_CHAINS=1`")
+    chain.add_argument(
+        "--account", type=int, choices=range(10), default=2, help="which of Anvil's accounts (default: 2)"
+    )
+    actions = chain.add_subparsers(dest="chain_command", required=True, metavar="COMMAND")
+    actions.add_parser("address", help="the account's address")
+    sign = actions.add_parser("sign", help="sign a message as a wallet does (EIP-191)")
+    sign.add_argument("--message", help="the message, \\n for a new line; without it, what comes in")
+    send = actions.add_parser("send", help="send coins or the demonstration token")
+    send.add_argument("--to", required=True, metavar="ADDRESS")
+    send.add_argument("--amount", required=True)
+    send.add_argument("--asset", choices=["ETH", "USDC"], default="ETH")
+    for name, text in (("mine", "make blocks at once"), ("reorg", "let the chain give up its last blocks")):
+        actions.add_parser(name, help=text).add_argument("blocks", type=int, metavar="BLOCKS")

@@ -12,6 +12,7 @@ from server.app import build_app
 from server.bootstrap import Resources, open_resources
 from server.embedded import embedded_database
 from server.encryption_keys import development_box
+from server.local_chain import local_chain
 from workers import runner
 
 
@@ -23,12 +24,25 @@ def run(settings: Settings) -> int:
 async def _main(settings: Settings) -> None:
     with process.listen(settings.host, settings.port) as listener:
         box = development_box(settings)
-        async with _mongo_url(settings) as mongo_url, open_resources(settings, mongo_url, box) as resources:
+        async with (
+            _mongo_url(settings) as mongo_url,
+            _with_chains(settings) as chained,
+            open_resources(chained, mongo_url, box) as resources,
+        ):
             sys.stdout.write(banner(resources, process.address_of(listener)))
             sys.stdout.flush()
             async with asyncio.TaskGroup() as group:
                 group.create_task(runner.run({**resources.background, **resources.workers}))
                 await process.serve(build_app(resources), listener)
+
+
+@asynccontextmanager
+async def _with_chains(settings: Settings) -> AsyncIterator[Settings]:
+    if not settings.with_chains:
+        yield settings
+        return
+    async with local_chain(settings) as chained:
+        yield chained
 
 
 @asynccontextmanager
