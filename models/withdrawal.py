@@ -136,6 +136,11 @@ async def by_client_id(user_id: str, client_id: str) -> WithdrawalDocument | Non
     return await WithdrawalDocument.find_one({"user_id": user_id, "client_id": client_id})
 
 
+async def by_hash(hash_: str) -> WithdrawalDocument | None:
+    """The row whose newest transaction has this hash."""
+    return await WithdrawalDocument.find_one({"hash": hash_})
+
+
 async def between(user_id: str, low: int, high: int) -> list[WithdrawalDocument]:
     """An account's rows with low <= number < high, lowest first; the caller keeps the range narrow."""
     query = {"user_id": user_id, "number": {"$gte": low, "$lt": high}}

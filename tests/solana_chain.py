@@ -113,7 +113,7 @@ class SolanaChain:
         """Include what was held, as far as it is still valid."""
         held, self.held = self.held or [], None
         for each in held:
-            if self.is_valid(each.message.recent_blockhash):
+            if self.is_valid(each.message.recent_blockhash) and not self.find(str(each.signatures[0])):
                 self.include(each)
 
     def fork_away(self, slot: int) -> None:
