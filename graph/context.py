@@ -9,6 +9,7 @@ from graph.loaders import Loaders
 from graph.request import Caller, Outgoing, ShownCookies
 from services.account_services import AccountServices
 from services.catalogue import Catalogue
+from services.chains import Chains
 from services.custody_services import CustodyServices
 from services.funds_services import FundsServices
 from services.liabilities import Liabilities
@@ -47,6 +48,7 @@ class Services:
     funds: FundsServices
     liabilities: Liabilities
     custody: CustodyServices
+    chains: Chains
     server_status: Callable[[], Awaitable[ServerState]]
 
 
@@ -108,6 +110,10 @@ class Context:
     @property
     def custody(self) -> CustodyServices:
         return self.services.custody
+
+    @property
+    def chains(self) -> Chains:
+        return self.services.chains
 
     async def quote_of(self, account: str, quote: str | None) -> str:
         """The asset that values of an account are shown in. Raises UnknownAsset."""

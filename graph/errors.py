@@ -13,6 +13,7 @@ from graphql import GraphQLError, GraphQLSyntaxError
 from pymongo.errors import ConnectionFailure, PyMongoError
 
 from core.errors import ExpectedError
+from core.refusals import WalletRefused
 from core.translations import DEFAULT_LOCALE
 
 PARSE_FAILED = "GRAPHQL_PARSE_FAILED"
@@ -88,6 +89,9 @@ class ErrorRenderer:
         if isinstance(cause, PyMongoError) and _is_away(cause):
             log.warning("database away", request_id=self._request_id, path=error.path, reason=type(cause).__name__)
             cause = DatabaseAway(_AWAY)
+        if isinstance(cause, WalletRefused):
+            details = dict(cause.details) if cause.field is None else {**cause.details, "field": cause.field}
+            return self._body(cause.message_in(self._locale), cause.reason, error, details)
         if isinstance(cause, ExpectedError):
             return self._body(cause.message_in(self._locale), cause.code, error, cause.details)
         if isinstance(cause, GraphQLError):

@@ -8,6 +8,7 @@ from strawberry.schema.config import StrawberryConfig
 
 from core.account_vocabulary import ApiScope, OAuthPurpose
 from graph.access import Access
+from graph.chain_roots import ChainQuery
 from graph.custody_roots import CustodyMutation, CustodyQuery, CustodySubscription
 from graph.directives import Cost
 from graph.execution import PipelineSchema
@@ -62,7 +63,7 @@ from resolvers import sessions as session_resolvers
 
 
 @strawberry.type(description="Everything that can be read.")
-class Query(OperatorQuery, TradingQuery, CustodyQuery, TrustQuery):
+class Query(OperatorQuery, TradingQuery, CustodyQuery, ChainQuery, TrustQuery):
     node: Node | None = strawberry.field(
         resolver=node_resolvers.node, description="Any object by its id; null when there is none (any more)."
     )

@@ -26,6 +26,7 @@ from integrations.feeds.registry import FeedMisconfigured
 from models import DOCUMENTS
 from server.account_pages import PATHS as ACCOUNT_PATHS
 from server.accounts import AccountGround, open_accounts, open_mail
+from server.chains import open_chains
 from server.custody import CustodyGround, open_custody
 from server.errors import CannotRun
 from server.exchange import ExchangeGround, open_exchange
@@ -36,12 +37,12 @@ from server.liabilities import open_liabilities
 from server.metrics import Metrics
 from server.monitoring import MONITORING_PATHS
 from services import catalogue, server_status
+from services.chains import ContractCallsOnChains
 from services.funds_services import FundsParts, FundsRules, build_funds_services
 from services.market_reads import MarketDataReads
 from services.market_view import MarketView
 from services.markets import MarketReads
 from services.trading_services import build_trading_services
-from services.wallet_proofs.contract_wallets import NoContractCalls
 from workers import feeds
 from workers import liabilities as liabilities_worker
 from workers import mail as mail_worker
@@ -130,6 +131,7 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
         metrics = Metrics(paths=PATHS)
         view = MarketView(bus, known, process=process, observer=metrics)
         exchange_view = MarketView(bus, known, process=process, observer=metrics, origin=MarketDataOrigin.EXCHANGE)
+        chains = open_chains(settings, known, clock, stack)
         holder = "embedded" if settings.embedded_database else process
         exchange = open_exchange(settings, ExchangeGround(clock, bus, known, view, process, holder), stack)
         accounts = await open_accounts(
@@ -143,7 +145,7 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
                 quote_assets=frozenset(known.assets),
                 gateway=exchange.gateway,
                 chains=known.chains,
-                contracts=NoContractCalls(),
+                contracts=ContractCallsOnChains(chains),
             ),
             stack,
         )
@@ -183,6 +185,7 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
             metrics.watch_count("limits_failures", "Counts kept in this process alone", lambda: limits.failures)
             metrics.watch_count("budget_failures", "Charges kept in this process alone", lambda: budget.failures)
         metrics.watch_feeds(lambda: _feeds(view), clock)
+        metrics.watch_chains(chains.states)
         health = exchange.health
         metrics.watch_count("exchange_appended_events", "Events of the exchange's journal", lambda: health.appended)
         metrics.watch_count(
@@ -214,6 +217,7 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
                 funds=funds,
                 liabilities=liabilities.reads,
                 custody=custody.services,
+                chains=chains,
                 server_status=lambda: server_status.read(
                     clock=clock, mode=settings.mode, database=database, bus=bus, view=view, exchange=exchange.health
                 ),
@@ -225,6 +229,7 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
             background={
                 "database-monitor": database.monitor,
                 "market-view": view.run,
+                "chains": chains.run,
                 "exchange-view": exchange_view.run,
                 "revocations": accounts.revocations.run,
                 "last-use": accounts.last_use.run,

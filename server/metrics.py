@@ -4,7 +4,7 @@ Counters count since the process started. Times are seconds. https://prometheus.
 The GraphQL transports add their own to the same registry (`transport_metrics.py`).
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 
 from core.clock import Clock
 from core.vocabulary import FeedStatus
+from events.chain import ChainState
 from events.market import FeedChanged
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -21,6 +22,9 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE"
 
 FeedReader = Callable[[], Iterable[FeedChanged]]
 """Gives the newest state of every market's feed that this process knows."""
+
+ChainReader = Callable[[], Mapping[str, ChainState]]
+"""Gives the state of every chain that has nodes, by its key."""
 
 
 class Metrics:
@@ -64,6 +68,10 @@ class Metrics:
     def watch_feeds(self, read: FeedReader, clock: Clock) -> None:
         """Show the state of the feeds at every scrape."""
         self.registry.register(_FeedCollector(read, clock))
+
+    def watch_chains(self, read: ChainReader) -> None:
+        """Show the state of chains and their nodes at every scrape."""
+        self.registry.register(_ChainCollector(read))
 
     def watch_count(self, name: str, text: str, read: Callable[[], int]) -> None:
         """Show a count that somebody else keeps; `name` without the namespace."""
@@ -115,3 +123,33 @@ class _FeedCollector(Collector):
                 if source.last_update_ms is not None:
                     lag.add_metric(labels, max(0, now_ms - source.last_update_ms) / 1000)
         yield from (status, lag, healthy)
+
+
+class _ChainCollector(Collector):
+    """Reads the chains when it is scraped."""
+
+    def __init__(self, read: ChainReader) -> None:
+        self._read = read
+
+    def describe(self) -> list[GaugeMetricFamily]:
+        return list(self._families())
+
+    def _families(self) -> tuple[GaugeMetricFamily, GaugeMetricFamily, GaugeMetricFamily]:
+        return (
+            GaugeMetricFamily(
+                f"{NAMESPACE}_chain_provider_healthy", "1 when a node can be used", labels=("chain", "provider")
+            ),
+            GaugeMetricFamily(f"{NAMESPACE}_chain_head", "Number of the newest block", labels=("chain",)),
+            GaugeMetricFamily(f"{NAMESPACE}_chain_lag_seconds", "Age of the newest block", labels=("chain",)),
+        )
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        healthy, head, lag = self._families()
+        for chain, state in self._read().items():
+            for provider in state.providers:
+                healthy.add_metric((chain, provider.name), float(provider.healthy))
+            if state.head is not None:
+                head.add_metric((chain,), float(state.head))
+            if state.lag_seconds is not None:
+                lag.add_metric((chain,), float(state.lag_seconds))
+        yield from (healthy, head, lag)

@@ -1,6 +1,6 @@
 """Accounts for tests: everything real but the clock, the mail's last mile, and the price of a password."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -9,7 +9,7 @@ from typing import Any
 from core.budget import MemoryBudget
 from core.bus import Bus, MemoryBus
 from core.cache import Cache, MemoryCache
-from core.clock import ManualClock
+from core.clock import Clock, ManualClock
 from core.rate_limits import Limit, RateLimits
 from core.secret_box import SecretBox
 from core.settings import Settings
@@ -24,6 +24,7 @@ from models.chain import ChainEntry
 from server.graphql_app import build_pipeline
 from services import catalogue
 from services.account_services import AccountParts, AccountRules, AccountServices, build_account_services
+from services.chains import Chains
 from services.exchange_gateway import ExchangeGateway, NoExchange
 from services.funds_services import FundsParts, FundsRules, build_funds_services
 from services.identities import redirect_rule
@@ -139,6 +140,7 @@ class World:
         bus: MemoryBus | None = None,
         chains: Mapping[str, ChainEntry] | None = None,
         contracts: ContractCalls | None = None,
+        reached: Callable[[Clock], Chains] | None = None,
         network: ChainNetwork = ChainNetwork.MAINNET,
     ) -> None:
         self.clock = ManualClock(1_790_000_000_000)
@@ -184,6 +186,7 @@ class World:
             audit=self.accounts.audit,
         )
         self.catalogue = known
+        self.chains = Chains(known.chains, {}, self.clock) if reached is None else reached(self.clock)
         self.pipeline = build_pipeline(
             settings=Settings(_env_file=None),
             clock=self.clock,
@@ -199,6 +202,7 @@ class World:
                 funds=self.funds,
                 liabilities=Liabilities(LiabilityKey(BOX)),
                 custody=self.custody,
+                chains=self.chains,
                 server_status=_no_status,
             ),
             budget=MemoryBudget(self.clock, per_minute=60_000_000),

@@ -28,6 +28,7 @@ from graph.request import ALL_OPERATIONS, QUERIES_AND_MUTATIONS, Caller, GraphQL
 from server.graphql_app import build_pipeline
 from services import catalogue
 from services.catalogue import Catalogue
+from services.chains import Chains
 from services.exchange_gateway import NoExchange
 from services.exchange_rules import market_rules
 from services.funds_services import FundsParts, FundsRules, build_funds_services
@@ -184,6 +185,7 @@ class Markets:
                     clock=ManualClock(),
                     audit=accounts.audit,
                 ),
+                chains=Chains(self.catalogue.chains, {}, ManualClock()),
                 server_status=_no_status,
             ),
             budget=MemoryBudget(ManualClock(), per_minute=60_000_000),

@@ -8,7 +8,9 @@ import strawberry
 from core.ids import encode_id
 from core.vocabulary import AssetKind, ChainFamily
 from graph.context import Context
+from graph.directives import Cost
 from graph.scalars import URL, Long
+from graph.types.chain import ChainStatus, GasPrice
 from graph.types.node import Node
 from graph.types.price import PriceTick
 from models.asset import AssetEntry, AssetNetworkEntry
@@ -30,6 +32,19 @@ class Chain(Node):
     @strawberry.field(description="The asset that pays for transactions.")
     def native(self, info: Info) -> "Asset":
         return Asset.of(info.context.catalogue.asset(self.entry.native))
+
+    @strawberry.field(description="How its nodes are; asks nobody.")
+    def status(self, info: Info) -> ChainStatus | None:
+        return ChainStatus.of(info.context.chains.state(self.key))
+
+    @strawberry.field(
+        description="What transactions cost now; null where this server has no node of the chain. With PROVIDER_UNAVAILABLE when no node "
+        "answers. Costs 5 points.",
+        directives=[Cost(points=5)],
+    )
+    async def gas(self, info: Info) -> GasPrice | None:
+        offers = await info.context.chains.fees(self.key)
+        return None if offers is None else GasPrice.of(offers)
 
     @staticmethod
     def of(chain: ChainEntry) -> "Chain":

@@ -108,7 +108,7 @@ PRIVATE_QUERIES: dict[str, Declared] = {
     "withdrawalPreview": (Access.SELF, ApiScope.READ),
     "admin": (Access.SUPPORT, None),
 }
-PUBLIC_QUERIES = {"node", "nodes", "status", "assets", "asset", "markets", "market", "estimateCost", "liabilities", "passwordResetToken", "oauthProviders"}  # fmt: skip
+PUBLIC_QUERIES = {"node", "nodes", "status", "assets", "asset", "markets", "market", "estimateCost", "liabilities", "chains", "chain", "passwordResetToken", "oauthProviders"}  # fmt: skip
 PRIVATE_SUBSCRIPTIONS: dict[str, Declared] = dict.fromkeys(
     ("accountEvents", "orderUpdated", "fillReceived", "balanceUpdated", "portfolioUpdated", "withdrawalUpdated"),
     (Access.SELF, ApiScope.READ),

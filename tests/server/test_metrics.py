@@ -4,6 +4,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from core.clock import ManualClock
 from core.vocabulary import FeedStatus, PriceSource, Series
+from events.chain import ChainProviderState, ChainState
 from events.market import FeedChanged, SourceHealth
 from server.metrics import Metrics
 
@@ -64,6 +65,22 @@ def test_feeds_are_read_at_every_scrape() -> None:
     assert value(metrics, "feed_source_healthy", symbol="BTC-USD", source="KRAKEN") == 0
     clock.advance(5)
     assert value(metrics, "feed_lag_seconds", symbol="BTC-USD", source="BINANCE") == 6
+
+
+def test_chains_are_read_at_every_scrape() -> None:
+    metrics = Metrics()
+    providers = [
+        ChainProviderState("node-1", healthy=True, head=12, latency_ms=3, error=None),
+        ChainProviderState("infura", healthy=False, head=None, latency_ms=None, error="cannot be reached"),
+    ]
+    states = {"ethereum": ChainState(healthy=True, head=12, lag_seconds=4, providers=providers, error=None)}
+    metrics.watch_chains(lambda: states)
+    assert value(metrics, "chain_provider_healthy", chain="ethereum", provider="node-1") == 1
+    assert value(metrics, "chain_provider_healthy", chain="ethereum", provider="infura") == 0
+    assert value(metrics, "chain_head", chain="ethereum") == 12
+    assert value(metrics, "chain_lag_seconds", chain="ethereum") == 4
+    states["ethereum"] = ChainState(healthy=False, head=None, lag_seconds=None, providers=[], error="no node answers")
+    assert value(metrics, "chain_head", chain="ethereum") is None
 
 
 def test_the_process_itself_is_measured() -> None:

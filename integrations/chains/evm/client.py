@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from integrations.chains.errors import ChainError, Failure, NodeRefused, ProviderFailed
+from integrations.chains.evm.fees import BLOCKS, PERCENTILES, GasOffers, legacy_offers, offers
 from integrations.chains.evm.messages import (
     EvmBlock,
     EvmLog,
@@ -49,6 +50,10 @@ class EvmClient:
         self.key = key
         self.chain_id = chain_id
         self.pool = pool
+
+    def head(self) -> Head | None:
+        """The highest block that a node told when it was last probed."""
+        return self.pool.head()
 
     def states(self) -> list[ProviderState]:
         """What is known of the nodes."""
@@ -135,6 +140,13 @@ class EvmClient:
     async def fee_history(self, blocks: int, percentiles: Sequence[int]) -> FeeHistory:
         """Fees of the newest blocks."""
         return await self.ask("eth_feeHistory", [hex(blocks), LATEST, list(percentiles)], read_fee_history)
+
+    async def gas_offers(self) -> GasOffers:
+        """What to offer for gas now."""
+        block = await self.block()
+        if block is None or block.base_fee is None:
+            return legacy_offers(await self.gas_price())
+        return offers(await self.fee_history(BLOCKS, PERCENTILES))
 
     async def transaction(self, hash_: str) -> EvmTransactionInfo | None:
         """A transaction; None: the node does not know it."""
