@@ -13,6 +13,7 @@ from core.settings_values import (
     LOWER,
     UPPER,
     ApiKey,
+    ChainAddresses,
     Contact,
     DatabaseName,
     Domain,
@@ -238,6 +239,10 @@ class LocalChainSettings(BaseSettings):
 class CustodySettings(BaseSettings):
     """Deposits and withdrawals"""
 
+    cold_addresses: ChainAddresses = Field(
+        default=(),
+        description="Cold wallets, such as `ethereum=0x…,bitcoin=bc1…`: what they hold is the house's reserve.",
+    )
     withdrawal_address_delay_hours: int = Field(
         default=24, ge=0, le=720, description="Hours before a new address of an address book may be used."
     )

@@ -233,6 +233,16 @@ def _liquidity(value: object) -> object:
     return tuple(f"{symbol.strip()}{equals}{kind.strip().lower()}" for symbol, equals, kind in names)
 
 
+def _chain_addresses(value: object) -> object:
+    parts = _split(value)
+    if not isinstance(parts, tuple):
+        return parts
+    pairs = tuple(str(part).partition("=") for part in parts)
+    if any(not chain.strip() or not address.strip() for chain, _, address in pairs):
+        raise WrongValue("an entry has no chain, or no address", "a list such as ethereum=0x…,bitcoin=bc1…")
+    return tuple(f"{chain.strip()}={address.strip()}" for chain, _, address in pairs)
+
+
 def _origin(text: str) -> str:
     if text != "*":
         parts = urlsplit(text) if _is_url(text, ("http", "https")) else None
@@ -305,6 +315,8 @@ PrivateKey = Annotated[SecretStr, AfterValidator(_private_key)]
 Sources = Annotated[tuple[PriceSource, ...], NoDecode, BeforeValidator(_source_names)]
 Liquidity = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_liquidity)]
 """`mirror` or `none` for all markets, `SYMBOL=mirror` or `SYMBOL=none` for one."""
+ChainAddresses = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_chain_addresses)]
+"""`CHAIN=ADDRESS`; a chain may have several."""
 Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode, BeforeValidator(_split)]
 Networks = Annotated[tuple[Annotated[str, AfterValidator(_network)], ...], NoDecode, BeforeValidator(_split)]
 Speed = Annotated[str, AfterValidator(_speed)]

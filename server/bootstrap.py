@@ -163,6 +163,7 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
                 clock,
                 bus,
                 known,
+                chains,
                 exchange.gateway,
                 funds.accounts,
                 trading.marks,
@@ -170,6 +171,7 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
                 accounts.audit,
                 holder,
             ),
+            stack,
         )
         mail = await open_mail(settings, clock, box, stack)
         if isinstance(bus, RedisBus):

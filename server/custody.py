@@ -1,22 +1,38 @@
 """What moves between the ledger and chains, in a process: the services, and the workers that sign and watch, made from the settings."""
 
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from core.bus import Bus
 from core.clock import Clock
+from core.refusals import WalletRefused
 from core.settings import Settings
+from core.vocabulary import ChainFamily
+from integrations.chains.evm.client import EvmClient
+from integrations.signers.addresses import address_of
+from integrations.signers.base import Signer, SignerError, SignerMisconfigured
+from integrations.signers.registry import build_signers
+from models import hot_wallet
+from models.chain import ChainEntry
+from server.errors import CannotRun
 from services.audit import AuditLog
 from services.catalogue import Catalogue
 from services.chain_addresses import payable_address
+from services.chains import Chains
 from services.custody_services import CustodyParts, CustodyRules, CustodyServices, build_custody_services
 from services.exchange_gateway import ExchangeGateway
 from services.payouts import Payouts
+from services.payouts_evm import EvmPayouts, Fees, GasFees
+from services.payouts_solana import SolanaPayouts
 from services.trading_accounts import ReadMarks, TradingAccounts
 from services.valuation import Valuation
 from services.withdrawal_steps import WithdrawalSteps
 from workers import withdrawals as withdrawal_worker
 from workers.leased import Loop
-from workers.withdrawals import WithdrawalWorker
+from workers.withdrawals import Interrupted, WithdrawalWorker
+
+WORTH_QUOTE = "USD"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +42,7 @@ class CustodyGround:
     clock: Clock
     bus: Bus
     catalogue: Catalogue
+    chains: Chains
     gateway: ExchangeGateway
     accounts: TradingAccounts
     marks: ReadMarks
@@ -42,40 +59,110 @@ class Custody:
     workers: dict[str, Loop]
 
 
-def open_custody(settings: Settings, ground: CustodyGround) -> Custody:
-    """Without keys to sign with nothing is paid out, and what was asked for before is still finished or given back."""
-    payouts: dict[str, Payouts] = {}
-    rules = CustodyRules(
-        address_delay_hours=settings.withdrawal_address_delay_hours,
-        daily=settings.withdrawal_daily_limit_usd,
-        review_from=settings.withdrawal_review_usd,
-        served=frozenset(payouts),
-    )
+def open_custody(settings: Settings, ground: CustodyGround, stack: AsyncExitStack) -> Custody:
+    """Without keys to sign with nothing is paid out, and what was asked for before is still given back. Keys are opened by the worker alone.
+
+    Raises CannotRun for a cold wallet's address that is none.
+    """
+    cold = cold_wallets(settings, ground.catalogue)
+
+    async def is_ours(chain: str, address: str) -> bool:
+        return address in cold.get(chain, ()) or (await hot_wallet.addresses()).get(chain) == address
+
     services = build_custody_services(
-        rules,
+        CustodyRules(
+            address_delay_hours=settings.withdrawal_address_delay_hours,
+            daily=settings.withdrawal_daily_limit_usd,
+            review_from=settings.withdrawal_review_usd,
+            served=_served(settings, ground),
+        ),
         CustodyParts(
             gateway=ground.gateway,
             accounts=ground.accounts,
             marks=ground.marks,
-            worth=lambda asset, amount: ground.valuation.value(asset, amount, "USD"),
+            worth=lambda asset, amount: ground.valuation.value(asset, amount, WORTH_QUOTE),
             catalogue=ground.catalogue,
             bus=ground.bus,
             clock=ground.clock,
             audit=ground.audit,
             normal_address=payable_address,
-            is_ours=lambda _chain, _address: False,
+            is_ours=is_ours,
         ),
     )
-    steps = WithdrawalSteps(
-        withdrawals=services.withdrawals,
-        changes=services.withdrawal_changes,
-        payouts=payouts,
-        gateway=ground.gateway,
-        accounts=ground.accounts,
-        book=services.addresses,
-        catalogue=ground.catalogue,
-        mailbox=services.mailbox,
-        clock=ground.clock,
-    )
-    worker = WithdrawalWorker(ground.clock, ground.holder, steps)
+
+    async def open_steps() -> WithdrawalSteps:
+        return WithdrawalSteps(
+            withdrawals=services.withdrawals,
+            changes=services.withdrawal_changes,
+            payouts=await _open_payouts(settings, ground, stack),
+            gateway=ground.gateway,
+            accounts=ground.accounts,
+            book=services.addresses,
+            catalogue=ground.catalogue,
+            mailbox=services.mailbox,
+            clock=ground.clock,
+        )
+
+    worker = WithdrawalWorker(ground.clock, ground.holder, open_steps)
     return Custody(services, {withdrawal_worker.NAME: worker.run})
+
+
+def cold_wallets(settings: Settings, catalogue: Catalogue) -> Mapping[str, frozenset[str]]:
+    """Addresses of cold wallets by chain. Raises CannotRun."""
+    found: dict[str, set[str]] = {}
+    for entry in settings.cold_addresses:
+        key, _, address = entry.partition("=")
+        chain = catalogue.chains.get(key)
+        if chain is None:
+            raise CannotRun(f"COLD_ADDRESSES: there is no chain {key}; there are {', '.join(catalogue.chains)}")
+        try:
+            found.setdefault(key, set()).add(payable_address(chain, address))
+        except WalletRefused as refused:
+            raise CannotRun(f"COLD_ADDRESSES: {address}: {refused.message}") from None
+    return {chain: frozenset(addresses) for chain, addresses in found.items()}
+
+
+def _served(settings: Settings, ground: CustodyGround) -> frozenset[str]:
+    """Chains that withdrawals are made on: there is a key for them, and a node."""
+    families = {key.family for key in settings.withdrawal_keys or ()} & _FAMILIES
+    return frozenset(
+        key
+        for key, chain in ground.catalogue.chains.items()
+        if chain.family in families and ground.chains.configured(key)
+    )
+
+
+async def _open_payouts(settings: Settings, ground: CustodyGround, stack: AsyncExitStack) -> dict[str, Payouts]:
+    """Of every chain that is served; where its hot wallet is, is noted. Raises CannotRun, Interrupted."""
+    try:
+        signers = build_signers(settings)
+        for signer in signers.values():
+            stack.push_async_callback(signer.close)
+        return {key: await _open(ground, ground.catalogue.chains[key], signers) for key in _served(settings, ground)}
+    except SignerMisconfigured as error:
+        raise CannotRun(str(error)) from None
+    except SignerError as error:
+        raise Interrupted(str(error)) from error
+
+
+async def _open(ground: CustodyGround, chain: ChainEntry, signers: Mapping[ChainFamily, Signer]) -> Payouts:
+    signer = signers[chain.family]
+    hrp = None if chain.bitcoin is None else chain.bitcoin.hrp
+    hot = address_of(chain.family, await signer.public_key(), hrp)
+    await hot_wallet.note_address(chain.key, hot)
+    if chain.family is ChainFamily.SOLANA:
+        return SolanaPayouts(ground.chains.solana(chain.key), signer, hot, final_after=chain.final_after)
+    client = ground.chains.evm(chain.key)
+    return EvmPayouts(client, signer, hot, _fees(client), block_seconds=chain.block_seconds)
+
+
+def _fees(client: EvmClient) -> Fees:
+    async def fees() -> GasFees:
+        offer = (await client.gas_offers()).standard
+        return GasFees(offer.most, offer.most if offer.priority is None else offer.priority)
+
+    return fees
+
+
+_FAMILIES = frozenset({ChainFamily.EVM, ChainFamily.SOLANA})
+"""Those that payouts exist for."""

@@ -1,6 +1,5 @@
 """Everything about what moves between the ledger and chains, put together: what each part needs is handed to it here and nowhere else."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -12,7 +11,7 @@ from services.exchange_gateway import ExchangeGateway
 from services.mail import Mailbox
 from services.trading_accounts import ReadMarks, TradingAccounts
 from services.transfer_log import TransferLog
-from services.withdrawal_addresses import NormalAddress, WithdrawalAddresses
+from services.withdrawal_addresses import IsOurs, NormalAddress, WithdrawalAddresses
 from services.withdrawal_reads import WithdrawalReads
 from services.withdrawal_states import WithdrawalChanges
 from services.withdrawals import WithdrawalRules, Withdrawals, Worth
@@ -41,7 +40,7 @@ class CustodyParts:
     clock: Clock
     audit: AuditLog
     normal_address: NormalAddress
-    is_ours: Callable[[str, str], bool]
+    is_ours: IsOurs
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The address book: where an account may withdraw to. A new address waits before it may be used, so that its owner has time to see the mail."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from core.account_vocabulary import AuditAction
 from core.clock import Clock
@@ -21,6 +21,8 @@ MOST_ADDRESSES = 200
 _HOUR_MS = 3_600_000
 NormalAddress = Callable[[ChainEntry, str], str]
 """An address in the form it is stored and compared in. Raises WalletRefused with ADDRESS_INVALID or ADDRESS_WRONG_NETWORK."""
+IsOurs = Callable[[str, str], Awaitable[bool]]
+"""Whether an address on a chain is one of the house's own wallets."""
 
 
 class WithdrawalAddresses:
@@ -31,7 +33,7 @@ class WithdrawalAddresses:
         *,
         catalogue: Catalogue,
         normal: NormalAddress,
-        is_ours: Callable[[str, str], bool],
+        is_ours: IsOurs,
         audit: AuditLog,
         mailbox: Mailbox,
         clock: Clock,
@@ -63,7 +65,7 @@ class WithdrawalAddresses:
             text = "there is no such chain here; `chains` lists those that there are"
             raise WalletRefused(text, reason=WalletErrorCode.UNKNOWN_CHAIN, field=["chain"])
         normal = self._normal(chain, address)
-        if self._is_ours(chain.key, normal):
+        if await self._is_ours(chain.key, normal):
             text = "this address belongs to the exchange itself"
             raise WalletRefused(text, reason=WalletErrorCode.ADDRESS_INVALID, field=["address"])
         known = await withdrawal_address.of_user(viewer.user_id)

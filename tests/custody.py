@@ -35,6 +35,10 @@ def worth(asset: str, amount: Decimal) -> Decimal | None:
     return None if price is None else price * amount
 
 
+async def _is_the_hot_wallet(_chain: str, address: str) -> bool:
+    return address == "0x000000000000000000000000000000000000dEaD"
+
+
 def build_custody(
     *,
     gateway: ExchangeGateway,
@@ -46,7 +50,7 @@ def build_custody(
     audit: AuditLog,
     rules: CustodyRules = RULES,
 ) -> CustodyServices:
-    """The services at fixed prices; no address is the house's."""
+    """The services at fixed prices."""
     parts = CustodyParts(
         gateway=gateway,
         accounts=accounts,
@@ -57,7 +61,7 @@ def build_custody(
         clock=clock,
         audit=audit,
         normal_address=payable_address,
-        is_ours=lambda _chain, address: address == "0x000000000000000000000000000000000000dEaD",
+        is_ours=_is_the_hot_wallet,
     )
     return build_custody_services(rules, parts)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from core.clock import Clock
@@ -13,34 +14,36 @@ NAME = "withdrawals"
 LOOK_SECONDS = 0.5
 
 
-class Overtaken(Exception):
-    """The lease may be held by another process."""
+class Interrupted(Exception):
+    """This life of the worker is over: the lease may be held by another process, or the keys cannot be reached."""
 
 
 @dataclass(frozen=True, slots=True)
 class WithdrawalWorker:
-    """What the worker needs."""
+    """What the worker needs. `open_steps` makes fresh ones every time the lease is taken, with the keys to sign with."""
 
     clock: Clock
     holder: str
-    steps: WithdrawalSteps
+    open_steps: Callable[[], Awaitable[WithdrawalSteps]]
 
     async def run(self) -> None:
         """Work while this process holds the lease; wait for it otherwise. Until cancelled."""
-        await keep_working(NAME, self.holder, self.clock, self._work, ends_a_life=Overtaken)
+        await keep_working(NAME, self.holder, self.clock, self._work, ends_a_life=Interrupted)
 
     async def _work(self, holding: Holding) -> None:
+        steps = await self.open_steps()
         while True:
             by_chain: defaultdict[str, list[str]] = defaultdict(list)
-            for withdrawal_id, chain in await self.steps.due():
+            for withdrawal_id, chain in await steps.due():
                 by_chain[chain].append(withdrawal_id)
             async with asyncio.TaskGroup() as tasks:
                 for ids in by_chain.values():
-                    tasks.create_task(self._step_all(ids, holding))
+                    tasks.create_task(_step_all(steps, ids, holding))
             await asyncio.sleep(LOOK_SECONDS)
 
-    async def _step_all(self, ids: list[str], holding: Holding) -> None:
-        for withdrawal_id in ids:
-            if not holding.is_sure():
-                raise Overtaken("the lease of the withdrawals could not be renewed in time")
-            await self.steps.step(withdrawal_id)
+
+async def _step_all(steps: WithdrawalSteps, ids: list[str], holding: Holding) -> None:
+    for withdrawal_id in ids:
+        if not holding.is_sure():
+            raise Interrupted("the lease of the withdrawals could not be renewed in time")
+        await steps.step(withdrawal_id)
