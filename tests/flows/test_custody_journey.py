@@ -1,0 +1,139 @@
+"""The whole wallet offline, as the README shows it: `dev` with a chain of its own, a wallet that is linked and signs in, and a withdrawal that arrives."""
+
+import re
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from integrations.chains.json_rpc import JsonRpc
+from server.local_chain import PROGRAM, URL_FILE
+from tests.accounts import PASSWORD, REAUTHENTICATE
+from tests.components import missing
+from tests.flows.servers import Server, server, until
+from tests.flows.traders import SETTINGS, Json, Trader, ledger_is_sound, traders
+from tests.graphql_client import graphql_socket
+from tests.server.test_account_commands import command
+
+TO = "0x00000000219ab540356cBB839Cbe05303d7705Fa"
+ADD = """mutation($input: AddWithdrawalAddressInput!) { addWithdrawalAddress(input: $input) {
+  address { id } errors { code message }
+} }"""
+REQUEST = """mutation($input: RequestWithdrawalInput!) { requestWithdrawal(input: $input) {
+  withdrawal { id status fee } errors { code message }
+} }"""
+CONFIRM = """mutation($token: String!) { confirmWithdrawal(input: {token: $token}) { withdrawal { status } errors { code } } }"""
+CHALLENGE = """mutation($input: CreateLinkChallengeInput!) { createLinkChallenge(input: $input) {
+  challenge { message } errors { code message }
+} }"""
+LINK = "mutation($input: LinkWalletInput!) { linkWallet(input: $input) { wallet { address } errors { code message } } }"
+BEGIN = """mutation($input: BeginWalletLogInInput!) { beginWalletLogIn(input: $input) {
+  challenge { message } errors { code message }
+} }"""
+FINISH = """mutation($input: FinishWalletLogInInput!) { finishWalletLogIn(input: $input) {
+  tokens { accessToken } errors { code message }
+} }"""
+
+
+async def chain(folder: Path, *arguments: str) -> str:
+    """What `python -m server chain …` says."""
+    status, out, err = await command(None, "chain", *arguments, data_dir=folder / "data")
+    assert status == 0, err
+    return out.strip()
+
+
+async def proven(ann: Trader, operation: str, given: Json) -> Json:
+    """The input with a proof for it."""
+    data = await ann.data(REAUTHENTICATE, operation=operation, parameters=given, proof={"password": PASSWORD})
+    payload = data["reauthenticate"]
+    assert payload["errors"] == [], payload
+    return {**given, "stepUpProof": payload["stepUpProof"]}
+
+
+async def mailed(running: Server, page: str) -> str:
+    async def look() -> str | None:
+        found = re.findall(rf"/{page}#token=(\S+)", running.log())
+        return found[-1] if found else None
+
+    return await until(look, bool) or ""
+
+
+async def balance(folder: Path, address: str) -> int:
+    rpc = JsonRpc((folder / "data" / URL_FILE).read_text())
+    try:
+        return int(str(await rpc.call("eth_getBalance", address, "latest")), 16)
+    finally:
+        await rpc.close()
+
+
+async def link(folder: Path, ann: Trader) -> str:
+    """Link the wallet of the chain's account 2; its address."""
+    address = await chain(folder, "address")
+    wallet = {"family": "EVM", "address": address}
+    asked = (await ann.data(CHALLENGE, input={**wallet, "chainId": 31337}))["createLinkChallenge"]
+    assert asked["errors"] == [], asked
+    message = asked["challenge"]["message"]
+    signature = await chain(folder, "sign", "--message", message)
+    done = (await ann.data(LINK, input={**wallet, "message": message, "signature": signature}))["linkWallet"]
+    assert done["errors"] == [], done
+    return address
+
+
+async def log_in_by_wallet(folder: Path, ann: Trader, address: str) -> None:
+    stranger = Trader(ann.http, ann.email)
+    wallet = {"family": "EVM", "address": address}
+    asked = (await stranger.data(BEGIN, input={**wallet, "chainId": 31337}))["beginWalletLogIn"]
+    message = asked["challenge"]["message"]
+    signature = await chain(folder, "sign", "--message", message)
+    given = {**wallet, "message": message, "signature": signature, "delivery": "VALUES"}
+    done = (await stranger.data(FINISH, input=given))["finishWalletLogIn"]
+    assert done["errors"] == [], done
+    assert done["tokens"]["accessToken"]
+
+
+async def test_a_wallet_and_a_withdrawal_on_a_chain_of_ones_own(tmp_path: Path) -> None:
+    if not PROGRAM.exists():
+        missing("anvil (npm, deploy/chain)")
+    settings = {**SETTINGS, "WITH_CHAINS": "1", "WITHDRAWAL_HOLD_HOURS": "0", "WITHDRAWAL_REVIEW_USD": "1000000"}
+    async with server(tmp_path, "dev", settings=settings) as running, traders(running, "ann") as (ann,):
+        status = await ann.data("{ chains { key network status { healthy head } } }")
+        assert [each["status"]["healthy"] for each in status["chains"] if each["key"] == "ethereum"] == [True]
+        address = await link(tmp_path, ann)
+        await log_in_by_wallet(tmp_path, ann, address)
+        await until(lambda: ann.ask('{ asset(code: "ETH") { price(quote: "USD") { price } } }'), _is_priced)
+        await ann.claim("ETH", "2")
+        book = await proven(ann, "addWithdrawalAddress", {"chain": "ethereum", "address": TO, "label": "cold"})
+        entry = (await ann.data(ADD, input=book))["addWithdrawalAddress"]["address"]["id"]
+        wish = {"clientWithdrawalId": "w1", "asset": "ETH", "chain": "ethereum", "addressId": entry, "amount": "1"}
+        asked = (await ann.data(REQUEST, input=await proven(ann, "requestWithdrawal", wish)))["requestWithdrawal"]
+        assert asked["errors"] == [], asked
+        states = await followed(tmp_path, running, ann)
+        assert states == ["AWAITING_CONFIRMATION", "APPROVED", "SIGNING", "BROADCAST", "CONFIRMED"]
+        assert await balance(tmp_path, TO) == 999 * 10**15
+        balances = await until(ann.balances, lambda found: found["ETH"][1] == 0)
+        assert balances["ETH"] == (Decimal(1), Decimal(0))
+    await ledger_is_sound(tmp_path)
+
+
+async def followed(folder: Path, running: Server, ann: Trader) -> list[str]:
+    """The states that the withdrawal comes to, as its owner is told, from its confirmation to the end."""
+    states: list[str] = []
+    async with graphql_socket(running.base_url, credential=ann.access) as socket:
+        told = await socket.subscribe("subscription { withdrawalUpdated { status } }")
+        while not states or states[-1] != "CONFIRMED":
+            state: Any = (await told.next())["withdrawalUpdated"]["status"]
+            if state not in states:
+                states.append(state)
+                await _urge(state, folder, running, ann)
+    return states
+
+
+def _is_priced(body: Json) -> bool:
+    return bool((body["data"]["asset"] or {}).get("price"))
+
+
+async def _urge(state: str, folder: Path, running: Server, ann: Trader) -> None:
+    if state == "AWAITING_CONFIRMATION":
+        done = await ann.data(CONFIRM, token=await mailed(running, "confirm-withdrawal"))
+        assert done["confirmWithdrawal"]["errors"] == []
+    elif state == "BROADCAST":
+        await chain(folder, "mine", "40")
