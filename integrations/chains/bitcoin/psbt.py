@@ -19,7 +19,7 @@ from integrations.chains.bitcoin.parameters import MAX_RBF_SEQUENCE, MOST_SATS
 from integrations.chains.bitcoin.sizes import transaction_weight, vsize_of
 from integrations.chains.bitcoin.transactions import (
     NotReadable,
-    Outpoint,
+    Reader,
     Tx,
     TxInput,
     TxOutput,
@@ -28,7 +28,9 @@ from integrations.chains.bitcoin.transactions import (
 )
 
 MOST_PSBT_BYTES = 4_000_000
-FINAL_SEQUENCE = 0xFFFFFFFF
+NOT_REPLACEABLE = 0xFFFFFFFE
+_FIRST_KEY = b"psbt\xff\x01\x00"
+"""Magic, and the key of the unsigned transaction."""
 EMBIT_ERRORS = (
     EmbitError,
     ValueError,
@@ -86,7 +88,7 @@ def build(
     if not all(0 < each.sats <= MOST_SATS for each in outputs):
         raise ValueError("an output holds nothing, or more than there is")
     ordered = sorted(coins, key=lambda each: each.outpoint)
-    sequence = MAX_RBF_SEQUENCE if replaceable else FINAL_SEQUENCE - 1
+    sequence = MAX_RBF_SEQUENCE if replaceable else NOT_REPLACEABLE
     inputs = tuple(TxInput(each.outpoint, sequence) for each in ordered)
     unsigned = serialize(inputs, tuple(sorted(outputs, key=_bip_69)), locktime=locktime)
     psbt = PSBT(Transaction.parse(unsigned))
@@ -112,24 +114,25 @@ def psbt_bytes(text: str) -> bytes:
 
 
 def read_psbt(raw: bytes) -> tuple[PSBT, Tx]:
-    """A PSBT and the unsigned transaction in it, to the byte. Raises NotReadable."""
+    """A PSBT and the unsigned transaction in it, to the byte. Raises NotReadable.
+
+    The transaction is read first: embit changes a sequence of 0, drops signatures that must not be there, and makes as many inputs as a PSBT without
+    a transaction says.
+    """
     if len(raw) > MOST_PSBT_BYTES:
         raise NotReadable("it is longer than a block")
+    if not raw.startswith(_FIRST_KEY):
+        raise NotReadable("it is no PSBT of version 0 (BIP-174)")
+    reader = Reader(raw)
+    reader.take(len(_FIRST_KEY))
+    tx = parse_transaction(reader.text())
+    if any(each.script_sig or each.witness for each in tx.inputs):
+        raise NotReadable("its transaction is signed already")
     try:
         parsed = PSBT.parse(raw)
     except EMBIT_ERRORS:
         raise NotReadable("it is no PSBT") from None
-    if parsed.version is not None:
-        raise NotReadable("it is a PSBT of another version; expected version 0 (BIP-174)")
-    try:
-        inputs = tuple(_input(scope) for scope in parsed.inputs)
-        outputs = tuple(TxOutput(bytes(each.vout.script_pubkey.data), int(each.vout.value)) for each in parsed.outputs)
-        unsigned = serialize(inputs, outputs, version=parsed.tx_version, locktime=parsed.locktime)
-    except EMBIT_ERRORS:
-        raise NotReadable("its transaction cannot be read") from None
-    if unsigned not in raw:  # embit drops what must not be there, such as signatures in it
-        raise NotReadable("its transaction is signed already, or is not written as it should be")
-    return parsed, parse_transaction(unsigned)
+    return parsed, tx
 
 
 def spent_output(scope: InputScope) -> TxOutput:
@@ -171,12 +174,6 @@ def _describe(scope: InputScope, coin: Coin, previous: bytes | None) -> None:
     if tx.txid != coin.outpoint.txid or at >= len(tx.outputs) or tx.outputs[at] != (coin.script, coin.sats):
         raise ValueError("a coin is not of the transaction that it is said to come from")
     scope.non_witness_utxo = Transaction.parse(previous)
-
-
-def _input(scope: InputScope) -> TxInput:
-    """embit takes a sequence of 0 for none when it makes the transaction; its scope has it as it is."""
-    sequence = FINAL_SEQUENCE if scope.sequence is None else int(scope.sequence)
-    return TxInput(Outpoint(scope.txid.hex(), int(scope.vout)), sequence)
 
 
 def _bip_69(output: TxOutput) -> tuple[int, bytes]:

@@ -163,9 +163,9 @@ def _extract(raw: bytes) -> Signed:
     try:
         inputs = tuple(_finalized(each, scope) for each, scope in zip(tx.inputs, parsed.inputs, strict=True))
         made = serialize(inputs, tx.outputs, version=tx.version, locktime=tx.locktime)
-    except EMBIT_ERRORS as problem:
-        if isinstance(problem, NotReadable):
-            raise
+    except NotReadable:
+        raise
+    except EMBIT_ERRORS:
         raise NotReadable("a signature in it cannot be read") from None
     return _signed(made, parse_transaction(made))
 
