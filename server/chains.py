@@ -5,7 +5,10 @@ from contextlib import AsyncExitStack
 
 from core.clock import Clock
 from core.settings import Settings
+from core.settings_values import urls_of
 from core.vocabulary import ChainFamily
+from integrations.chains.bitcoin.client import BitcoinClient
+from integrations.chains.bitcoin.client import nodes_of as bitcoin_nodes
 from integrations.chains.evm.client import EvmClient, probe
 from integrations.chains.json_rpc import JsonRpc
 from integrations.chains.pool import Head, ProviderPool
@@ -13,7 +16,8 @@ from integrations.chains.registry import nodes_of
 from integrations.chains.solana.client import SolanaClient
 from models.chain import ChainEntry
 from services.catalogue import Catalogue
-from services.chains import ChainAccess, Chains, evm_access, solana_access
+from services.chain_addresses import bitcoin_network
+from services.chains import ChainAccess, Chains, bitcoin_access, evm_access, solana_access
 
 
 def open_chains(settings: Settings, catalogue: Catalogue, clock: Clock, stack: AsyncExitStack) -> Chains:
@@ -46,7 +50,16 @@ def _solana(settings: Settings, entry: ChainEntry, clock: Clock) -> ChainAccess:
     return solana_access(entry, SolanaClient(entry.key, nodes, genesis=entry.genesis, clock=clock), clock)
 
 
+def _bitcoin(settings: Settings, entry: ChainEntry, clock: Clock) -> ChainAccess:
+    rpc, api = (() if urls is None else urls_of(urls) for urls in (settings.bitcoin_rpc_url, settings.bitcoin_api_url))
+    client = BitcoinClient(
+        entry.key, bitcoin_nodes(rpc, api), network=bitcoin_network(entry), genesis=entry.genesis, clock=clock
+    )
+    return bitcoin_access(entry, client, clock)
+
+
 _FAMILIES: dict[ChainFamily, Callable[[Settings, ChainEntry, Clock], ChainAccess]] = {
+    ChainFamily.BITCOIN: _bitcoin,
     ChainFamily.EVM: _evm,
     ChainFamily.SOLANA: _solana,
 }

@@ -23,6 +23,7 @@ from services.chains import Chains
 from services.custody_services import CustodyParts, CustodyRules, CustodyServices, build_custody_services
 from services.exchange_gateway import ExchangeGateway
 from services.payouts import Payouts
+from services.payouts_bitcoin import BitcoinPayouts
 from services.payouts_evm import EvmPayouts, Fees, GasFees
 from services.payouts_solana import SolanaPayouts
 from services.trading_accounts import ReadMarks, TradingAccounts
@@ -124,7 +125,7 @@ def cold_wallets(settings: Settings, catalogue: Catalogue) -> Mapping[str, froze
 
 def _served(settings: Settings, ground: CustodyGround) -> frozenset[str]:
     """Chains that withdrawals are made on: there is a key for them, and a node."""
-    families = {key.family for key in settings.withdrawal_keys or ()} & _FAMILIES
+    families = {key.family for key in settings.withdrawal_keys or ()}
     return frozenset(
         key
         for key, chain in ground.catalogue.chains.items()
@@ -150,6 +151,9 @@ async def _open(ground: CustodyGround, chain: ChainEntry, signers: Mapping[Chain
     hrp = None if chain.bitcoin is None else chain.bitcoin.hrp
     hot = address_of(chain.family, await signer.public_key(), hrp)
     await hot_wallet.note_address(chain.key, hot)
+    if chain.family is ChainFamily.BITCOIN:
+        bitcoin = ground.chains.bitcoin(chain.key)
+        return BitcoinPayouts(bitcoin, signer, hot, block_seconds=chain.block_seconds)
     if chain.family is ChainFamily.SOLANA:
         return SolanaPayouts(ground.chains.solana(chain.key), signer, hot, final_after=chain.final_after)
     client = ground.chains.evm(chain.key)
@@ -162,7 +166,3 @@ def _fees(client: EvmClient) -> Fees:
         return GasFees(offer.most, offer.most if offer.priority is None else offer.priority)
 
     return fees
-
-
-_FAMILIES = frozenset({ChainFamily.EVM, ChainFamily.SOLANA})
-"""Those that payouts exist for."""

@@ -14,6 +14,7 @@ from core.clock import Clock
 from core.refusals import WalletRefused
 from core.wallet_vocabulary import WalletErrorCode
 from events.chain import ChainProviderState, ChainState, FeeOffer, FeeOffers
+from integrations.chains.bitcoin.client import BitcoinClient
 from integrations.chains.errors import ChainError, ChainUnavailable
 from integrations.chains.evm.client import EvmClient
 from integrations.chains.evm.fees import GasOffer
@@ -88,6 +89,14 @@ class Chains:
         client = self._client(key, field)
         if not isinstance(client, SolanaClient):
             text = "this is possible on Solana only"
+            raise WalletRefused(text, reason=WalletErrorCode.NOT_ENABLED, field=field)
+        return client
+
+    def bitcoin(self, key: str = "bitcoin", *, field: Sequence[str] = ("chain",)) -> BitcoinClient:
+        """The client of a chain of Bitcoin's kind. Raises WalletRefused, which names the input `field`."""
+        client = self._client(key, field)
+        if not isinstance(client, BitcoinClient):
+            text = "this is possible on Bitcoin only"
             raise WalletRefused(text, reason=WalletErrorCode.NOT_ENABLED, field=field)
         return client
 
@@ -207,6 +216,22 @@ def solana_access(entry: ChainEntry, client: SolanaClient, clock: Clock) -> Chai
         time_ms = clock.now_ms()
         found = await client.priority_fees([])
         return FeeOffers(offer(found.slow, 20), offer(found.standard, 8), offer(found.fast, 3), time_ms)
+
+    return ChainAccess(client, fees)
+
+
+def bitcoin_access(entry: ChainEntry, client: BitcoinClient, clock: Clock) -> ChainAccess:
+    """A chain of Bitcoin's kind, with its fee rates in satoshis for a virtual byte."""
+
+    def offer(rate: int, blocks: int) -> FeeOffer:
+        return FeeOffer(seconds=ceil(entry.block_seconds * blocks), rate=Decimal(rate).scaleb(-3))
+
+    async def fees() -> FeeOffers:
+        time_ms = clock.now_ms()
+        found = await client.fee_rates()
+        speeds = (found.slow or found.floor, found.standard or found.floor, found.fast or found.floor)
+        slow, standard, fast = (offer(rate, blocks) for rate, blocks in zip(speeds, (6, 3, 1), strict=True))
+        return FeeOffers(slow, standard, fast, time_ms)
 
     return ChainAccess(client, fees)
 

@@ -157,6 +157,7 @@ class World:
             contracts=contracts,
         )
         known = catalogue.read_files(network)
+        known.chains = {**known.chains, **(chains or {})}
         self.trading = build_trading_services(
             gateway=self.gateway,
             bus=self.bus,
