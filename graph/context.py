@@ -20,6 +20,7 @@ from services.read_marks import Reader
 from services.server_status import ServerState
 from services.trading_services import TradingServices
 from services.viewer import Client, Viewer
+from services.wallet_views import WalletViews
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class Services:
     liabilities: Liabilities
     custody: CustodyServices
     chains: Chains
+    wallet_views: WalletViews
     server_status: Callable[[], Awaitable[ServerState]]
 
 
@@ -114,6 +116,16 @@ class Context:
     @property
     def chains(self) -> Chains:
         return self.services.chains
+
+    @property
+    def wallet_views(self) -> WalletViews:
+        return self.services.wallet_views
+
+    async def quote_of_viewer(self, quote: str | None) -> str:
+        """The asset that values are shown in to whoever asks. Raises UnknownAsset."""
+        if quote is None and self.viewer is not None:
+            return await self.funds_loaders.quote_asset(self.viewer.user_id)
+        return self.catalogue.asset(quote or "USD", field=("quote",)).code
 
     async def quote_of(self, account: str, quote: str | None) -> str:
         """The asset that values of an account are shown in. Raises UnknownAsset."""

@@ -43,6 +43,7 @@ from services.market_reads import MarketDataReads
 from services.market_view import MarketView
 from services.markets import MarketReads
 from services.trading_services import build_trading_services
+from services.wallet_views import build_wallet_views
 from workers import feeds
 from workers import liabilities as liabilities_worker
 from workers import mail as mail_worker
@@ -132,6 +133,8 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
         view = MarketView(bus, known, process=process, observer=metrics)
         exchange_view = MarketView(bus, known, process=process, observer=metrics, origin=MarketDataOrigin.EXCHANGE)
         chains = open_chains(settings, known, clock, stack)
+        wallet_views = build_wallet_views(known, chains, clock)
+        stack.push_async_callback(wallet_views.close)
         holder = "embedded" if settings.embedded_database else process
         exchange = open_exchange(settings, ExchangeGround(clock, bus, known, view, process, holder), stack)
         accounts = await open_accounts(
@@ -220,6 +223,7 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
                 liabilities=liabilities.reads,
                 custody=custody.services,
                 chains=chains,
+                wallet_views=wallet_views,
                 server_status=lambda: server_status.read(
                     clock=clock, mode=settings.mode, database=database, bus=bus, view=view, exchange=exchange.health
                 ),

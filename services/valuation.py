@@ -123,6 +123,10 @@ class Valuation:
         """What an amount is worth now; None when that is not known."""
         return value_at(self.rates(quote), asset, amount)
 
+    def total(self, amounts: Mapping[str, Decimal], quote: str) -> Decimal | None:
+        """What these amounts are worth now together; None when that of one is not known."""
+        return total_at(self.rates(quote), amounts)
+
     async def values_at(self, wanted: Sequence[PastValue]) -> list[Rate | None]:
         """Rates by the closing prices of the minute of each time; None where that minute has none."""
         found: list[Rate | None] = [None] * len(wanted)

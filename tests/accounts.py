@@ -24,6 +24,7 @@ from models.chain import ChainEntry
 from server.graphql_app import build_pipeline
 from services import catalogue
 from services.account_services import AccountParts, AccountRules, AccountServices, build_account_services
+from services.catalogue import Catalogue
 from services.chains import Chains
 from services.exchange_gateway import ExchangeGateway, NoExchange
 from services.funds_services import FundsParts, FundsRules, build_funds_services
@@ -43,6 +44,7 @@ from services.trading_services import build_trading_services
 from services.viewer import Client, Viewer
 from services.wallet_challenges import WalletSite
 from services.wallet_proofs.contract_wallets import ContractCalls, NoContractCalls
+from services.wallet_views import build_wallet_views
 from tests.custody import build_custody
 from tests.trading import SmallExchange
 from tests.trading_rows import FakeExchange, NoMarks
@@ -140,7 +142,8 @@ class World:
         bus: MemoryBus | None = None,
         chains: Mapping[str, ChainEntry] | None = None,
         contracts: ContractCalls | None = None,
-        reached: Callable[[Clock], Chains] | None = None,
+        known: Catalogue | None = None,
+        reached: Callable[[Catalogue, Clock], Chains] | None = None,
         network: ChainNetwork = ChainNetwork.MAINNET,
     ) -> None:
         self.clock = ManualClock(1_790_000_000_000)
@@ -156,7 +159,7 @@ class World:
             chains=chains,
             contracts=contracts,
         )
-        known = catalogue.read_files(network)
+        known = known or catalogue.read_files(network)
         known.chains = {**known.chains, **(chains or {})}
         self.trading = build_trading_services(
             gateway=self.gateway,
@@ -187,7 +190,7 @@ class World:
             audit=self.accounts.audit,
         )
         self.catalogue = known
-        self.chains = Chains(known.chains, {}, self.clock) if reached is None else reached(self.clock)
+        self.chains = Chains(known.chains, {}, self.clock) if reached is None else reached(known, self.clock)
         self.pipeline = build_pipeline(
             settings=Settings(_env_file=None),
             clock=self.clock,
@@ -204,6 +207,7 @@ class World:
                 liabilities=Liabilities(LiabilityKey(BOX)),
                 custody=self.custody,
                 chains=self.chains,
+                wallet_views=build_wallet_views(known, self.chains, self.clock),
                 server_status=_no_status,
             ),
             budget=MemoryBudget(self.clock, per_minute=60_000_000),

@@ -3,17 +3,23 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
 from core.clock import Clock, SystemClock
+from core.wallet_vocabulary import ChainNetwork
+from events.token import TokenState
 from integrations.chains.evm.client import EvmClient, probe
 from integrations.chains.evm.messages import EvmReceipt
 from integrations.chains.http import NodeLimits
 from integrations.chains.json_rpc import JsonRpc
 from integrations.chains.pool import PoolPolicy, ProviderPool
+from models.chain import EvmContracts
+from services.catalogue import Catalogue, read_files
+from services.chains import Chains, evm_access
 from tests.chains import ANVIL_ADDRESSES, anvil, compiled
 
 OWNER, FRIEND, STRANGER = ANVIL_ADDRESSES
@@ -98,3 +104,23 @@ async def mine(client: EvmClient, blocks: int = 1) -> None:
 async def token_balance(client: EvmClient, contract: str, owner: str) -> int:
     """Units of a token."""
     return int.from_bytes(await client.call(contract, calldata("balanceOf(address)", owner)), "big")
+
+
+def catalogue_with(*tokens: TokenState, **contracts: str | None) -> Catalogue:
+    """The catalogue of local chains, with these tokens on ethereum, and contracts of EvmContracts such as `multicall`."""
+    known = read_files(ChainNetwork.LOCAL)
+    entry = known.chains["ethereum"].model_copy(
+        update={"final_after": 3, "evm": EvmContracts.model_validate(contracts)}
+    )
+    listed = [known.tokens["ethereum"][None], *tokens]
+    return replace(
+        known,
+        chains={**known.chains, "ethereum": entry},
+        tokens={**known.tokens, "ethereum": {each.contract: each for each in listed}},
+    )
+
+
+def chains_of(known: Catalogue, client: EvmClient, clock: Clock | None = None) -> Chains:
+    """Chains of which ethereum alone has nodes."""
+    time = clock or SystemClock()
+    return Chains(known.chains, {"ethereum": evm_access(known.chains["ethereum"], client, time)}, time)

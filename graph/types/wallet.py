@@ -1,6 +1,7 @@
 """Linked wallets, and what links them."""
 
 from datetime import datetime
+from typing import Annotated
 
 import strawberry
 
@@ -8,10 +9,14 @@ from core.account_vocabulary import TokenDelivery
 from core.clock import to_datetime
 from core.ids import encode_id
 from core.vocabulary import ChainFamily
+from graph.context import Context
+from graph.directives import Cost
 from graph.scalars import Long
 from graph.types.node import Node
+from graph.types.wallet_balance import WalletBalances
 from models.wallet import WalletDocument
 
+Info = strawberry.Info[Context, None]
 _PROOF = "From `reauthenticate`, for this mutation with these parameters."
 _FAMILY = "Which kind of chain."
 _ADDRESS = "The wallet's address; of EVM chains in lower case, or with the capitals of its checksum."
@@ -35,6 +40,22 @@ class Wallet(Node):
     contract_wallet: bool = strawberry.field(
         description="Whether a contract signs for it. Such a wallet's proof is asked for again before what relies on it."
     )
+
+    @strawberry.field(
+        description="What it holds, on these chains or on all of its family that this server has nodes of; kept for some seconds. Tokens that look "
+        "like spam are left out unless asked for. Costs 20 points.",
+        directives=[Cost(points=20)],
+    )
+    async def balances(
+        self,
+        info: Info,
+        chains: Annotated[
+            list[str] | None, strawberry.argument(description="Keys of chains, such as `ethereum`.")
+        ] = None,
+        include_spam: Annotated[bool, strawberry.argument(description="Whether to show spam, too.")] = False,
+    ) -> WalletBalances | None:
+        held = await info.context.wallet_views.balances.read(self.family, self.address, chains)
+        return WalletBalances.of(held, include_spam=include_spam, locale=info.context.client.locale)
 
     @staticmethod
     def of(row: WalletDocument) -> "Wallet":

@@ -16,6 +16,7 @@ from core.money import canonical
 from core.vocabulary import ChainFamily, MarketStatus, PriceSource
 from core.wallet_vocabulary import ChainNetwork
 from events.market import MarketRulesChanged
+from events.token import TokenState
 from integrations.feeds.base import FeedMarket, ProviderRules
 from models.asset import AssetEntry, AssetNetworkEntry, all_assets, replace_assets
 from models.chain import ChainEntry
@@ -54,6 +55,8 @@ class Catalogue:
     chains: Mapping[str, ChainEntry]
     assets: Mapping[str, AssetEntry]
     markets: dict[str, MarketEntry]
+    tokens: Mapping[str, Mapping[str | None, TokenState]] = field(default_factory=dict)
+    """By chain and contract, the chain's own coin (None) first: coins and tokens that this server vouches for."""
     version: int = field(default=1)
 
     def chain(self, key: str, *, field: Sequence[str] = ("chain",)) -> ChainEntry:
@@ -156,6 +159,44 @@ class _AssetFile(AssetEntry):
         )
 
 
+class _TokenFile(BaseModel):
+    """A token that is no asset of its own here, as the file has it: with its contract on each network."""
+
+    chain: str
+    symbol: str
+    name: str
+    decimals: int
+    asset: str | None = None
+    """What it can be exchanged for one to one, by its contract or its issuer, and is valued as."""
+    contract: dict[ChainNetwork, str]
+
+
+def _tokens(
+    network: ChainNetwork,
+    chains: Mapping[str, ChainEntry],
+    assets: Mapping[str, AssetEntry],
+    files: Sequence[_TokenFile],
+) -> dict[str, dict[str | None, TokenState]]:
+    """Coins, then assets' tokens, then further ones, by chain and contract."""
+    found: dict[str, dict[str | None, TokenState]] = {}
+    for chain in chains.values():
+        forms = [(asset, form) for asset in assets.values() for form in asset.networks if form.chain == chain.key]
+        forms.sort(key=lambda each: each[1].contract is not None)
+        listed = [
+            TokenState(chain.key, form.contract, asset.code, asset.name, form.decimals, asset.code)
+            for asset, form in forms
+        ]
+        listed += [
+            TokenState(chain.key, file.contract[network], file.symbol, file.name, file.decimals, file.asset)
+            for file in files
+            if file.chain == chain.key and network in file.contract
+        ]
+        found[chain.key] = {token.contract: token for token in listed}
+        if len(found[chain.key]) != len(listed):
+            raise CatalogueInvalid(f"chain {chain.key}: a contract is named twice")
+    return found
+
+
 def read_files(network: ChainNetwork = ChainNetwork.MAINNET) -> Catalogue:
     """The catalogue as the data files say, with chains and contracts of this network.
 
@@ -165,16 +206,19 @@ def read_files(network: ChainNetwork = ChainNetwork.MAINNET) -> Catalogue:
     chain_files = TypeAdapter(list[_ChainFile]).validate_json((_FOLDER / "chains.json").read_bytes())
     asset_files = TypeAdapter(list[_AssetFile]).validate_json((_FOLDER / "assets.json").read_bytes())
     markets = TypeAdapter(list[MarketEntry]).validate_json((_FOLDER / "markets.json").read_bytes())
+    token_files = TypeAdapter(list[_TokenFile]).validate_json((_FOLDER / "tokens.json").read_bytes())
     known = {chain.key for chain in chain_files}
     for file in asset_files:
         for form in file.networks:
             if form.chain not in known:
                 raise CatalogueInvalid(f"asset {file.code}: chain {form.chain} is not in chains.json")
     chains = {chain.key: chain for file in chain_files if (chain := file.entry(network)) is not None}
+    assets = {file.code: file.entry(network, chains) for file in asset_files}
     catalogue = Catalogue(
         chains=chains,
-        assets={file.code: file.entry(network, chains) for file in asset_files},
+        assets=assets,
         markets={market.symbol: market for market in markets},
+        tokens=_tokens(network, chains, assets, token_files),
     )
     _check(catalogue)
     return catalogue
@@ -235,6 +279,11 @@ def _check(catalogue: Catalogue) -> None:
     for chain in catalogue.chains.values():
         if chain.native not in catalogue.assets:
             raise CatalogueInvalid(f"chain {chain.key}: asset {chain.native} is not in assets.json")
+        for token in catalogue.tokens[chain.key].values():
+            if token.asset is not None and token.asset not in catalogue.assets:
+                raise CatalogueInvalid(
+                    f"token {token.symbol} of {chain.key}: asset {token.asset} is not in assets.json"
+                )
     for market in catalogue.markets.values():
         if market.symbol != f"{market.base}-{market.quote}":
             raise CatalogueInvalid(f"market {market.symbol}: the symbol must be {market.base}-{market.quote}")

@@ -28,6 +28,7 @@ from tests.trading_rows import line, put_lines
 MARK = "zzalice"
 """Stands in every text of hers, so that an answer that shows one shows this."""
 EMAIL = f"{MARK}@example.com"
+HER_WALLET = "0xA11ce0000000000000000000000000000000a11c"
 HER_CLIENT = Client(address="198.51.100.77", request_id=f"{MARK}-request", locale="en", user_agent=f"{MARK} agent")
 QUIET_SECONDS = 0.3
 
@@ -41,7 +42,12 @@ class Alice:
 
     def is_shown_in(self, answer: str) -> bool:
         """Whether anything of hers stands in this text."""
-        return MARK in answer or self.person.user_id in answer or any(each in answer for each in self.ids.values())
+        return (
+            MARK in answer
+            or HER_WALLET in answer
+            or self.person.user_id in answer
+            or any(each in answer for each in self.ids.values())
+        )
 
 
 async def alice_in(world: World) -> Alice:
@@ -88,7 +94,7 @@ async def alice_in(world: World) -> Alice:
             user_id=person.user_id,
             slot=0,
             family=ChainFamily.EVM,
-            address=f"0x{MARK}",
+            address=HER_WALLET,
             name=f"{MARK} wallet",
             linked_ms=world.clock.now_ms(),
         )
@@ -226,9 +232,10 @@ async def answer(world: World, person: Person | None, document: str, variables: 
 
 
 def codes_of(body: Mapping[str, Any]) -> list[str]:
-    """The codes of everything an answer refuses: errors of the request, and refusals as data. A price that nobody knows refuses nothing."""
+    """The codes of everything an answer refuses: errors of the request, and refusals as data. A price that nobody knows, or a chain without a node,
+    refuses nothing."""
     codes = [str(error["extensions"]["code"]) for error in body.get("errors", ())]
-    codes = [code for code in codes if code != "FEED_UNAVAILABLE"]
+    codes = [code for code in codes if code not in {"FEED_UNAVAILABLE", "PROVIDER_UNAVAILABLE"}]
     for payload in (body.get("data") or {}).values():
         if isinstance(payload, dict):
             several = [payload, *(payload.get("results") or ())]

@@ -10,6 +10,7 @@ from core.settings import Settings
 from core.wallet_vocabulary import ChainNetwork
 from server.chains import open_chains
 from services import catalogue
+from services.catalogue import Catalogue
 from services.chains import Chains
 from tests.accounts import World
 from tests.chains import anvil
@@ -38,15 +39,18 @@ async def test_an_unknown_chain_is_null_with_its_code() -> None:
     assert body["errors"][0]["extensions"]["field"] == ["key"]
 
 
-def reaching(stack: AsyncExitStack, *urls: str) -> Callable[[Clock], Chains]:
+LOCAL = catalogue.read_files(ChainNetwork.LOCAL)
+
+
+def reaching(stack: AsyncExitStack, *urls: str) -> Callable[[Catalogue, Clock], Chains]:
     settings = Settings(_env_file=None, blockchain_network="local", ethereum_rpc_url=", ".join(urls))
-    return lambda _: open_chains(settings, catalogue.read_files(ChainNetwork.LOCAL), SystemClock(), stack)
+    return lambda known, _: open_chains(settings, known, SystemClock(), stack)
 
 
 @pytest.mark.usefixtures("database")
 async def test_a_real_chain_shows_its_nodes_and_fees() -> None:
     async with anvil() as url, AsyncExitStack() as stack:
-        world = World(reached=reaching(stack, url), network=ChainNetwork.LOCAL)
+        world = World(reached=reaching(stack, url), known=LOCAL)
         await world.ask(CHAIN, key="ethereum")
         answer = await world.ask(CHAIN, key="ethereum")
         assert "errors" not in answer
@@ -67,7 +71,7 @@ async def test_a_real_chain_shows_its_nodes_and_fees() -> None:
 @pytest.mark.usefixtures("database")
 async def test_nodes_that_do_not_answer_are_named_without_their_urls() -> None:
     async with AsyncExitStack() as stack:
-        world = World(reached=reaching(stack, "http://127.0.0.1:1/v3/geheim"), network=ChainNetwork.LOCAL)
+        world = World(reached=reaching(stack, "http://127.0.0.1:1/v3/geheim"), known=LOCAL)
         answer = await world.ask(CHAIN, key="ethereum")
         assert codes(answer) == [("PROVIDER_UNAVAILABLE", ["chain", "gas"])]
         assert answer["data"]["chain"]["gas"] is None

@@ -1,9 +1,11 @@
 from decimal import Decimal
 
 import pytest
+from eth_utils.address import to_checksum_address
 
 from core.database import Database
-from core.vocabulary import MarketStatus, PriceSource
+from core.vocabulary import ChainFamily, MarketStatus, PriceSource
+from core.wallet_vocabulary import ChainNetwork
 from integrations.feeds.base import ProviderRules
 from models.market import all_markets, replace_markets
 from models.market_status import MarketStatusEntry, store_status
@@ -64,3 +66,18 @@ async def test_rules_are_refreshed_from_a_provider(database: Database) -> None:
     stored = {market.symbol: market for market in await all_markets()}
     assert stored["BTC-USDT"] == known.market("BTC-USDT")
     assert await catalogue.refresh_rules(known, [rules]) == []
+
+
+@pytest.mark.parametrize("network", list(ChainNetwork))
+def test_tokens_have_real_contracts_and_a_coin_comes_first(network: ChainNetwork) -> None:
+    known = catalogue.read_files(network)
+    assert known.tokens.keys() == known.chains.keys()
+    for key, tokens in known.tokens.items():
+        chain = known.chains[key]
+        assert next(iter(tokens)) is None
+        assert tokens[None].symbol == chain.native
+        for contract, token in tokens.items():
+            assert (token.chain, token.contract) == (key, contract)
+            assert not token.spam
+            if contract is not None and chain.family is ChainFamily.EVM:
+                assert to_checksum_address(contract) == contract, token

@@ -1,0 +1,36 @@
+"""What wallets hold, as the chains told it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from core.wallet_vocabulary import WalletErrorCode
+from events.token import TokenState
+
+
+@dataclass(frozen=True, slots=True)
+class TokenHolding:
+    """So many smallest units of a token in a wallet, as of a block (on Solana: a slot)."""
+
+    token: TokenState
+    units: int
+    block: int | None
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChainTrouble:
+    """Why something is not known of a chain: an English template, and what stands in it."""
+
+    chain: str
+    code: WalletErrorCode
+    text: str
+    values: dict[str, str | int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class WalletHoldings:
+    """What is known, and what is not."""
+
+    address: str
+    items: Sequence[TokenHolding]
+    failures: Sequence[ChainTrouble]

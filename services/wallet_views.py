@@ -1,0 +1,28 @@
+"""Everything that is seen of wallets on their chains, put together."""
+
+from dataclasses import dataclass
+
+from core.clock import Clock
+from services.catalogue import Catalogue
+from services.chains import Chains
+from services.tokens import Tokens
+from services.wallet_balances import WalletBalances
+
+
+@dataclass(frozen=True, slots=True)
+class WalletViews:
+    """The parts that fields use."""
+
+    tokens: Tokens
+    balances: WalletBalances
+
+    async def close(self) -> None:
+        """Give up what is being asked."""
+        await self.balances.close()
+        await self.tokens.close()
+
+
+def build_wallet_views(catalogue: Catalogue, chains: Chains, clock: Clock) -> WalletViews:
+    """Nothing is asked yet."""
+    tokens = Tokens(catalogue, chains, clock)
+    return WalletViews(tokens, WalletBalances(chains, tokens, clock))

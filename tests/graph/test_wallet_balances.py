@@ -1,0 +1,130 @@
+"""What wallets hold, as their owners see it."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+
+from core.database import Database
+from core.vocabulary import ChainFamily
+from events.token import TokenState
+from integrations.chains.evm.client import EvmClient
+from models import wallet
+from models.wallet import WalletDocument
+from tests.accounts import Person, World, world
+from tests.evm import FRIEND, calldata, catalogue_with, chains_of, client_of, deploy, local_chain, send, token
+from tests.markets import ETH, codes, feed, tick
+
+BALANCES = """query ($chains: [String!], $spam: Boolean! = false, $quote: String) { viewer { wallets {
+    balances(chains: $chains, includeSpam: $spam) {
+        items { id quantity blockNumber time value(quote: $quote)
+            token { id contract symbol name decimals spam chain { key } asset { code } } }
+        failures { code message chain { key } }
+        totalValue(quote: $quote) } } } }"""
+
+
+async def owner_of(vault: World, address: str = FRIEND, family: ChainFamily = ChainFamily.EVM) -> Person:
+    """Somebody whose wallet has this address."""
+    person = await vault.signed_up("anna@example.com")
+    row = WalletDocument(id="w1", user_id=person.user_id, slot=0, family=family, address=address, linked_ms=1)
+    assert await wallet.insert(row)
+    return person
+
+
+@pytest.fixture
+async def chain() -> AsyncIterator[EvmClient]:
+    async with local_chain() as client:
+        yield client
+
+
+def vouched(contract: str, symbol: str = "USDT", asset: str | None = "USDT", *, spam: bool = False) -> TokenState:
+    return TokenState("ethereum", contract, symbol, "Tether USD", 6, asset, spam)
+
+
+async def test_coin_and_tokens_are_shown_with_their_worth(database: Database, chain: EvmClient) -> None:
+    contract = await token(chain)
+    await send(chain, contract, calldata("transfer(address,uint256)", FRIEND, 1_500_000))
+    known = catalogue_with(vouched(contract))
+    async with world(known=known, reached=lambda known, _: chains_of(known, chain)) as vault:
+        person = await owner_of(vault)
+        for event in (feed(ETH), tick(1, "2000", ETH)):
+            vault.view.apply(event)
+        data = await vault.data(BALANCES, person, quote="USDT")
+        found = data["viewer"]["wallets"][0]["balances"]
+        coin, tether = found["items"]
+        assert (coin["quantity"], coin["value"], coin["token"]["contract"]) == ("10000", "20000000", None)
+        assert (tether["quantity"], tether["value"], tether["blockNumber"]) == ("1.5", "1.5", 2)
+        assert tether["token"] == {
+            "id": tether["token"]["id"],
+            "contract": contract,
+            "symbol": "USDT",
+            "name": "Tether USD",
+            "decimals": 6,
+            "spam": False,
+            "chain": {"key": "ethereum"},
+            "asset": {"code": "USDT"},
+        }
+        assert (found["failures"], found["totalValue"]) == ([], "20000001.5")
+        unpriced = await vault.data(BALANCES, person, quote="EUR")
+        found = unpriced["viewer"]["wallets"][0]["balances"]
+        assert ([item["value"] for item in found["items"]], found["totalValue"]) == ([None, None], None)
+
+
+async def test_spam_is_shown_when_it_is_asked_for(database: Database, chain: EvmClient) -> None:
+    contract = await token(chain)
+    await send(chain, contract, calldata("transfer(address,uint256)", FRIEND, 1))
+    known = catalogue_with(vouched(contract, "claim.com", None, spam=True))
+    async with world(known=known, reached=lambda known, _: chains_of(known, chain)) as vault:
+        person = await owner_of(vault)
+        for spam, count in ((False, 1), (True, 2)):
+            data = await vault.data(BALANCES, person, spam=spam)
+            assert len(data["viewer"]["wallets"][0]["balances"]["items"]) == count
+
+
+async def test_what_is_not_known_is_no_zero_and_has_no_total(database: Database, chain: EvmClient) -> None:
+    known = catalogue_with(vouched(await deploy(chain, "Stubborn")))
+    async with world(known=known, reached=lambda known, _: chains_of(known, chain)) as vault:
+        person = await owner_of(vault)
+        for event in (feed(ETH), tick(1, "2000", ETH)):
+            vault.view.apply(event)
+        data = await vault.data(BALANCES, person, quote="USDT")
+        found = data["viewer"]["wallets"][0]["balances"]
+        assert [item["token"]["symbol"] for item in found["items"]] == ["ETH"]
+        assert found["totalValue"] is None
+        assert found["failures"] == [
+            {
+                "code": "SIMULATION_REVERTED",
+                "message": "these tokens do not tell their balance: USDT",
+                "chain": {"key": "ethereum"},
+            }
+        ]
+
+
+async def test_a_dead_chain_is_told_in_the_readers_language(database: Database) -> None:
+    client = client_of("http://127.0.0.1:1/geheim")
+    async with world(known=catalogue_with(), reached=lambda known, _: chains_of(known, client)) as vault:
+        person = await owner_of(vault)
+        caller = vault.caller(person)
+        german = replace(caller, client=replace(caller.client, locale="de"))
+        answer = await vault.ask_as(german, BALANCES)
+        assert answer["data"]["viewer"]["wallets"][0]["balances"] == {
+            "items": [],
+            "failures": [
+                {
+                    "code": "PROVIDER_UNAVAILABLE",
+                    "message": "Kein Knoten dieser Chain antwortet gerade; versuchen Sie es noch einmal",
+                    "chain": {"key": "ethereum"},
+                }
+            ],
+            "totalValue": None,
+        }
+    await client.close()
+
+
+async def test_a_chain_of_another_family_is_refused_by_name(database: Database) -> None:
+    async with world(known=catalogue_with()) as vault:
+        person = await owner_of(vault)
+        answer = await vault.ask(BALANCES, person, chains=["solana"])
+        assert codes(answer) == [("ADDRESS_WRONG_NETWORK", ["viewer", "wallets", 0, "balances"])]
+        assert answer["errors"][0]["extensions"]["field"] == ["chains", "0"]
+        assert answer["data"]["viewer"]["wallets"] == [{"balances": None}]
