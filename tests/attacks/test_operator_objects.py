@@ -44,6 +44,8 @@ MAY_BE_ANYTHING = {
     "query order(by.clientOrderId)",  # finds nothing
     "query order(by.id)",
     "query withdrawal(by.clientWithdrawalId)",
+    "query viewer.wallets.balances.items.value(quote)",  # no balance is known
+    "query viewer.wallets.balances.totalValue(quote)",
     "query withdrawal(by.id)",
     "query orderGroup(by.clientGroupId)",
     "query orderGroup(by.id)",
