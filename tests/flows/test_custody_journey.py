@@ -5,9 +5,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from eth_account import Account
+from eth_account.messages import encode_defunct
+
 from integrations.chains.json_rpc import JsonRpc
 from server.local_chain import PROGRAM, URL_FILE
 from tests.accounts import PASSWORD, REAUTHENTICATE
+from tests.chains import ANVIL_ADDRESSES, ANVIL_KEYS
 from tests.components import missing
 from tests.flows.servers import Server, server, until
 from tests.flows.traders import SETTINGS, Json, Trader, ledger_is_sound, traders
@@ -35,7 +39,7 @@ FINISH = """mutation($input: FinishWalletLogInInput!) { finishWalletLogIn(input:
 
 
 async def chain(folder: Path, *arguments: str) -> str:
-    """What `python -m server chain …` says."""
+    """What `python -m server chain …` says, as the README has it."""
     status, out, err = await command(None, "chain", *arguments, data_dir=folder / "data")
     assert status == 0, err
     return out.strip()
@@ -57,17 +61,18 @@ async def mailed(running: Server, page: str) -> str:
     return await until(look, bool) or ""
 
 
-async def balance(folder: Path, address: str) -> int:
+async def told(folder: Path, method: str, *params: object) -> str:
+    """What the chain's node answers."""
     rpc = JsonRpc((folder / "data" / URL_FILE).read_text())
     try:
-        return int(str(await rpc.call("eth_getBalance", address, "latest")), 16)
+        return str(await rpc.call(method, *params))
     finally:
         await rpc.close()
 
 
 async def link(folder: Path, ann: Trader) -> str:
     """Link the wallet of the chain's account 2; its address."""
-    address = await chain(folder, "address")
+    address = ANVIL_ADDRESSES[2]
     wallet = {"family": "EVM", "address": address}
     asked = (await ann.data(CHALLENGE, input={**wallet, "chainId": 31337}))["createLinkChallenge"]
     assert asked["errors"] == [], asked
@@ -78,13 +83,13 @@ async def link(folder: Path, ann: Trader) -> str:
     return address
 
 
-async def log_in_by_wallet(folder: Path, ann: Trader, address: str) -> None:
+async def log_in_by_wallet(ann: Trader, address: str) -> None:
     stranger = Trader(ann.http, ann.email)
     wallet = {"family": "EVM", "address": address}
     asked = (await stranger.data(BEGIN, input={**wallet, "chainId": 31337}))["beginWalletLogIn"]
     message = asked["challenge"]["message"]
-    signature = await chain(folder, "sign", "--message", message)
-    given = {**wallet, "message": message, "signature": signature, "delivery": "VALUES"}
+    signed = Account.sign_message(encode_defunct(text=message), ANVIL_KEYS[2])
+    given = {**wallet, "message": message, "signature": "0x" + bytes(signed.signature).hex(), "delivery": "VALUES"}
     done = (await stranger.data(FINISH, input=given))["finishWalletLogIn"]
     assert done["errors"] == [], done
     assert done["tokens"]["accessToken"]
@@ -98,7 +103,7 @@ async def test_a_wallet_and_a_withdrawal_on_a_chain_of_ones_own(tmp_path: Path) 
         status = await ann.data("{ chains { key network status { healthy head } } }")
         assert [each["status"]["healthy"] for each in status["chains"] if each["key"] == "ethereum"] == [True]
         address = await link(tmp_path, ann)
-        await log_in_by_wallet(tmp_path, ann, address)
+        await log_in_by_wallet(ann, address)
         await until(lambda: ann.ask('{ asset(code: "ETH") { price(quote: "USD") { price } } }'), _is_priced)
         await ann.claim("ETH", "2")
         book = await proven(ann, "addWithdrawalAddress", {"chain": "ethereum", "address": TO, "label": "cold"})
@@ -108,7 +113,7 @@ async def test_a_wallet_and_a_withdrawal_on_a_chain_of_ones_own(tmp_path: Path) 
         assert asked["errors"] == [], asked
         states = await followed(tmp_path, running, ann)
         assert states == ["AWAITING_CONFIRMATION", "APPROVED", "SIGNING", "BROADCAST", "CONFIRMED"]
-        assert await balance(tmp_path, TO) == 999 * 10**15
+        assert int(await told(tmp_path, "eth_getBalance", TO, "latest"), 16) == 999 * 10**15
         balances = await until(ann.balances, lambda found: found["ETH"][1] == 0)
         assert balances["ETH"] == (Decimal(1), Decimal(0))
     await ledger_is_sound(tmp_path)
@@ -118,9 +123,9 @@ async def followed(folder: Path, running: Server, ann: Trader) -> list[str]:
     """The states that the withdrawal comes to, as its owner is told, from its confirmation to the end."""
     states: list[str] = []
     async with graphql_socket(running.base_url, credential=ann.access) as socket:
-        told = await socket.subscribe("subscription { withdrawalUpdated { status } }")
+        operation = await socket.subscribe("subscription { withdrawalUpdated { status } }")
         while not states or states[-1] != "CONFIRMED":
-            state: Any = (await told.next())["withdrawalUpdated"]["status"]
+            state: Any = (await operation.next())["withdrawalUpdated"]["status"]
             if state not in states:
                 states.append(state)
                 await _urge(state, folder, running, ann)
@@ -136,4 +141,4 @@ async def _urge(state: str, folder: Path, running: Server, ann: Trader) -> None:
         done = await ann.data(CONFIRM, token=await mailed(running, "confirm-withdrawal"))
         assert done["confirmWithdrawal"]["errors"] == []
     elif state == "BROADCAST":
-        await chain(folder, "mine", "40")
+        await told(folder, "anvil_mine", hex(40))
