@@ -16,6 +16,7 @@ from core.settings_values import (
     ChainAddresses,
     Contact,
     DatabaseName,
+    DepositKeys,
     Domain,
     EncryptionKey,
     EncryptionKeys,
@@ -239,6 +240,11 @@ class LocalChainSettings(BaseSettings):
 class CustodySettings(BaseSettings):
     """Deposits and withdrawals"""
 
+    deposit_xpubs: DepositKeys | None = Field(
+        default=None,
+        description="Extended public keys of the accounts that deposit addresses are derived from, such as `evm=xpub…` of "
+        "m/44'/60'/0'; unset: no deposits are taken. Never a private key.",
+    )
     cold_addresses: ChainAddresses = Field(
         default=(),
         description="Cold wallets, such as `ethereum=0x…,bitcoin=bc1…`: what they hold is the house's reserve.",

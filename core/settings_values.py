@@ -243,6 +243,24 @@ def _chain_addresses(value: object) -> object:
     return tuple(f"{chain.strip()}={address.strip()}" for chain, _, address in pairs)
 
 
+def _deposit_keys(secret: SecretStr) -> SecretStr:
+    """What each is worth is judged by who derives from it; a private one is refused here, whatever else is wrong, and never repeated."""
+    entries = [entry.partition("=") for entry in secret.get_secret_value().split(",") if entry.strip()]
+    families = [family.strip().lower() for family, _, _ in entries]
+    right = "a list such as evm=xpub…,bitcoin=zpub…, each family once"
+    if not entries or len(set(families)) != len(families) or not set(families) <= {"evm", "bitcoin"}:
+        raise WrongValue("the value names no keys, or a family that has none", right)
+    if any(re.search("prv", key) for _, _, key in entries):
+        raise WrongValue("there is a PRIVATE key in the value, which is no secret any more: move what it holds", right)
+    return secret
+
+
+def deposit_key_of(secret: SecretStr, family: str) -> str | None:
+    """The key of a family in such a list; None: it has none."""
+    entries = (entry.partition("=") for entry in secret.get_secret_value().split(","))
+    return next((key.strip() for name, _, key in entries if name.strip().lower() == family), None)
+
+
 def _origin(text: str) -> str:
     if text != "*":
         parts = urlsplit(text) if _is_url(text, ("http", "https")) else None
@@ -315,6 +333,8 @@ PrivateKey = Annotated[SecretStr, AfterValidator(_private_key)]
 Sources = Annotated[tuple[PriceSource, ...], NoDecode, BeforeValidator(_source_names)]
 Liquidity = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_liquidity)]
 """`mirror` or `none` for all markets, `SYMBOL=mirror` or `SYMBOL=none` for one."""
+DepositKeys = Annotated[SecretStr, AfterValidator(_deposit_keys)]
+"""Extended public keys by family: no secret to sign with, but whoever has one sees every deposit."""
 ChainAddresses = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_chain_addresses)]
 """`CHAIN=ADDRESS`; a chain may have several."""
 Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode, BeforeValidator(_split)]

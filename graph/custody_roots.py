@@ -8,8 +8,10 @@ from core.account_vocabulary import ApiScope
 from graph.access import Access
 from graph.fields import mutation, query, subscription
 from graph.step_up import StepUpDemanded
+from graph.types.deposit import Deposit, DepositAddressPayload
 from graph.types.withdrawal import Withdrawal, WithdrawalPayload, WithdrawalPreview
 from graph.types.withdrawal_payloads import WithdrawalAddressPayload
+from resolvers import deposits as deposit_resolvers
 from resolvers import withdrawals as withdrawal_resolvers
 
 
@@ -31,6 +33,12 @@ class CustodyQuery:
 
 @strawberry.type
 class CustodySubscription:
+    deposit_updated: AsyncGenerator[Deposit, None] = subscription(
+        deposit_resolvers.deposit_updated,
+        "Your deposits that are under way, then every state that one takes on: seen, each confirmation, credited. None is skipped.",
+        access=Access.SELF,
+        scope=ApiScope.READ,
+    )
     withdrawal_updated: AsyncGenerator[Withdrawal, None] = subscription(
         withdrawal_resolvers.withdrawal_updated,
         "Your withdrawals that are not over, then every state that one takes on. None is skipped.",
@@ -41,6 +49,11 @@ class CustodySubscription:
 
 @strawberry.type
 class CustodyMutation:
+    create_deposit_address: DepositAddressPayload = mutation(
+        deposit_resolvers.create_deposit_address,
+        "Your address on a chain, made when there is none yet; the same ever after.",
+        access=Access.VERIFIED,
+    )
     add_withdrawal_address: WithdrawalAddressPayload = mutation(
         withdrawal_resolvers.add_withdrawal_address,
         "Add an address to your address book. It may be used after a waiting time; adding it again changes nothing.",

@@ -8,6 +8,8 @@ from models.audit_event import AuditEventDocument, AuditHeadDocument
 from models.candle import CandleDocument
 from models.challenge import ChallengeDocument
 from models.client_key import ClientKeyDocument
+from models.deposit import ChainCursorDocument, DepositDocument
+from models.deposit_address import DepositAddressDocument, DepositCountDocument
 from models.fill import FillDocument
 from models.hot_wallet import HotWalletDocument
 from models.identity import IdentityDocument
@@ -49,8 +51,12 @@ DOCUMENTS: tuple[type[Document], ...] = (
     AuditEventDocument,
     AuditHeadDocument,
     CandleDocument,
+    ChainCursorDocument,
     ChallengeDocument,
     ClientKeyDocument,
+    DepositAddressDocument,
+    DepositCountDocument,
+    DepositDocument,
     FillDocument,
     HotWalletDocument,
     IdentityDocument,

@@ -16,6 +16,7 @@ from graph.context import Context
 from graph.types.admin import AdminUser
 from graph.types.asset import Asset, Chain
 from graph.types.audit import AuditEvent
+from graph.types.deposit import Deposit, DepositAddress
 from graph.types.market import Market
 from graph.types.node import Node
 from graph.types.order import Fill, Order, OrderGroup
@@ -183,6 +184,23 @@ async def _fill(context: Context, parts: list[str]) -> Node | None:
     return None if state is None else Fill.of(state)
 
 
+async def _deposit(context: Context, parts: list[str]) -> Node | None:
+    viewer = context.viewer
+    if viewer is None:
+        return None
+    state = await context.custody.deposit_reads.own(viewer.user_id, ":".join(parts))
+    return None if state is None else Deposit.of(state)
+
+
+async def _deposit_address(context: Context, parts: list[str]) -> Node | None:
+    viewer = context.viewer
+    if viewer is None or len(parts) != 2 or parts[0] != viewer.user_id:
+        return None
+    addresses = context.custody.deposit_addresses
+    found = await addresses.of_user(viewer.user_id, parts[1], None)
+    return next((DepositAddress.of(row, entry, *addresses.drawn(row, entry)) for row, entry in found), None)
+
+
 async def _withdrawal(context: Context, parts: list[str]) -> Node | None:
     viewer = context.viewer
     if viewer is None or len(parts) != 1:
@@ -221,6 +239,8 @@ _PRIVATE: dict[str, Callable[[Context, list[str]], Awaitable[Node | None]]] = {
     "AdminUser": _admin_user,
     "ApiKey": _api_key,
     "AuditEvent": _audit_event,
+    "Deposit": _deposit,
+    "DepositAddress": _deposit_address,
     "ExternalIdentity": _identity,
     "Fill": _fill,
     "Order": _order,

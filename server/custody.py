@@ -1,5 +1,6 @@
 """What moves between the ledger and chains, in a process: the services, and the workers that sign and watch, made from the settings."""
 
+import functools
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -8,8 +9,10 @@ from core.bus import Bus
 from core.clock import Clock
 from core.refusals import WalletRefused
 from core.settings import Settings
+from core.settings_values import deposit_key_of
 from core.vocabulary import ChainFamily
 from integrations.chains.evm.client import EvmClient
+from integrations.chains.keys import KeyRefused, parse_evm_account
 from integrations.signers.addresses import address_of
 from integrations.signers.base import Signer, SignerError, SignerMisconfigured
 from integrations.signers.registry import build_signers
@@ -21,6 +24,9 @@ from services.catalogue import Catalogue
 from services.chain_addresses import payable_address
 from services.chains import Chains
 from services.custody_services import CustodyParts, CustodyRules, CustodyServices, build_custody_services
+from services.deposit_addresses import DepositKeys
+from services.deposit_sightings import forms_of
+from services.deposit_watch import DepositWatch, Watched
 from services.exchange_gateway import ExchangeGateway
 from services.payouts import Payouts
 from services.payouts_bitcoin import BitcoinPayouts
@@ -29,7 +35,9 @@ from services.payouts_solana import SolanaPayouts
 from services.trading_accounts import ReadMarks, TradingAccounts
 from services.valuation import Valuation
 from services.withdrawal_steps import WithdrawalSteps
+from workers import deposits as deposit_worker
 from workers import withdrawals as withdrawal_worker
+from workers.deposits import DepositWorker
 from workers.leased import Loop
 from workers.withdrawals import Interrupted, WithdrawalWorker
 
@@ -67,6 +75,11 @@ def open_custody(settings: Settings, ground: CustodyGround, stack: AsyncExitStac
     """
     cold = cold_wallets(settings, ground.catalogue)
 
+    keys = _deposit_keys(settings)
+    watched = frozenset(
+        key for key, chain in ground.catalogue.chains.items() if chain.family in keys and ground.chains.configured(key)
+    )
+
     async def is_ours(chain: str, address: str) -> bool:
         return address in cold.get(chain, ()) or (await hot_wallet.addresses()).get(chain) == address
 
@@ -76,6 +89,7 @@ def open_custody(settings: Settings, ground: CustodyGround, stack: AsyncExitStac
             daily=settings.withdrawal_daily_limit_usd,
             review_from=settings.withdrawal_review_usd,
             served=_served(settings, ground),
+            watched=watched,
         ),
         CustodyParts(
             gateway=ground.gateway,
@@ -88,6 +102,7 @@ def open_custody(settings: Settings, ground: CustodyGround, stack: AsyncExitStac
             audit=ground.audit,
             normal_address=payable_address,
             is_ours=is_ours,
+            deposit_keys=keys,
         ),
     )
 
@@ -105,7 +120,27 @@ def open_custody(settings: Settings, ground: CustodyGround, stack: AsyncExitStac
         )
 
     worker = WithdrawalWorker(ground.clock, ground.holder, open_steps)
-    return Custody(services, {withdrawal_worker.NAME: worker.run})
+    watches = {key: functools.partial(_watch, ground, services, key) for key in watched}
+    deposits = DepositWorker(ground.clock, ground.holder, watches)
+    return Custody(services, {withdrawal_worker.NAME: worker.run, deposit_worker.NAME: deposits.run})
+
+
+def _watch(ground: CustodyGround, services: CustodyServices, key: str) -> DepositWatch:
+    chain = ground.catalogue.chains[key]
+    forms = forms_of(ground.catalogue.assets.values(), key)
+    watched = Watched(chain, ground.chains.evm(key), forms)
+    return DepositWatch(watched, services.deposits, services.transfer_log, ground.clock)
+
+
+def _deposit_keys(settings: Settings) -> Mapping[ChainFamily, DepositKeys]:
+    """What addresses are derived from. Raises CannotRun."""
+    text = None if settings.deposit_xpubs is None else deposit_key_of(settings.deposit_xpubs, "evm")
+    if text is None:
+        return {}
+    try:
+        return {ChainFamily.EVM: parse_evm_account(text)}
+    except KeyRefused as refused:
+        raise CannotRun(f"DEPOSIT_XPUBS: {refused}") from None
 
 
 def cold_wallets(settings: Settings, catalogue: Catalogue) -> Mapping[str, frozenset[str]]:

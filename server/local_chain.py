@@ -38,6 +38,10 @@ RICHEST = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
 """The first of Anvil's accounts: it owns the token."""
 DEMONSTRATION = "0x5FbDB2315678afecb367f032d93F642f64180aa3"
 """Where the first contract of that account is."""
+DEPOSITS = (
+    "xpub6Ce9NcJvTk37JBtr1eY9EsMZtMiNE1eTP4tmjVpfv5jBrmMxag6m2Vx99tzFbrPSgbYYCGJE82UetSJzNurv8JAzgEx2Duh3aa4p5ZW2gHX"
+)
+"""Of m/44'/60'/7' of that mnemonic: what is deposited can be had by anybody."""
 SUPPLY = 10**9 * 10**6
 HOT_COINS, HOT_TOKENS = 100 * 10**18, 1_000_000 * 10**6
 _TRANSFER = bytes.fromhex("a9059cbb")
@@ -68,6 +72,7 @@ async def local_chain(settings: Settings) -> AsyncIterator[Settings]:
                 "withdrawal_keys": (WithdrawalKey(ChainFamily.EVM, SignerKind.KEYSTORE, str(key_file)),),
                 "keystore_passphrase": passphrase,
                 "withdrawal_address_delay_hours": 0,
+                "deposit_xpubs": SecretStr(f"evm={DEPOSITS}"),
             }
         )
     finally:

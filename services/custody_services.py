@@ -1,12 +1,17 @@
 """Everything about what moves between the ledger and chains, put together: what each part needs is handed to it here and nowhere else."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
 from core.bus import Bus
 from core.clock import Clock
+from core.vocabulary import ChainFamily
 from services.audit import AuditLog
 from services.catalogue import Catalogue
+from services.deposit_addresses import DepositAddresses, DepositKeys
+from services.deposit_reads import DepositReads
+from services.deposits import Deposits
 from services.exchange_gateway import ExchangeGateway
 from services.mail import Mailbox
 from services.trading_accounts import ReadMarks, TradingAccounts
@@ -19,12 +24,14 @@ from services.withdrawals import WithdrawalRules, Withdrawals, Worth
 
 @dataclass(frozen=True, slots=True)
 class CustodyRules:
-    """What the configuration decides. Amounts in US dollars; `served` are the chains that this installation signs for."""
+    """What the configuration decides. Amounts in US dollars; `served` are the chains that this installation signs for, `watched` those whose
+    blocks it reads."""
 
     address_delay_hours: int
     daily: Decimal
     review_from: Decimal
     served: frozenset[str]
+    watched: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +48,16 @@ class CustodyParts:
     audit: AuditLog
     normal_address: NormalAddress
     is_ours: IsOurs
+    deposit_keys: Mapping[ChainFamily, DepositKeys]
 
 
 @dataclass(frozen=True, slots=True)
 class CustodyServices:
     """The parts that resolvers, fields and workers use."""
 
+    deposit_addresses: DepositAddresses
+    deposits: Deposits
+    deposit_reads: DepositReads
     addresses: WithdrawalAddresses
     withdrawals: Withdrawals
     withdrawal_reads: WithdrawalReads
@@ -84,6 +95,11 @@ def build_custody_services(rules: CustodyRules, parts: CustodyParts) -> CustodyS
         served=rules.served,
     )
     return CustodyServices(
+        deposit_addresses=DepositAddresses(
+            catalogue=parts.catalogue, keys=parts.deposit_keys, watched=rules.watched, clock=parts.clock
+        ),
+        deposits=Deposits(parts.gateway, log, parts.clock),
+        deposit_reads=DepositReads(parts.bus),
         addresses=addresses,
         withdrawals=withdrawals,
         withdrawal_reads=WithdrawalReads(parts.bus, parts.clock),

@@ -30,6 +30,10 @@ class TransferLog:
             self._bus.publish(transfers_topic(becomes.account), TransferLogged(becomes.account, number))
         return number > 0
 
+    def tell(self, topic: str, hint: TransferLogged) -> None:
+        """Publish a hint about what was logged otherwise."""
+        self._bus.publish(topic, hint)
+
     async def _tried(self, change: Change, becomes: DepositState | WithdrawalState, time_ms: int) -> int:
         tries = 0
         while True:

@@ -5,7 +5,9 @@ from decimal import Decimal
 
 from core.bus import Bus
 from core.clock import Clock
+from core.vocabulary import ChainFamily
 from integrations.chains.errors import ChainUnavailable
+from integrations.chains.keys import parse_evm_account
 from models.hot_wallet import HotWalletDocument
 from models.withdrawal import AttemptEntry, WithdrawalDocument
 from services.audit import AuditLog
@@ -23,8 +25,11 @@ RULES = CustodyRules(
     daily=Decimal(50_000),
     review_from=Decimal(10_000),
     served=frozenset({"ethereum", "polygon", "bsc", "bitcoin", "solana"}),
+    watched=frozenset({"ethereum", "polygon", "bsc"}),
 )
 PRICES = {"ETH": Decimal(2_000), "USDT": Decimal(1), "USDC": Decimal(1), "BTC": Decimal(50_000), "USD": Decimal(1)}
+XPUB = "xpub6Ce9NcJvTk37JBtr1eY9EsMZtMiNE1eTP4tmjVpfv5jBrmMxag6m2Vx99tzFbrPSgbYYCGJE82UetSJzNurv8JAzgEx2Duh3aa4p5ZW2gHX"
+"""Of m/44'/60'/7' of the mnemonic that Anvil's accounts come from."""
 STRANGER = "0x00000000219ab540356cBB839Cbe05303d7705Fa"
 """An address that is nobody's here."""
 
@@ -62,6 +67,7 @@ def build_custody(
         audit=audit,
         normal_address=payable_address,
         is_ours=_is_the_hot_wallet,
+        deposit_keys={ChainFamily.EVM: parse_evm_account(XPUB)},
     )
     return build_custody_services(rules, parts)
 

@@ -19,6 +19,7 @@ from graph.types.asset import Asset
 from graph.types.audit import Actions, AuditEvent
 from graph.types.balance import Balance, Quote
 from graph.types.connection import After, Before, Connection, First, Last, connect
+from graph.types.deposit import Deposit, DepositAddress
 from graph.types.fee_tier import FeeTier
 from graph.types.liability import LiabilityProof, Root
 from graph.types.node import Node
@@ -204,6 +205,32 @@ class User(Node):
             self.person.id, criteria, order_by, request, info.context.reader
         )
         return connect(page, node=Fill.of, cursor=lambda state: str(state.number), total_count=total)
+
+    @strawberry.field(description="Where you deposit: an entry for each chain on which you have an address.")
+    async def deposit_addresses(
+        self,
+        info: Info,
+        chain: Annotated[str | None, strawberry.argument(description="Only on this chain.")] = None,
+        asset: Annotated[str | None, strawberry.argument(description="Only where this asset can be deposited.")] = None,
+    ) -> list[DepositAddress]:
+        found = await info.context.custody.deposit_addresses.of_user(self.person.id, chain, asset)
+        drawn = info.context.custody.deposit_addresses.drawn
+        return [DepositAddress.of(row, entry, *drawn(row, entry)) for row, entry in found]
+
+    @strawberry.field(description="Deposits by when they were first seen. At most 500 a page, 50 without a size.")
+    async def deposits(
+        self,
+        info: Info,
+        filter: Annotated[TransferFilter | None, strawberry.argument(description="Which deposits.")] = None,
+        order_by: Annotated[TimeOrder, strawberry.argument(description="Direction in time.")] = TimeOrder.NEWEST_FIRST,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection[Deposit] | None:
+        reads = info.context.custody.deposit_reads
+        page = await reads.page(self.person.id, criteria_of(filter), order_by, PageRequest(first, after, last, before))
+        return connect(page, node=lambda row: Deposit.of(reads.state(row)), cursor=lambda row: str(row.number))
 
     @strawberry.field(description="Withdrawals by when they were asked for. At most 500 a page, 50 without a size.")
     async def withdrawals(

@@ -11,9 +11,23 @@ from core.account_vocabulary import AuthFactor, Role
 from core.database import Database
 from core.ids import encode_id, sequence_in
 from core.vocabulary import ChainFamily
-from core.wallet_vocabulary import WithdrawalStatus
+from core.wallet_vocabulary import DepositStatus, WithdrawalStatus
 from graph.request import ALL_OPERATIONS, GraphQLRequest
-from models import identity, passkey, session, trading_account, user, wallet, withdrawal, withdrawal_address
+from models import (
+    deposit,
+    deposit_address,
+    identity,
+    passkey,
+    session,
+    trading_account,
+    user,
+    wallet,
+    withdrawal,
+    withdrawal_address,
+)
+from models.base import transaction
+from models.deposit import DepositDocument
+from models.deposit_address import DepositAddressDocument
 from models.identity import IdentityDocument
 from models.passkey import PasskeyDocument
 from models.wallet import WalletDocument
@@ -145,7 +159,7 @@ async def _traded(world: World, person: Person) -> dict[str, str]:
 
 
 async def _withdraws(world: World, account: str) -> dict[str, str]:
-    """An address in her book, and a withdrawal that an operator has to look at."""
+    """A deposit and its address, an address in her book, and a withdrawal that an operator has to look at."""
     now_ms = world.clock.now_ms()
     await withdrawal_address.insert(
         WithdrawalAddressDocument(
@@ -177,7 +191,39 @@ async def _withdraws(world: World, account: str) -> dict[str, str]:
             updated_ms=now_ms,
         )
     )
+    await deposit_address.insert(
+        DepositAddressDocument(
+            id=deposit_address.address_id(account, ChainFamily.EVM),
+            user_id=account,
+            family=ChainFamily.EVM,
+            index=0,
+            address=f"{MARK}-deposits",
+            path="m/0",
+            created_ms=now_ms,
+        )
+    )
+    async with transaction(DepositDocument) as session_:
+        await deposit.insert(
+            DepositDocument(
+                id=f"ethereum:{MARK}-hash:coins",
+                user_id=account,
+                number=1,
+                asset="ETH",
+                chain="ethereum",
+                address=f"{MARK}-deposits",
+                amount=Decimal(1),
+                units="1",
+                hash=f"{MARK}-hash",
+                place="coins",
+                required=1,
+                status=DepositStatus.SEEN,
+                seen_ms=now_ms,
+            ),
+            session_,
+        )
     return {
+        "Deposit": encode_id("Deposit", "ethereum", f"{MARK}-hash", "coins"),
+        "DepositAddress": encode_id("DepositAddress", account, "ethereum"),
         "Withdrawal": encode_id("Withdrawal", f"{MARK}-withdrawal"),
         "WithdrawalAddress": encode_id("WithdrawalAddress", f"{MARK}-address"),
     }

@@ -41,6 +41,7 @@ REVIEWED: dict[str, set[str]] = {
     "RequestWithdrawalInput": {"addressId", "amount", "asset", "chain", "clientWithdrawalId", "stepUpProof"},
     "ReviewWithdrawalInput": {"approve", "id", "reason", "stepUpProof"},
     "WithdrawalRef": {"clientWithdrawalId", "id"},
+    "CreateDepositAddressInput": {"chain"},
     "CreateApiKeyInput": {"expiresAt", "ipAllowlist", "name", "scopes", "stepUpProof"},
     "CreateLinkChallengeInput": {"address", "chainId", "family"},
     "DeleteAccountInput": {"stepUpProof"},

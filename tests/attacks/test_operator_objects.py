@@ -46,6 +46,7 @@ MAY_BE_ANYTHING = {
     "query withdrawal(by.clientWithdrawalId)",
     "query viewer.wallets.balances.items.value(quote)",  # no balance is known
     "query viewer.wallets.balances.totalValue(quote)",
+    "query viewer.depositAddresses(chain)",
     "query withdrawal(by.id)",
     "query orderGroup(by.clientGroupId)",
     "query orderGroup(by.id)",

@@ -1,4 +1,5 @@
-"""The whole wallet offline, as the README shows it: `dev` with a chain of its own, a wallet that is linked and signs in, and a withdrawal that arrives."""
+"""The whole wallet offline, as the README shows it: `dev` with a chain of its own, a wallet that is linked and signs in, a
+deposit that is credited, and a withdrawal that arrives."""
 
 import re
 from decimal import Decimal
@@ -30,6 +31,9 @@ CHALLENGE = """mutation($input: CreateLinkChallengeInput!) { createLinkChallenge
   challenge { message } errors { code message }
 } }"""
 LINK = "mutation($input: LinkWalletInput!) { linkWallet(input: $input) { wallet { address } errors { code message } } }"
+ADDRESS = """mutation { createDepositAddress(input: {chain: "ethereum"}) {
+  depositAddress { address uri qrSvg } errors { code message }
+} }"""
 BEGIN = """mutation($input: BeginWalletLogInInput!) { beginWalletLogIn(input: $input) {
   challenge { message } errors { code message }
 } }"""
@@ -104,6 +108,7 @@ async def test_a_wallet_and_a_withdrawal_on_a_chain_of_ones_own(tmp_path: Path) 
         assert [each["status"]["healthy"] for each in status["chains"] if each["key"] == "ethereum"] == [True]
         address = await link(tmp_path, ann)
         await log_in_by_wallet(ann, address)
+        await deposit(tmp_path, running, ann)
         await until(lambda: ann.ask('{ asset(code: "ETH") { price(quote: "USD") { price } } }'), _is_priced)
         await ann.claim("ETH", "2")
         book = await proven(ann, "addWithdrawalAddress", {"chain": "ethereum", "address": TO, "label": "cold"})
@@ -117,6 +122,21 @@ async def test_a_wallet_and_a_withdrawal_on_a_chain_of_ones_own(tmp_path: Path) 
         balances = await until(ann.balances, lambda found: found["ETH"][1] == 0)
         assert balances["ETH"] == (Decimal(1), Decimal(0))
     await ledger_is_sound(tmp_path)
+
+
+async def deposit(folder: Path, running: Server, ann: Trader) -> None:
+    """Send a token as the README does, and be told until it is in the balance."""
+    made = (await ann.data(ADDRESS))["createDepositAddress"]
+    assert made["errors"] == [], made
+    async with graphql_socket(running.base_url, credential=ann.access) as socket:
+        operation = await socket.subscribe("subscription { depositUpdated { status amount confirmations required } }")
+        await chain(folder, "--account", "0", "send", "--to", made["depositAddress"]["address"], "--amount", "25", "--asset", "USDC")  # fmt: skip
+        first: Any = (await operation.next())["depositUpdated"]
+        assert (first["status"], first["amount"], first["confirmations"]) == ("SEEN", "25", 1)
+        await told(folder, "anvil_mine", hex(40))
+        while (await operation.next())["depositUpdated"]["status"] != "CREDITED":
+            pass
+    assert (await ann.balances())["USDC"] == (Decimal(25), Decimal(0))
 
 
 async def followed(folder: Path, running: Server, ann: Trader) -> list[str]:

@@ -6,22 +6,25 @@ everybody.
 
 import itertools
 from collections.abc import AsyncIterator, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from graphql import GraphQLField, GraphQLObjectType, get_named_type
+from pymongo.errors import DuplicateKeyError
 
 from core.account_vocabulary import ApiScope, AuthFactor, Role, UserStatus
 from core.database import Database
 from core.ids import encode_id
-from core.wallet_vocabulary import WithdrawalStatus
+from core.wallet_vocabulary import DepositStatus, WithdrawalStatus
 from graph.access import Access, Guard
 from graph.request import ALL_OPERATIONS, GraphQLRequest
 from graph.schema import build_schema
-from models import session, user, withdrawal
+from models import deposit, session, user, withdrawal
+from models.base import transaction
+from models.deposit import DepositDocument
 from models.withdrawal import WithdrawalDocument
 from services.account_cursors import Positions
 from services.api_keys import WantedKey
@@ -86,6 +89,7 @@ MUTATIONS: dict[str, Access] = {
     "setUserStatus": Access.ADMIN,
     "setMarketStatus": Access.ADMIN,
     "reviewWithdrawal": Access.ADMIN,
+    "createDepositAddress": Access.VERIFIED,
     "addWithdrawalAddress": Access.VERIFIED,
     "removeWithdrawalAddress": Access.SESSION,
     "confirmWithdrawal": Access.ANYONE,
@@ -110,7 +114,15 @@ PRIVATE_QUERIES: dict[str, Declared] = {
 }
 PUBLIC_QUERIES = {"node", "nodes", "status", "assets", "asset", "markets", "market", "estimateCost", "liabilities", "chains", "chain", "passwordResetToken", "oauthProviders"}  # fmt: skip
 PRIVATE_SUBSCRIPTIONS: dict[str, Declared] = dict.fromkeys(
-    ("accountEvents", "orderUpdated", "fillReceived", "balanceUpdated", "portfolioUpdated", "withdrawalUpdated"),
+    (
+        "accountEvents",
+        "orderUpdated",
+        "fillReceived",
+        "balanceUpdated",
+        "portfolioUpdated",
+        "withdrawalUpdated",
+        "depositUpdated",
+    ),
     (Access.SELF, ApiScope.READ),
 )
 STREAMS = {
@@ -120,6 +132,7 @@ STREAMS = {
     "balanceUpdated": 'balanceUpdated(assets: ["BTC"])',
     "portfolioUpdated": "portfolioUpdated",
     "withdrawalUpdated": "withdrawalUpdated",
+    "depositUpdated": "depositUpdated",
 }
 """Calls that answer their owner at once, those of orders when there is one."""
 PUBLIC_SUBSCRIPTIONS = {"priceTicks", "tickers", "orderBook", "trades", "candles", "marketStatusChanged"}
@@ -391,6 +404,8 @@ async def assert_subscription(vault: World, who: Principal, name: str, rule: Dec
         await give_an_order(who.person.user_id)
     if who.person is not None and name == "withdrawalUpdated":
         await give_a_withdrawal(who.person.user_id)
+    if who.person is not None and name == "depositUpdated":
+        await give_a_deposit(who.person.user_id)
     events = vault.pipeline.stream(GraphQLRequest(document), vault.caller(who.person), allowed=ALL_OPERATIONS)
     async with aclosing(events) as answers:
         body: dict[str, Any] = (await anext(answers)).body
@@ -418,6 +433,28 @@ async def give_a_withdrawal(user_id: str) -> None:
             updated_ms=1,
         )
     )
+
+
+async def give_a_deposit(user_id: str) -> None:
+    """One that was seen, unless there is one already."""
+    row = DepositDocument(
+        id=f"ethereum:0x{user_id}:coins",
+        user_id=user_id,
+        number=1,
+        asset="ETH",
+        chain="ethereum",
+        address=STRANGER,
+        amount=Decimal(1),
+        units="1",
+        hash=f"0x{user_id}",
+        place="coins",
+        required=1,
+        status=DepositStatus.SEEN,
+        seen_ms=1,
+    )
+    with suppress(DuplicateKeyError):
+        async with transaction(DepositDocument) as session:
+            await deposit.insert(row, session)
 
 
 async def assert_objects(vault: World, who: Principal, owner: Person) -> None:

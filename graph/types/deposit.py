@@ -1,0 +1,103 @@
+"""Deposits and the addresses they come in at."""
+
+from datetime import datetime
+from decimal import Decimal
+
+import strawberry
+
+from core.clock import to_datetime
+from core.ids import encode_id
+from core.wallet_vocabulary import DepositStatus
+from events.transfer import DepositState
+from graph.context import Context
+from graph.scalars import URL
+from graph.types.asset import Asset, Chain
+from graph.types.errors import ERRORS
+from graph.types.node import Node
+from graph.types.wallet_errors import WalletError, WalletRefusable
+from models.chain import ChainEntry
+from models.deposit_address import DepositAddressDocument
+
+Info = strawberry.Info[Context, None]
+
+
+@strawberry.type(
+    description="Where you deposit on a chain. One address serves all EVM chains; what you send to it on a chain that is not watched is not seen."
+)
+class DepositAddress(Node):
+    entry: strawberry.Private[ChainEntry]
+    address: str = strawberry.field(description="The address.")
+    memo: str | None = strawberry.field(description="What must be sent along; null where nothing is.")
+    uri: str = strawberry.field(description="What a wallet opens: EIP-681, BIP-21 or Solana Pay.")
+    qr_svg: str = strawberry.field(description="The URI as a QR code, an SVG image.")
+    created_at: datetime = strawberry.field(description="When it was made.")
+
+    @strawberry.field(description="The chain.")
+    def chain(self) -> Chain:
+        return Chain.of(self.entry)
+
+    @staticmethod
+    def of(row: DepositAddressDocument, chain: ChainEntry, uri: str, qr_svg: str) -> "DepositAddress":
+        """The address as clients see it."""
+        return DepositAddress(
+            id=strawberry.ID(encode_id("DepositAddress", row.user_id, chain.key)),
+            entry=chain,
+            address=row.address,
+            memo=None,
+            uri=uri,
+            qr_svg=qr_svg,
+            created_at=to_datetime(row.created_ms),
+        )
+
+
+@strawberry.type(description="What came in on a chain, or is coming in.")
+class Deposit(Node):
+    state: strawberry.Private[DepositState]
+    address: str = strawberry.field(description="The deposit address it came in at.")
+    amount: Decimal = strawberry.field(description="How much.")
+    hash: str = strawberry.field(description="Its transaction.")
+    confirmations: int = strawberry.field(description="Blocks on it, its own included; 0 while it is in none.")
+    required: int = strawberry.field(description="Confirmations that credit it.")
+    status: DepositStatus = strawberry.field(description="How far it is.")
+    time: datetime = strawberry.field(description="When it was first seen here.")
+    credited_at: datetime | None = strawberry.field(description="When it came into the balance; null before.")
+
+    @strawberry.field(description="What came in.")
+    def asset(self, info: Info) -> Asset:
+        return Asset.of(info.context.catalogue.asset(self.state.asset))
+
+    @strawberry.field(description="The chain it came in on.")
+    def chain(self, info: Info) -> Chain:
+        return Chain.of(info.context.catalogue.chains[self.state.chain])
+
+    @strawberry.field(description="Its transaction in the chain's explorer.")
+    def explorer_url(self, info: Info) -> URL | None:
+        url = info.context.catalogue.chains[self.state.chain].transaction_url(self.state.hash)
+        return None if url is None else URL(url)
+
+    @staticmethod
+    def of(state: DepositState) -> "Deposit":
+        """The deposit as clients see it."""
+        return Deposit(
+            id=strawberry.ID(encode_id("Deposit", *state.id.split(":"))),
+            state=state,
+            address=state.address,
+            amount=state.amount,
+            hash=state.hash,
+            confirmations=state.confirmations,
+            required=state.required,
+            status=state.status,
+            time=to_datetime(state.time_ms),
+            credited_at=None if state.credited_ms is None else to_datetime(state.credited_ms),
+        )
+
+
+@strawberry.input(description="A chain to deposit on.")
+class CreateDepositAddressInput:
+    chain: str = strawberry.field(description="Key of the chain, such as `ethereum`.")
+
+
+@strawberry.type(description="A deposit address.")
+class DepositAddressPayload(WalletRefusable):
+    deposit_address: DepositAddress | None = strawberry.field(default=None, description="The address.")
+    errors: list[WalletError] = strawberry.field(default_factory=list, description=ERRORS)

@@ -1,0 +1,146 @@
+"""Deposits: what came in to a deposit address by a transaction, and how far a chain's blocks were read."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from beanie import Document
+from pymongo import ASCENDING, IndexModel
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.errors import DuplicateKeyError
+
+from core.money import StoredDecimal
+from core.wallet_vocabulary import DepositStatus
+from models.base import stored
+
+
+class DepositDocument(Document):
+    """One deposit under `chain:hash:place`, `place` being where in the transaction it is.
+
+    `block`, `block_hash`: where it is now, None while it is nowhere. `crediting` is the block that the ledger is asked to credit it for, noted before it is asked.
+    `open` while blocks may still change it. `number` counts an account's deposits from 1.
+    """
+
+    id: str  # type: ignore[assignment]
+    user_id: str
+    number: int
+    asset: str
+    chain: str
+    address: str
+    amount: StoredDecimal
+    units: str
+    hash: str
+    place: str
+    block: int | None = None
+    block_hash: str | None = None
+    confirmations: int = 0
+    required: int
+    status: DepositStatus
+    crediting: str | None = None
+    reason: str | None = None
+    version: int = 1
+    seen_ms: int
+    credited_ms: int | None = None
+    open: bool = True
+
+    class Settings:
+        """Where it is kept."""
+
+        name = "deposits"
+        keep_nulls = False
+        indexes: ClassVar = [
+            IndexModel([("user_id", ASCENDING), ("number", ASCENDING)], unique=True),
+            IndexModel([("chain", ASCENDING), ("open", ASCENDING)]),
+            IndexModel([("chain", ASCENDING), ("block", ASCENDING)]),
+        ]
+
+
+class ChainCursorDocument(Document):
+    """How far a chain was read: its last block, and the hashes of those before it, the newest last; changed only from the version that was read."""
+
+    id: str  # type: ignore[assignment]
+    number: int
+    hash: str
+    recent: list[str]
+    version: int = 1
+
+    class Settings:
+        """Where it is kept."""
+
+        name = "chain_cursors"
+
+
+async def cursor(chain: str) -> ChainCursorDocument | None:
+    """How far a chain was read; None: not at all."""
+    return await ChainCursorDocument.find_one({"_id": chain})
+
+
+async def start(row: ChainCursorDocument) -> bool:
+    """Begin to read a chain. False when it was begun."""
+    try:
+        await ChainCursorDocument.get_pymongo_collection().insert_one(stored(row))
+    except DuplicateKeyError:
+        return False
+    return True
+
+
+async def advance(row: ChainCursorDocument, session: AsyncClientSession) -> bool:
+    """Write a cursor over the version before it. False when somebody else was faster."""
+    result = await ChainCursorDocument.get_pymongo_collection().replace_one(
+        {"_id": row.id, "version": row.version - 1}, stored(row), session=session
+    )
+    return result.matched_count == 1
+
+
+async def by_id(deposit_id: str) -> DepositDocument | None:
+    """The row of this id."""
+    return await DepositDocument.find_one({"_id": deposit_id})
+
+
+async def by_ids(ids: Sequence[str]) -> dict[str, DepositDocument]:
+    """Those of these rows that there are; few ids."""
+    if not ids:
+        return {}
+    return {row.id: row for row in await DepositDocument.find({"_id": {"$in": list(ids)}}).to_list()}
+
+
+async def insert(row: DepositDocument, session: AsyncClientSession) -> None:
+    """Store a new row. Raises DuplicateKeyError when its id, or its number, is taken."""
+    await DepositDocument.get_pymongo_collection().insert_one(stored(row), session=session)
+
+
+def changed(row: DepositDocument, changes: Mapping[str, Any]) -> DepositDocument:
+    """The row as these changes make it, in its next version; None removes."""
+    new: DepositDocument = row.model_copy(update={**changes, "version": row.version + 1})
+    return new
+
+
+async def replace(new: DepositDocument, session: AsyncClientSession | None = None) -> bool:
+    """Write a row over the version before it. False when somebody else was faster."""
+    result = await DepositDocument.get_pymongo_collection().replace_one(
+        {"_id": new.id, "version": new.version - 1}, stored(new), session=session
+    )
+    return result.matched_count == 1
+
+
+async def open_of(chain: str) -> list[DepositDocument]:
+    """A chain's rows that blocks may still change, oldest first."""
+    found = await DepositDocument.find({"chain": chain, "open": True}).to_list()
+    return sorted(found, key=lambda row: (row.seen_ms, row.id))
+
+
+async def last_number(user_id: str) -> int:
+    """The highest number of an account's rows; 0 without any."""
+    number, step = 0, 1
+    while await DepositDocument.find_one({"user_id": user_id, "number": number + step}) is not None:
+        number, step = number + step, step * 2
+    while step > 1:
+        step //= 2
+        if await DepositDocument.find_one({"user_id": user_id, "number": number + step}) is not None:
+            number += step
+    return number
+
+
+async def between(user_id: str, low: int, high: int) -> list[DepositDocument]:
+    """An account's rows with low <= number < high, lowest first; the caller keeps the range narrow."""
+    found = await DepositDocument.find({"user_id": user_id, "number": {"$gte": low, "$lt": high}}).to_list()
+    return sorted(found, key=lambda row: row.number)

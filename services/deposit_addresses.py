@@ -1,0 +1,113 @@
+"""Where people deposit: one address for each account and family of chains, derived from an extended public key. The server cannot spend from it."""
+
+import io
+from collections.abc import Mapping
+from typing import Protocol
+
+import segno
+
+from core.account_vocabulary import UserStatus
+from core.clock import Clock
+from core.refusals import WalletRefused
+from core.vocabulary import ChainFamily
+from core.wallet_vocabulary import WalletErrorCode
+from models import deposit_address
+from models.chain import ChainEntry
+from models.deposit_address import DepositAddressDocument, address_id
+from services.catalogue import Catalogue
+from services.viewer import Viewer
+
+
+class DepositKeys(Protocol):
+    """Derives addresses of one family."""
+
+    def address(self, index: int) -> str:
+        """The receiving address of this index."""
+        ...
+
+    def path(self, index: int) -> str:
+        """Where its private key is found by whoever has the seed."""
+        ...
+
+
+class DepositAddresses:
+    """One per process. `keys` by family; `watched` are the chains whose blocks are read here."""
+
+    def __init__(
+        self, *, catalogue: Catalogue, keys: Mapping[ChainFamily, DepositKeys], watched: frozenset[str], clock: Clock
+    ) -> None:
+        self._catalogue = catalogue
+        self._keys = keys
+        self.watched = watched
+        self._clock = clock
+
+    async def create(self, viewer: Viewer, chain_key: str) -> tuple[DepositAddressDocument, ChainEntry]:
+        """The account's address on a chain; made when there is none yet. Raises WalletRefused."""
+        if viewer.status is not UserStatus.ACTIVE:
+            text = "the account is frozen; unfreeze it first"
+            raise WalletRefused(text, reason=WalletErrorCode.ACCOUNT_FROZEN)
+        if not viewer.email_verified:
+            raise WalletRefused("prove your e-mail address first", reason=WalletErrorCode.EMAIL_NOT_VERIFIED)
+        chain = self._catalogue.chains.get(chain_key)
+        if chain is None:
+            text = "there is no such chain here; `chains` lists those that there are"
+            raise WalletRefused(text, reason=WalletErrorCode.UNKNOWN_CHAIN, field=["chain"])
+        if chain.key not in self.watched:
+            text = "deposits on this chain are not taken now"
+            raise WalletRefused(text, reason=WalletErrorCode.NOT_ENABLED, field=["chain"])
+        return await self._made(viewer.user_id, chain.family), chain
+
+    async def of_user(
+        self, user_id: str, chain: str | None, asset: str | None
+    ) -> list[tuple[DepositAddressDocument, ChainEntry]]:
+        """The account's addresses, one entry for each chain that is watched; on one chain, or for one asset, where that is asked for."""
+        wanted = {form.chain for form in self._catalogue.asset(asset).networks} if asset is not None else None
+        found = []
+        for entry in self._catalogue.chains.values():
+            meant = chain in {None, entry.key} and (wanted is None or entry.key in wanted)
+            if meant and entry.key in self.watched:
+                row = await deposit_address.of_account(user_id, entry.family)
+                if row is not None:
+                    found.append((row, entry))
+        return found
+
+    def drawn(self, row: DepositAddressDocument, chain: ChainEntry) -> tuple[str, str]:
+        """An address as a URI that wallets open, and that as a QR code in SVG."""
+        uri = _uri_of(chain, row.address)
+        return uri, qr_svg(uri)
+
+    async def _made(self, user_id: str, family: ChainFamily) -> DepositAddressDocument:
+        while True:
+            known = await deposit_address.of_account(user_id, family)
+            if known is not None:
+                return known
+            index = await deposit_address.next_index(family)
+            row = DepositAddressDocument(
+                id=address_id(user_id, family),
+                user_id=user_id,
+                family=family,
+                index=index,
+                address=self._keys[family].address(index),
+                path=self._keys[family].path(index),
+                created_ms=self._clock.now_ms(),
+            )
+            if await deposit_address.insert(row):
+                return row
+
+
+def _uri_of(chain: ChainEntry, address: str) -> str:
+    """What a wallet understands: EIP-681, BIP-21, Solana Pay."""
+    match chain.family:
+        case ChainFamily.EVM:
+            return f"ethereum:{address}@{chain.chain_id}"
+        case ChainFamily.BITCOIN:
+            return f"bitcoin:{address}"
+        case ChainFamily.SOLANA:
+            return f"solana:{address}"
+
+
+def qr_svg(text: str) -> str:
+    """A QR code of a text, as SVG."""
+    image = io.BytesIO()
+    segno.make(text, error="m").save(image, kind="svg", scale=4, border=2, xmldecl=False)
+    return image.getvalue().decode().strip()

@@ -1,0 +1,56 @@
+"""The deposit worker: reads the blocks of every chain that is watched, each in a loop of its own, while it holds its lease."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from core.clock import Clock
+from integrations.chains.errors import ChainError
+from services.deposit_watch import DepositWatch
+from services.leases import Holding
+from workers.leased import keep_working
+
+log = structlog.get_logger(__name__)
+NAME = "deposits"
+LOOK_SECONDS = 1.0
+AGAIN_SECONDS = 5.0
+"""Pause after a chain's nodes failed."""
+
+
+class Interrupted(Exception):
+    """The lease may be held by another process."""
+
+
+@dataclass(frozen=True, slots=True)
+class DepositWorker:
+    """What the worker needs: by chain, what makes its watch anew every time the lease is taken."""
+
+    clock: Clock
+    holder: str
+    watches: Mapping[str, Callable[[], DepositWatch]]
+
+    async def run(self) -> None:
+        """Work while this process holds the lease; wait for it otherwise. Until cancelled."""
+        await keep_working(NAME, self.holder, self.clock, self._work, ends_a_life=Interrupted)
+
+    async def _work(self, holding: Holding) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(asyncio.Event().wait())
+            for chain, make in self.watches.items():
+                tasks.create_task(_read(chain, make(), holding))
+
+
+async def _read(chain: str, watch: DepositWatch, holding: Holding) -> None:
+    while True:
+        if not holding.is_sure():
+            raise Interrupted("the lease of the deposits could not be renewed in time")
+        try:
+            more = await watch.step()
+        except ChainError as problem:
+            log.warning("deposits.waits", chain=chain, reason=str(problem))
+            await asyncio.sleep(AGAIN_SECONDS)
+            continue
+        if not more:
+            await asyncio.sleep(LOOK_SECONDS)
