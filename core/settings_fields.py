@@ -9,6 +9,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings
 
 from core.settings_keys import AwsRegion, Passphrase, WithdrawalKeys
+from core.settings_swaps import SwapSettings
 from core.settings_values import (
     LOWER,
     UPPER,
@@ -385,6 +386,7 @@ TOPICS: tuple[type[BaseSettings], ...] = (
     ChainSettings,
     LocalChainSettings,
     CustodySettings,
+    SwapSettings,
     AccountSettings,
     IdentityProviderSettings,
     MailAndKeySettings,
@@ -402,6 +404,7 @@ class SettingsFields(
     ChainSettings,
     LocalChainSettings,
     CustodySettings,
+    SwapSettings,
     AccountSettings,
     IdentityProviderSettings,
     MailAndKeySettings,

@@ -18,6 +18,7 @@ from services.market_view import MarketView
 from services.markets import MarketReads
 from services.read_marks import Reader
 from services.server_status import ServerState
+from services.swap_services import SwapServices
 from services.trading_services import TradingServices
 from services.viewer import Client, Viewer
 from services.wallet_views import WalletViews
@@ -51,6 +52,7 @@ class Services:
     custody: CustodyServices
     chains: Chains
     wallet_views: WalletViews
+    swaps: SwapServices
     server_status: Callable[[], Awaitable[ServerState]]
 
 
@@ -126,6 +128,10 @@ class Context:
         if quote is None and self.viewer is not None:
             return await self.funds_loaders.quote_asset(self.viewer.user_id)
         return self.catalogue.asset(quote or "USD", field=("quote",)).code
+
+    @property
+    def swaps(self) -> SwapServices:
+        return self.services.swaps
 
     async def quote_of(self, account: str, quote: str | None) -> str:
         """The asset that values of an account are shown in. Raises UnknownAsset."""

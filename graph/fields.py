@@ -10,7 +10,7 @@ from strawberry.extensions import FieldExtension
 
 from core.account_vocabulary import ApiScope
 from graph.access import Access, Guard, Info, require
-from graph.directives import Idempotent, Scope, StepUp
+from graph.directives import Cost, Idempotent, Scope, StepUp
 from graph.documents import ALONE
 from graph.payloads import RefusalsAsData
 from graph.step_up import StepUpDemanded
@@ -47,14 +47,15 @@ def query(
     *,
     access: Access = Access.ANYONE,
     scope: ApiScope | None = None,
+    cost: int | None = None,
     name: str | None = None,
 ) -> Any:
-    """A field of the query root, or of the operators' one."""
+    """A field of the query root, or of the operators' one. `cost`: its points, where it is dearer than others."""
     return strawberry.field(
         resolver=resolver,
         description=_words(description, access, scope),
         name=name,
-        directives=_directives(scope),
+        directives=[*_directives(scope), *([Cost(points=cost)] if cost is not None else [])],
         extensions=[Guard(access, scope)] if access is not Access.ANYONE or scope is not None else [],
     )
 

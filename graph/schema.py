@@ -16,6 +16,7 @@ from graph.fields import mutation, query, subscription
 from graph.operator_roots import OperatorMutation, OperatorQuery
 from graph.scalars import SCALARS
 from graph.step_up import StepUpDemanded
+from graph.swap_roots import SwapQuery
 from graph.trading_roots import TradingMutation, TradingQuery, TradingSubscription
 from graph.trust_roots import TrustQuery
 from graph.types.account_event import KINDS, AccountEvent
@@ -63,7 +64,7 @@ from resolvers import sessions as session_resolvers
 
 
 @strawberry.type(description="Everything that can be read.")
-class Query(OperatorQuery, TradingQuery, CustodyQuery, ChainQuery, TrustQuery):
+class Query(OperatorQuery, TradingQuery, CustodyQuery, ChainQuery, SwapQuery, TrustQuery):
     node: Node | None = strawberry.field(
         resolver=node_resolvers.node, description="Any object by its id; null when there is none (any more)."
     )

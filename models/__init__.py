@@ -35,6 +35,8 @@ from models.passkey import PasskeyDocument
 from models.projection import ProjectionDocument, SnapshotChunkDocument, SnapshotDocument
 from models.session import SessionDocument
 from models.signing_key import SigningKeyDocument
+from models.swap import SwapDocument
+from models.swap_quote import SwapQuoteDocument
 from models.trade import TradeDocument
 from models.trading_account import TradingAccountDocument
 from models.transfer_event import TransferEventDocument, TransferHeadDocument
@@ -83,6 +85,8 @@ DOCUMENTS: tuple[type[Document], ...] = (
     SnapshotChunkDocument,
     SnapshotDocument,
     StatementDocument,
+    SwapDocument,
+    SwapQuoteDocument,
     TradeDocument,
     TradingAccountDocument,
     TransferEventDocument,

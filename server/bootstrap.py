@@ -27,7 +27,7 @@ from models import DOCUMENTS
 from server.account_pages import PATHS as ACCOUNT_PATHS
 from server.accounts import AccountGround, open_accounts, open_mail
 from server.chains import open_chains
-from server.custody import CustodyGround, open_custody
+from server.custody import WORTH_QUOTE, CustodyGround, open_custody
 from server.errors import CannotRun
 from server.exchange import ExchangeGround, open_exchange
 from server.graphql_app import Limiters
@@ -36,12 +36,14 @@ from server.liabilities import KEY_PATH as LIABILITY_KEY_PATH
 from server.liabilities import open_liabilities
 from server.metrics import Metrics
 from server.monitoring import MONITORING_PATHS
+from server.swaps import open_swaps
 from services import catalogue, server_status
 from services.chains import ContractCallsOnChains
 from services.funds_services import FundsParts, FundsRules, build_funds_services
 from services.market_reads import MarketDataReads
 from services.market_view import MarketView
 from services.markets import MarketReads
+from services.swap_services import SwapParts
 from services.trading_services import build_trading_services
 from services.wallet_views import build_wallet_views
 from workers import feeds
@@ -176,6 +178,17 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
             ),
             stack,
         )
+        swaps = open_swaps(
+            settings,
+            SwapParts(
+                known,
+                chains,
+                lambda asset, amount: funds.valuation.value(asset, amount, WORTH_QUOTE),
+                limiters.limits,
+                clock,
+            ),
+            stack,
+        )
         mail = await open_mail(settings, clock, box, stack)
         if isinstance(bus, RedisBus):
             metrics.watch_count("bus_lost_messages", "Messages this process gave up", lambda: bus.lost)
@@ -224,6 +237,7 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
                 custody=custody.services,
                 chains=chains,
                 wallet_views=wallet_views,
+                swaps=swaps,
                 server_status=lambda: server_status.read(
                     clock=clock, mode=settings.mode, database=database, bus=bus, view=view, exchange=exchange.health
                 ),

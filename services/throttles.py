@@ -34,6 +34,7 @@ STEP_UP = _rule("step-up", address=(60, 5 * _MINUTE), subject=(20, 5 * _MINUTE))
 PASSKEY = _rule("passkey", address=(60, 5 * _MINUTE), subject=(60, 5 * _MINUTE))
 OAUTH = _rule("external identity", address=(60, 5 * _MINUTE), subject=(30, 5 * _MINUTE))
 WALLET = _rule("wallet", address=(60, 5 * _MINUTE), subject=(60, 5 * _MINUTE))
+SWAP = _rule("swap quotes", address=(120, 5 * _MINUTE), subject=(60, 5 * _MINUTE))
 CHANGE = _rule("change of the account", address=(120, 5 * _MINUTE), subject=(60, 5 * _MINUTE))
 
 

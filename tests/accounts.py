@@ -1,6 +1,6 @@
 """Accounts for tests: everything real but the clock, the mail's last mile, and the price of a password."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -20,6 +20,7 @@ from graph.request import ALL_OPERATIONS, Caller, GraphQLRequest, Outgoing, Show
 from integrations.breaches.pwned_passwords import PwnedPasswords
 from integrations.mail.base import Mail
 from integrations.oauth.base import IdentityProvider
+from integrations.swaps.base import SwapSource
 from models.chain import ChainEntry
 from server.graphql_app import build_pipeline
 from services import catalogue
@@ -46,6 +47,7 @@ from services.wallet_challenges import WalletSite
 from services.wallet_proofs.contract_wallets import ContractCalls, NoContractCalls
 from services.wallet_views import build_wallet_views
 from tests.custody import build_custody
+from tests.swaps import build_swaps
 from tests.trading import SmallExchange
 from tests.trading_rows import FakeExchange, NoMarks
 
@@ -145,6 +147,7 @@ class World:
         known: Catalogue | None = None,
         reached: Callable[[Catalogue, Clock], Chains] | None = None,
         network: ChainNetwork = ChainNetwork.MAINNET,
+        aggregators: Sequence[SwapSource] = (),
     ) -> None:
         self.clock = ManualClock(1_790_000_000_000)
         self.bus = bus or MemoryBus()
@@ -191,6 +194,13 @@ class World:
         )
         self.catalogue = known
         self.chains = Chains(known.chains, {}, self.clock) if reached is None else reached(known, self.clock)
+        self.swaps = build_swaps(
+            catalogue=known,
+            chains=self.chains,
+            clock=self.clock,
+            limits=limits or NoLimits(),
+            sources=aggregators,
+        )
         self.pipeline = build_pipeline(
             settings=Settings(_env_file=None),
             clock=self.clock,
@@ -208,6 +218,7 @@ class World:
                 custody=self.custody,
                 chains=self.chains,
                 wallet_views=build_wallet_views(known, self.chains, self.clock),
+                swaps=self.swaps,
                 server_status=_no_status,
             ),
             budget=MemoryBudget(self.clock, per_minute=60_000_000),

@@ -41,8 +41,9 @@ from services.server_status import ServerState
 from services.trading_accounts import NoMarks, TradingAccounts
 from services.trading_services import build_trading_services
 from services.wallet_views import build_wallet_views
-from tests.accounts import BOX, CLIENT, build_accounts
+from tests.accounts import BOX, CLIENT, NoLimits, build_accounts
 from tests.custody import build_custody
+from tests.swaps import build_swaps
 
 BTC, ETH = "BTC-USDT", "ETH-USDT"
 NOW_MS = 1_700_000_000_123
@@ -188,6 +189,7 @@ class Markets:
                 ),
                 chains=(chains := Chains(self.catalogue.chains, {}, ManualClock())),
                 wallet_views=build_wallet_views(self.catalogue, chains, ManualClock()),
+                swaps=build_swaps(catalogue=self.catalogue, chains=chains, clock=ManualClock(), limits=NoLimits()),
                 server_status=_no_status,
             ),
             budget=MemoryBudget(ManualClock(), per_minute=60_000_000),

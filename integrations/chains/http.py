@@ -31,9 +31,9 @@ class NodeLimits:
 
 
 class NodeHttp:
-    """Requests to one node. User and password may stand in its URL."""
+    """Requests to one node. User and password may stand in its URL; `headers` go with every request."""
 
-    def __init__(self, url: str, limits: NodeLimits | None = None) -> None:
+    def __init__(self, url: str, limits: NodeLimits | None = None, *, headers: Mapping[str, str] | None = None) -> None:
         parts = urlsplit(url)
         self._limits = limits or NodeLimits()
         auth = None
@@ -42,7 +42,7 @@ class NodeHttp:
         netloc = parts.netloc.rpartition("@")[2]
         self._base = urlunsplit((parts.scheme, netloc, parts.path.rstrip("/"), parts.query, ""))
         timeout = httpx.Timeout(self._limits.total_seconds, connect=self._limits.connect_seconds)
-        self._client = httpx.AsyncClient(timeout=timeout, auth=auth, follow_redirects=False)
+        self._client = httpx.AsyncClient(timeout=timeout, auth=auth, follow_redirects=False, headers=headers)
 
     async def close(self) -> None:
         await self._client.aclose()
@@ -56,6 +56,11 @@ class NodeHttp:
     async def get_json(self, path: str) -> object:
         """The JSON value below the node's URL. Raises ProviderFailed; NodeRefused for a status that says no."""
         return _json(await self.get_text(path))
+
+    async def get_answer(self, path: str) -> tuple[int, object]:
+        """Status and JSON value of whatever stands below the node's URL, also of one that says no. Raises ProviderFailed."""
+        status, answer = await self._send("GET", path)
+        return status, _json(answer)
 
     async def get_text(self, path: str) -> bytes:
         """What stands below the node's URL. Raises ProviderFailed, NodeRefused."""

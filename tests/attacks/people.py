@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -11,7 +12,7 @@ from core.account_vocabulary import AuthFactor, Role
 from core.database import Database
 from core.ids import encode_id, sequence_in
 from core.vocabulary import ChainFamily
-from core.wallet_vocabulary import DepositStatus, WithdrawalStatus
+from core.wallet_vocabulary import DepositStatus, SwapProvider, WithdrawalStatus
 from graph.request import ALL_OPERATIONS, GraphQLRequest
 from models import (
     deposit,
@@ -19,6 +20,7 @@ from models import (
     identity,
     passkey,
     session,
+    swap_quote,
     trading_account,
     user,
     wallet,
@@ -30,6 +32,7 @@ from models.deposit import DepositDocument
 from models.deposit_address import DepositAddressDocument
 from models.identity import IdentityDocument
 from models.passkey import PasskeyDocument
+from models.swap_quote import CallEntry, QuoteEntry, SwapQuoteDocument, TokenEntry
 from models.wallet import WalletDocument
 from models.withdrawal import WithdrawalDocument
 from models.withdrawal_address import WithdrawalAddressDocument
@@ -116,6 +119,7 @@ async def alice_in(world: World) -> Alice:
     traded = await _traded(world, person)
     await _has_traded(person.user_id, sequence_in(traded["Order"], "Order") or 0)
     withdrawn = await _withdraws(world, person.user_id)
+    quoted = await _asks_for_a_swap(world, person.user_id)
     other = next(
         each for each in await world.accounts.sessions.of_user(person.user_id) if each.id != person.viewer.session_id
     )
@@ -132,6 +136,7 @@ async def alice_in(world: World) -> Alice:
         "Wallet": encode_id("Wallet", f"{MARK}-wallet"),
         **traded,
         **withdrawn,
+        **quoted,
     }
     await world.deliver()
     return Alice(person, ids)
@@ -227,6 +232,25 @@ async def _withdraws(world: World, account: str) -> dict[str, str]:
         "Withdrawal": encode_id("Withdrawal", f"{MARK}-withdrawal"),
         "WithdrawalAddress": encode_id("WithdrawalAddress", f"{MARK}-address"),
     }
+
+
+async def _asks_for_a_swap(world: World, account: str) -> dict[str, str]:
+    """An aggregator's offer."""
+    coin = TokenEntry(chain="ethereum", symbol=f"{MARK} coin", name=f"{MARK} coin", decimals=18, asset="ETH")
+    quote = QuoteEntry(
+        provider=SwapProvider.LIFI,
+        address=f"0x{MARK}",
+        from_token=coin,
+        to_token=coin,
+        amount_in=Decimal(1),
+        amount_out=Decimal(1),
+        minimum_out=Decimal(1),
+        call=CallEntry(to=f"0x{MARK}", data=b"", value=Decimal(1)),
+        expires_ms=world.clock.now_ms() + 60_000,
+    )
+    purge_at = datetime.now(UTC) + timedelta(hours=1)
+    await swap_quote.insert([SwapQuoteDocument(id=f"{MARK}-quote", user_id=account, quote=quote, purge_at=purge_at)])
+    return {"SwapQuote": encode_id("SwapQuote", f"{MARK}-quote")}
 
 
 async def _has_traded(account: str, order: int) -> None:

@@ -110,6 +110,7 @@ PRIVATE_QUERIES: dict[str, Declared] = {
     "orderPreview": (Access.SELF, ApiScope.READ),
     "withdrawal": (Access.SELF, ApiScope.READ),
     "withdrawalPreview": (Access.SELF, ApiScope.READ),
+    "swapQuotes": (Access.SELF, ApiScope.READ),
     "admin": (Access.SUPPORT, None),
 }
 PUBLIC_QUERIES = {"node", "nodes", "status", "assets", "asset", "markets", "market", "estimateCost", "liabilities", "chains", "chain", "passwordResetToken", "oauthProviders"}  # fmt: skip
@@ -247,7 +248,9 @@ def declared(field: GraphQLField) -> Declared | None:
 def code_of(body: Mapping[str, Any]) -> str | None:
     """The code of whatever was refused; None where nothing was."""
     found = [error["extensions"]["code"] for error in body.get("errors", ())]
-    found = [code for code in found if code != "FEED_UNAVAILABLE"]  # a price that nobody knows here
+    found = [
+        code for code in found if code not in {"FEED_UNAVAILABLE", "NOT_ENABLED"}
+    ]  # what nobody knows, or does, here
     for payload in (body.get("data") or {}).values():
         if isinstance(payload, dict):
             found += [error["code"] for error in payload.get("errors") or ()]
@@ -363,6 +366,12 @@ QUERIES = {
     "withdrawal": '{ withdrawal(by: {clientWithdrawalId: "none"}) { id } }',
     "withdrawalPreview": """{
       withdrawalPreview(input: {asset: "ETH", chain: "ethereum", addressId: "none", amount: "1"}) { reviewRequired }
+    }""",
+    "swapQuotes": """{
+      swapQuotes(input: {
+        fromChain: "ethereum", toChain: "ethereum", from: "ETH", to: "USDC", amount: "1",
+        address: "0x00000000219ab540356cBB839Cbe05303d7705Fa"
+      }) { id }
     }""",
     "orderPreview": """{
       orderPreview(input: {order: {symbol: "BTC-USDT", side: BUY, type: MARKET, quantity: "1"}}) { errors { message } }
