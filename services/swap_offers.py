@@ -14,6 +14,8 @@ from services.swap_wishes import CheckedWish
 Worth = Callable[[str, Decimal], Decimal | None]
 """What so much of an asset is worth in US dollars; None when nobody knows."""
 _SECOND_MS = 1000
+_TOO_GOOD = Decimal("-0.2")
+"""Nobody gives so much more than things are worth: such an offer wants to stand first, and on another chain no contract holds anybody to it."""
 
 
 def quote_of(offer: ProviderQuote, wish: CheckedWish, catalogue: Catalogue, worth: Worth, *, now_ms: int) -> QuoteEntry:
@@ -23,6 +25,9 @@ def quote_of(offer: ProviderQuote, wish: CheckedWish, catalogue: Catalogue, wort
     amount_out = _whole(offer.amount_out, wish.to_token)
     paid, bought = _value(worth, wish.from_token, wish.amount), _value(worth, wish.to_token, amount_out)
     _check_fees(fees, bought if paid is None else paid, worth)
+    impact = _impact(paid, bought)
+    if impact is not None and impact < _TOO_GOOD:
+        raise SwapUntrue("it offers more than anybody would give")
     return QuoteEntry(
         provider=offer.provider,
         address=wish.ask.address,
@@ -31,7 +36,7 @@ def quote_of(offer: ProviderQuote, wish: CheckedWish, catalogue: Catalogue, wort
         amount_in=wish.amount,
         amount_out=amount_out,
         minimum_out=_whole(offer.minimum_out, wish.to_token),
-        price_impact=_impact(paid, bought),
+        price_impact=impact,
         fees=_fees(fees),
         steps=_steps(offer.steps, wish, catalogue),
         spender=offer.spender,

@@ -146,11 +146,10 @@ async def test_a_liar_is_left_out(call: Any) -> None:
         assert [quote["provider"] for quote in await here.found()] == ["ZEROX"]
 
 
-async def test_a_settler_that_the_chain_does_not_know_is_left_out() -> None:
-    async with market(settler=MALLORY) as here:
-        assert [quote["provider"] for quote in await here.found()] == ["LIFI"]
-    async with market() as here:
-        here.zerox.call = partial(settler_call, target=MALLORY, operator=MALLORY)
+@pytest.mark.parametrize(("known", "called"), [(MALLORY, SETTLER), (SETTLER, MALLORY)])
+async def test_a_settler_that_the_chain_does_not_know_is_left_out(known: str, called: str) -> None:
+    async with market(settler=known) as here:
+        here.zerox.call = partial(settler_call, target=called, operator=called)
         assert [quote["provider"] for quote in await here.found()] == ["LIFI"]
 
 

@@ -296,6 +296,7 @@ UNTRUE_OFFERS = {
     "no minimum": replace(OFFER, minimum_out=0),
     "a minimum below what is allowed": replace(OFFER, minimum_out=985_049_999),
     "a minimum above what is offered": replace(OFFER, minimum_out=990_000_001),
+    "more than anybody would give": replace(OFFER, amount_out=1_300_000_000, minimum_out=1_300_000_000),
     "nothing": replace(OFFER, amount_out=0, minimum_out=0),
     "an approval of another contract than it calls": replace(OFFER, spender=MALLORY),
     "no approval of what it takes": replace(OFFER, spender=None),
