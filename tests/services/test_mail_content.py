@@ -13,6 +13,10 @@ from services.mail_content import SIGN_UP_AGAIN, Letter, Link, MailContent, Mail
 LANGUAGES = load_languages()
 TEXTS = [*MailKind, SIGN_UP_AGAIN]
 CONTENT = MailContent()
+REQUESTS = MAIL_REQUESTS | {MailKind.WITHDRAWAL_CONFIRM}
+"""What asks for something, by a link."""
+UNTOLD = {MailFact.LOCALE, MailFact.WITHDRAWAL}
+"""What is for the office alone: the reader is not told of it."""
 FACTS = {
     MailFact.NAME: "bot",
     MailFact.PROVIDER: "GitHub",
@@ -34,8 +38,8 @@ def letter(text: str, locale: str = "en", **facts: str) -> Letter:
         time_ms=1_770_000_000_000,
         facts={**{fact.value: told for fact, told in FACTS.items()}, **facts},
         code="tulip.and <b>rose",
-        action=ACTION if text in MAIL_REQUESTS else None,
-        freeze_url=FREEZE if text not in MAIL_REQUESTS else None,
+        action=ACTION if text in REQUESTS else None,
+        freeze_url=FREEZE if text not in REQUESTS else None,
     )
 
 
@@ -78,12 +82,12 @@ def test_every_language_has_the_same_mails_facts_and_placeholders() -> None:
     english = LANGUAGES["en"]
     for language in LANGUAGES.values():
         assert set(language.mails) == set(TEXTS)
-        assert list(language.facts) == [fact for fact in MailFact if fact is not MailFact.LOCALE]
+        assert list(language.facts) == [fact for fact in MailFact if fact not in UNTOLD]
         for name, words in language.words:
             assert placeholders(words) == placeholders(getattr(english.words, name))
         for text in TEXTS:
             assert shape(language.mails[text]) == shape(english.mails[text])
-            assert (language.mails[text].action is not None) == (text in MAIL_REQUESTS)
+            assert (language.mails[text].action is not None) == (text in REQUESTS)
 
 
 @pytest.mark.parametrize("locale", LOCALES)
@@ -97,8 +101,8 @@ def test_every_mail_is_complete(text: str, locale: str) -> None:
     for version in (rendered.text, page.text):
         assert all(value in version for value in (*told, moment, "tulip.and <b>rose"))
         assert re.search(r"[{}%]|None|\bxx\b", version) is None
-    assert ("2026-02-03, 02:40 UTC" in rendered.text) == (locale == "en" and text in MAIL_REQUESTS)
-    links = [ACTION.url, ACTION.url] if text in MAIL_REQUESTS else [FREEZE]
+    assert ("2026-02-03, 02:40 UTC" in rendered.text) == (locale == "en" and text in REQUESTS)
+    links = [ACTION.url, ACTION.url] if text in REQUESTS else [FREEZE]
     assert page.links == links
     assert all(f"{link}\n" in rendered.text for link in links)
     assert "\n\n\n" not in rendered.text

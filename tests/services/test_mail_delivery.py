@@ -113,7 +113,8 @@ async def test_every_notice_about_an_account_that_can_be_frozen_has_the_link(off
     mail = await office.sent(kind, user_id=anna.id, ip="203.0.113.7", device="Firefox", name="bot")
     assert mail.to == anna.email
     assert all(told in mail.text for told in ("IP address: 203.0.113.7", "Device: Firefox", "Name: bot", " UTC"))
-    assert pages(mail) == ({"freeze"} if kind in FREEZABLE_NOTICES else set())
+    asks = {"confirm-withdrawal"} if kind is MailKind.WITHDRAWAL_CONFIRM else set()
+    assert pages(mail) == asks | ({"freeze"} if kind in FREEZABLE_NOTICES else set())
     if kind in FREEZABLE_NOTICES:
         await one_time_tokens.redeem(token(mail, "freeze"), TokenPurpose.FREEZE, clock=office.clock)
 
