@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from core.clock import Clock
 from services.catalogue import Catalogue
 from services.chains import Chains
+from services.ens import Names
 from services.tokens import Tokens
 from services.wallet_balances import WalletBalances
 
@@ -15,9 +16,11 @@ class WalletViews:
 
     tokens: Tokens
     balances: WalletBalances
+    names: Names
 
     async def close(self) -> None:
         """Give up what is being asked."""
+        await self.names.close()
         await self.balances.close()
         await self.tokens.close()
 
@@ -25,4 +28,4 @@ class WalletViews:
 def build_wallet_views(catalogue: Catalogue, chains: Chains, clock: Clock) -> WalletViews:
     """Nothing is asked yet."""
     tokens = Tokens(catalogue, chains, clock)
-    return WalletViews(tokens, WalletBalances(chains, tokens, clock))
+    return WalletViews(tokens, WalletBalances(chains, tokens, clock), Names(chains, clock))

@@ -42,6 +42,14 @@ class Wallet(Node):
     )
 
     @strawberry.field(
+        description="The name of ENS that the address calls itself, if that name also leads to the address; null otherwise, and outside EVM. Kept "
+        "for five minutes. Costs 5 points.",
+        directives=[Cost(points=5)],
+    )
+    async def ens_name(self, info: Info) -> str | None:
+        return await info.context.wallet_views.names.name_of(self.family, self.address)
+
+    @strawberry.field(
         description="What it holds, on these chains or on all of its family that this server has nodes of; kept for some seconds. Tokens that look "
         "like spam are left out unless asked for. Costs 20 points.",
         directives=[Cost(points=20)],
