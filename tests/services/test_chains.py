@@ -92,7 +92,7 @@ async def test_a_chain_without_nodes_is_there_and_refuses_what_is_asked() -> Non
     ("key", "code"),
     [
         ("solana", WalletErrorCode.NOT_ENABLED),
-        ("bitcoin", WalletErrorCode.PROVIDER_UNAVAILABLE),
+        ("bitcoin", WalletErrorCode.NOT_ENABLED),
         ("dogecoin", WalletErrorCode.UNKNOWN_CHAIN),
     ],
 )
