@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from core.wallet_vocabulary import WalletErrorCode
+from core.wallet_vocabulary import ChainTxStatus, TransferDirection, WalletErrorCode
 from events.token import TokenState
 
 
@@ -34,3 +34,18 @@ class WalletHoldings:
     address: str
     items: Sequence[TokenHolding]
     failures: Sequence[ChainTrouble]
+
+
+@dataclass(frozen=True, slots=True)
+class WalletMovement:
+    """So many smallest units of a token from or to a wallet. `place` is its place in the chain, and its cursor; `time_ms` of its block, if that is known."""
+
+    place: int
+    hash: str
+    direction: TransferDirection
+    token: TokenState
+    units: int
+    counterparty: str
+    status: ChainTxStatus
+    confirmations: int
+    time_ms: int | None

@@ -2,6 +2,7 @@
 
 import strawberry
 
+from graph.directives import Cost
 from graph.fields import query
 from graph.types.asset import Chain
 from resolvers import chains as chain_resolvers
@@ -11,3 +12,9 @@ from resolvers import chains as chain_resolvers
 class ChainQuery:
     chains: list[Chain] | None = query(chain_resolvers.chains, "The chains that this server knows.")
     chain: Chain | None = query(chain_resolvers.chain, "One chain; null with UNKNOWN_CHAIN when there is none.")
+    resolve_name: str | None = strawberry.field(
+        resolver=chain_resolvers.resolve_name,
+        description="The EVM address that a name of ENS stands for, with its checksum; null when it stands for none. Names are normalised by ENSIP-15. "
+        "With NOT_ENABLED for a name that is kept off the chain (CCIP-Read). Kept for half a minute. Costs 10 points.",
+        directives=[Cost(points=10)],
+    )

@@ -9,11 +9,13 @@ from core.refusals import WalletRefused
 from core.vocabulary import ChainFamily
 from core.wallet_vocabulary import WalletErrorCode
 from events.wallet import ChainTrouble, TokenHolding, WalletHoldings
+from integrations.chains.bitcoin.addresses import NotAnAddress, parse_address
 from integrations.chains.errors import ChainError, ChainUnavailable
 from integrations.chains.evm.holdings import EvmHoldings, holdings
 from integrations.chains.json_rpc import JsonRpc
 from models.chain import ChainEntry
 from services.brief_memory import BriefMemory
+from services.chain_addresses import bitcoin_network
 from services.chain_failures import failure_of
 from services.chains import Chains
 from services.tokens import Tokens
@@ -48,6 +50,7 @@ class WalletBalances:
         self._answer_seconds = answer_seconds
         self._found: BriefMemory[tuple[str, str], ChainHoldings] = BriefMemory(clock, most=MOST_KEPT)
         self._readers: Mapping[ChainFamily, HoldingsReader] = {
+            ChainFamily.BITCOIN: self._read_bitcoin,
             ChainFamily.EVM: self._read_evm,
             ChainFamily.SOLANA: self._read_solana,
         }
@@ -71,21 +74,14 @@ class WalletBalances:
         if chains is None:
             reached = [entry for entry in own if self._chains.configured(entry.key)]
             return reached or own
-        known = {entry.key: entry for entry in own}
-        for place, key in enumerate(chains):
-            field = ["chains", str(place)]
-            if key not in self._chains.entries:
-                text = "there is no such chain here; `chains` lists those that there are"
-                raise WalletRefused(text, reason=WalletErrorCode.UNKNOWN_CHAIN, field=field)
-            if key not in known:
-                text = "this wallet has no address on this chain"
-                raise WalletRefused(text, reason=WalletErrorCode.ADDRESS_WRONG_NETWORK, field=field)
-        return [known[key] for key in dict.fromkeys(chains)]
+        entries = self._chains.entries
+        found = [wanted_chain(entries, family, key, field=["chains", str(place)]) for place, key in enumerate(chains)]
+        return list({entry.key: entry for entry in found}.values())
 
     async def _of_chain(self, entry: ChainEntry, address: str) -> tuple[ChainHoldings, ChainTrouble | None]:
         reader = self._readers.get(entry.family)
         try:
-            if reader is None:
+            if reader is None or not self._chains.configured(entry.key):
                 raise ChainUnavailable(entry.key, {})
             async with asyncio.timeout(self._answer_seconds):
                 seconds = max(_KEPT_SECONDS, min(entry.block_seconds, 2 * _KEPT_SECONDS))
@@ -117,6 +113,18 @@ class WalletBalances:
         silent = [listed[contract].symbol for contract, units in found.tokens.items() if units is None]
         return ChainHoldings(items, silent)
 
+    async def _read_bitcoin(self, entry: ChainEntry, address: str) -> ChainHoldings:
+        """Outputs in blocks alone: what waits for its first confirmation may never come."""
+        try:
+            owner = parse_address(address, bitcoin_network(entry))
+        except NotAnAddress:
+            text = "this wallet has no address on this chain"
+            raise WalletRefused(text, reason=WalletErrorCode.ADDRESS_WRONG_NETWORK, field=["chains"]) from None
+        now_ms = self._clock.now_ms()
+        found = await self._chains.bitcoin(entry.key).unspent(owner)
+        satoshis = sum(output.sats for output in found.outputs if output.height is not None)
+        return ChainHoldings([TokenHolding(self._tokens.coin(entry.key), satoshis, found.height, now_ms)])
+
     async def _read_solana(self, entry: ChainEntry, address: str) -> ChainHoldings:
         found = await self._chains.solana(entry.key).holdings(address)
         now_ms = self._clock.now_ms()
@@ -132,6 +140,20 @@ class WalletBalances:
             if amount:
                 items.append(TokenHolding(token, amount, found.slot, now_ms))
         return ChainHoldings(items)
+
+
+def wanted_chain(
+    entries: Mapping[str, ChainEntry], family: ChainFamily, key: str, *, field: Sequence[str]
+) -> ChainEntry:
+    """The chain that somebody asks for of a wallet. Raises WalletRefused, which names the input `field`, for one it cannot be on."""
+    entry = entries.get(key)
+    if entry is None:
+        text = "there is no such chain here; `chains` lists those that there are"
+        raise WalletRefused(text, reason=WalletErrorCode.UNKNOWN_CHAIN, field=field)
+    if entry.family is not family:
+        text = "this wallet has no address on this chain"
+        raise WalletRefused(text, reason=WalletErrorCode.ADDRESS_WRONG_NETWORK, field=field)
+    return entry
 
 
 _SILENT_TEXTS: Mapping[str, str] = {"tokens": "these tokens do not tell their balance: {tokens}"}

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from core.clock import Clock
 from services.catalogue import Catalogue
 from services.chains import Chains
+from services.ens import Names
 from services.tokens import Tokens
+from services.wallet_activity import WalletActivity
 from services.wallet_balances import WalletBalances
 
 
@@ -15,9 +17,12 @@ class WalletViews:
 
     tokens: Tokens
     balances: WalletBalances
+    names: Names
+    activity: WalletActivity
 
     async def close(self) -> None:
         """Give up what is being asked."""
+        await self.names.close()
         await self.balances.close()
         await self.tokens.close()
 
@@ -25,4 +30,9 @@ class WalletViews:
 def build_wallet_views(catalogue: Catalogue, chains: Chains, clock: Clock) -> WalletViews:
     """Nothing is asked yet."""
     tokens = Tokens(catalogue, chains, clock)
-    return WalletViews(tokens, WalletBalances(chains, tokens, clock))
+    return WalletViews(
+        tokens=tokens,
+        balances=WalletBalances(chains, tokens, clock),
+        names=Names(chains, clock),
+        activity=WalletActivity(chains, tokens),
+    )

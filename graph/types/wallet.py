@@ -1,6 +1,7 @@
 """Linked wallets, and what links them."""
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Annotated
 
 import strawberry
@@ -8,15 +9,22 @@ import strawberry
 from core.account_vocabulary import TokenDelivery
 from core.clock import to_datetime
 from core.ids import encode_id
-from core.vocabulary import ChainFamily
+from core.paging import PageRequest
+from core.vocabulary import ChainFamily, TimeOrder
+from core.wallet_vocabulary import ChainTxStatus, TransferDirection
+from events.wallet import WalletMovement
 from graph.context import Context
 from graph.directives import Cost
-from graph.scalars import Long
+from graph.scalars import URL, Long
+from graph.types.asset import Chain
+from graph.types.connection import After, Before, Connection, First, Last, connect
 from graph.types.node import Node
+from graph.types.token import Token
 from graph.types.wallet_balance import WalletBalances
 from models.wallet import WalletDocument
 
 Info = strawberry.Info[Context, None]
+MAX_ACTIVITY = 100
 _PROOF = "From `reauthenticate`, for this mutation with these parameters."
 _FAMILY = "Which kind of chain."
 _ADDRESS = "The wallet's address; of EVM chains in lower case, or with the capitals of its checksum."
@@ -42,6 +50,14 @@ class Wallet(Node):
     )
 
     @strawberry.field(
+        description="The name of ENS that the address calls itself, if that name also leads to the address; null otherwise, and outside EVM. Kept "
+        "for five minutes. Costs 5 points.",
+        directives=[Cost(points=5)],
+    )
+    async def ens_name(self, info: Info) -> str | None:
+        return await info.context.wallet_views.names.name_of(self.family, self.address)
+
+    @strawberry.field(
         description="What it holds, on these chains or on all of its family that this server has nodes of; kept for some seconds. Tokens that look "
         "like spam are left out unless asked for. Costs 20 points.",
         directives=[Cost(points=20)],
@@ -57,6 +73,27 @@ class Wallet(Node):
         held = await info.context.wallet_views.balances.read(self.family, self.address, chains)
         return WalletBalances.of(held, include_spam=include_spam, locale=info.context.client.locale)
 
+    @strawberry.field(
+        description="What moved from and to it on an EVM chain: tokens, and the chain's own coin where a node keeps an index of it; not what a contract "
+        "paid out within somebody else's transaction, and nothing of an amount of 0. A page looks at most at 20,000 blocks beyond its cursor, or "
+        "before the newest block: `hasNextPage` is false when there is nothing in them. At most 100 a page. Costs 50 points.",
+        directives=[Cost(points=50)],
+    )
+    async def activity(
+        self,
+        info: Info,
+        chain: Annotated[str, strawberry.argument(description="Key of a chain, such as `ethereum`.")],
+        order_by: Annotated[TimeOrder, strawberry.argument(description="Direction in time.")] = TimeOrder.NEWEST_FIRST,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection["WalletActivity"] | None:
+        request = PageRequest(first, after, last, before, max_size=MAX_ACTIVITY)
+        reads = info.context.wallet_views.activity
+        page = await reads.page(self.family, self.address, chain, order_by, request)
+        return connect(page, node=lambda row: WalletActivity.of(self, row), cursor=lambda row: str(row.place))
+
     @staticmethod
     def of(row: WalletDocument) -> "Wallet":
         """The wallet as its owner sees it."""
@@ -67,6 +104,51 @@ class Wallet(Node):
             name=row.name,
             linked_at=to_datetime(row.linked_ms),
             contract_wallet=row.contract is not None,
+        )
+
+
+@strawberry.type(description="So much of a coin or token that moved from or to a wallet.")
+class WalletActivity:
+    id: strawberry.ID = strawberry.field(description="Stable per wallet and movement.")
+    movement: strawberry.Private[WalletMovement]
+    wallet: Wallet = strawberry.field(description="The wallet.")
+    hash: str = strawberry.field(description="Hash of the transaction.")
+    direction: TransferDirection = strawberry.field(description="Where it went, seen from the wallet.")
+    token: Token = strawberry.field(description="What it was.")
+    quantity: Decimal = strawberry.field(description="How much, in whole units of the token.")
+    counterparty: str | None = strawberry.field(description="The address at the other end.")
+    status: ChainTxStatus = strawberry.field(
+        description="CONFIRMED in a block, FINAL when that is as good as certain to stay, FAILED when the chain refused it, REVERTED when its block "
+        "was given up. Transactions that are in no block are not listed."
+    )
+    confirmations: int = strawberry.field(description="Blocks on it, its own counted.")
+    time: datetime | None = strawberry.field(description="Time of its block.")
+
+    @strawberry.field(description="The chain.")
+    def chain(self, info: Info) -> Chain:
+        return Chain.of(info.context.catalogue.chains[self.movement.token.chain])
+
+    @strawberry.field(description="The transaction in the chain's explorer.")
+    def explorer_url(self, info: Info) -> URL | None:
+        url = info.context.catalogue.chains[self.movement.token.chain].transaction_url(self.hash)
+        return None if url is None else URL(url)
+
+    @staticmethod
+    def of(wallet: Wallet, moved: WalletMovement) -> "WalletActivity":
+        """The movement as the wallet's owner sees it."""
+        token = moved.token
+        return WalletActivity(
+            id=strawberry.ID(encode_id("WalletActivity", token.chain, wallet.address, moved.hash, moved.place)),
+            movement=moved,
+            wallet=wallet,
+            hash=moved.hash,
+            direction=moved.direction,
+            token=Token.of(token),
+            quantity=Decimal(moved.units).scaleb(-token.decimals),
+            counterparty=moved.counterparty,
+            status=moved.status,
+            confirmations=moved.confirmations,
+            time=None if moved.time_ms is None else to_datetime(moved.time_ms),
         )
 
 

@@ -68,7 +68,7 @@ NAMED: dict[str, object] = {
 ABOUT_PRICES = frozenset(
     {
         *("asset", "assets", "candles", "estimateCost", "market", "marketStatusChanged", "markets", "orderBook"),
-        *("priceTicks", "status", "tickers", "trades", "chain", "chains"),
+        *("priceTicks", "status", "tickers", "trades", "chain", "chains", "resolveName"),
     }
 )
 """Roots that know nobody: their values are attacked in tests/graph and tests/server."""

@@ -113,7 +113,7 @@ PRIVATE_QUERIES: dict[str, Declared] = {
     "swapQuotes": (Access.SELF, ApiScope.READ),
     "admin": (Access.SUPPORT, None),
 }
-PUBLIC_QUERIES = {"node", "nodes", "status", "assets", "asset", "markets", "market", "estimateCost", "liabilities", "chains", "chain", "passwordResetToken", "oauthProviders"}  # fmt: skip
+PUBLIC_QUERIES = {"node", "nodes", "status", "assets", "asset", "markets", "market", "estimateCost", "liabilities", "chains", "chain", "resolveName", "passwordResetToken", "oauthProviders"}  # fmt: skip
 PRIVATE_SUBSCRIPTIONS: dict[str, Declared] = dict.fromkeys(
     (
         "accountEvents",

@@ -13,11 +13,16 @@ from core.refusals import WalletRefused
 from core.vocabulary import ChainFamily
 from core.wallet_vocabulary import WalletErrorCode
 from events.token import TokenState
+from integrations.chains.bitcoin.addresses import BitcoinAddress
+from integrations.chains.bitcoin.client import BitcoinClient, nodes_of
+from integrations.chains.bitcoin.messages import Unspent, Utxo
+from integrations.chains.bitcoin.transactions import Outpoint
 from integrations.chains.evm.client import EvmClient
 from integrations.chains.solana.addresses import TOKEN_PROGRAM
 from integrations.chains.solana.client import SolanaClient
 from services.catalogue import Catalogue
-from services.chains import Chains, solana_access
+from services.chain_addresses import bitcoin_network
+from services.chains import Chains, bitcoin_access, solana_access
 from services.tokens import Tokens
 from services.wallet_balances import WalletBalances
 from tests.chains import anvil
@@ -155,7 +160,7 @@ async def test_a_chain_the_wallet_is_not_on_is_refused(chain: str, code: WalletE
 async def test_without_any_node_every_chain_of_the_family_is_said_to_be_unknown() -> None:
     known = catalogue_with()
     wallets = balances(known, Chains(known.chains, {}, SystemClock()))
-    found = await wallets.read(ChainFamily.BITCOIN, "bcrt1q")
+    found = await wallets.read(ChainFamily.BITCOIN, "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080")
     assert found.items == []
     assert [(each.chain, each.text) for each in found.failures] == [
         ("bitcoin", "this server has no node of this chain")
@@ -188,3 +193,33 @@ async def test_what_is_held_on_solana_is_found_whoever_made_the_token() -> None:
     unknown = held[address(mints[1])].token
     assert (unknown.decimals, unknown.asset) == (6, None)
     assert {item.block for item in found.items} == {chain.blocks[-2].slot}
+
+
+async def test_what_is_held_on_bitcoin_counts_once_it_is_in_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = catalogue_with()
+    entry = known.chains["bitcoin"]
+    client = BitcoinClient(
+        "bitcoin",
+        nodes_of([], ["http://127.0.0.1:1"]),
+        network=bitcoin_network(entry),
+        genesis=None,
+        clock=SystemClock(),
+    )
+    asked: list[str] = []
+
+    async def unspent(owner: BitcoinAddress) -> Unspent:
+        asked.append(owner.text)
+        heights = (7, 9, None)
+        outputs = [Utxo(Outpoint("ab" * 32, n), 10**n, owner.script, at, False) for n, at in enumerate(heights)]
+        return Unspent(10, tuple(outputs), complete=True)
+
+    monkeypatch.setattr(client, "unspent", unspent)
+    chains = Chains(known.chains, {"bitcoin": bitcoin_access(entry, client, SystemClock())}, SystemClock())
+    wallets = balances(known, chains)
+    address_ = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
+    (item,) = (await wallets.read(ChainFamily.BITCOIN, address_, ["bitcoin"])).items
+    assert (item.token.symbol, item.units, item.block, asked) == ("BTC", 11, 10, [address_])
+    with pytest.raises(WalletRefused) as refused:
+        await wallets.read(ChainFamily.BITCOIN, "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4", ["bitcoin"])
+    assert refused.value.reason is WalletErrorCode.ADDRESS_WRONG_NETWORK
+    await chains.close()
