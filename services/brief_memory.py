@@ -33,6 +33,11 @@ class BriefMemory(Generic[K, V]):
             self._asked[key] = task
         return await asyncio.shield(task)
 
+    def last(self, key: K, *, seconds: float) -> V | None:
+        """What was found last, if it is not older than so many seconds and was not pushed out: for when asking fails."""
+        known = self._known.get(key)
+        return None if known is None or self._clock.monotonic() - known[0] >= seconds else known[1]
+
     async def close(self) -> None:
         """Give up what is still being asked."""
         waiting = list(self._asked.values())

@@ -22,6 +22,8 @@ from services.tokens import Tokens
 
 MOST_KEPT = 5_000
 _KEPT_SECONDS = 5.0
+_LAST_KNOWN_SECONDS = 300.0
+"""How long balances are still shown, as of their time, beside the failure to read newer ones."""
 _ANSWER_SECONDS = 8.0
 MOST_NAMED = 10
 
@@ -79,17 +81,17 @@ class WalletBalances:
         return list({entry.key: entry for entry in found}.values())
 
     async def _of_chain(self, entry: ChainEntry, address: str) -> tuple[ChainHoldings, ChainTrouble | None]:
-        reader = self._readers.get(entry.family)
+        reader, key = self._readers.get(entry.family), (entry.key, address)
         try:
             if reader is None or not self._chains.configured(entry.key):
                 raise ChainUnavailable(entry.key, {})
             async with asyncio.timeout(self._answer_seconds):
                 seconds = max(_KEPT_SECONDS, min(entry.block_seconds, 2 * _KEPT_SECONDS))
-                key = (entry.key, address)
                 found = await self._found.get(key, lambda: reader(entry, address), seconds=seconds)
         except (ChainError, TimeoutError) as error:
             told = failure_of(error if isinstance(error, ChainError) else ChainUnavailable(entry.key, {"all": "late"}))
-            return ChainHoldings(()), ChainTrouble(entry.key, told.code, told.text, told.values)
+            last = self._found.last(key, seconds=_LAST_KNOWN_SECONDS)
+            return last or ChainHoldings(()), ChainTrouble(entry.key, told.code, told.text, told.values)
         return found, self._silence(entry, found.silent)
 
     def _silence(self, entry: ChainEntry, silent: Sequence[str]) -> ChainTrouble | None:

@@ -79,7 +79,8 @@ class WalletBalances:
         "looked for among those that this server knows."
     )
     failures: list[ChainFailure] = strawberry.field(
-        description="Chains, or tokens of a chain, that could not be read. What is missing for this is not 0: it is not known."
+        description="Chains, or tokens of a chain, that could not be read. What is missing for this is not 0: it is not known. Items of a chain that does "
+        "not answer are what it last told, at most five minutes ago: see their `time`."
     )
 
     @strawberry.field(

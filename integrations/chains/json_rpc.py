@@ -8,7 +8,7 @@ from integrations.chains.errors import Failure, NodeRefused, ProviderFailed
 from integrations.chains.http import NodeHttp, NodeLimits
 
 LIMIT_CODES = frozenset({-32005, -32097, 429})
-"""EIP-1474's "limit exceeded", and what providers say instead of HTTP's 429."""
+"""EIP-1474's "limit exceeded", and what providers say instead of HTTP's 429. (Infura also says -32005 where a query "returned more than" it gives.)"""
 MOST_IN_BATCH = 50
 
 
@@ -82,6 +82,6 @@ def _refusal(error: object) -> Exception:
     code, message = error.get("code"), error.get("message")
     if not isinstance(code, int) or not isinstance(message, str):
         return ProviderFailed(Failure.MALFORMED, "its error has no code")
-    if code in LIMIT_CODES:
+    if code in LIMIT_CODES and "returned more than" not in message:
         return ProviderFailed(Failure.RATE_LIMITED, "asked to be left alone", retry_after_seconds=1.0)
     return NodeRefused(code, message[:500], error.get("data"))

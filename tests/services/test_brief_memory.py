@@ -90,3 +90,19 @@ async def test_closing_gives_up_what_is_asked() -> None:
     await memory.close()
     with pytest.raises(asyncio.CancelledError):
         await waiting
+
+
+async def test_what_was_found_last_is_there_for_when_asking_fails() -> None:
+    clock = ManualClock()
+    memory: BriefMemory[str, int] = BriefMemory(clock, most=10)
+    source = Source()
+    source.go.set()
+    assert memory.last("a", seconds=300) is None
+    await memory.get("a", source.ask, seconds=5)
+    clock.advance(299)
+    source.failure = LookupError()
+    with pytest.raises(LookupError):
+        await memory.get("a", source.ask, seconds=5)
+    assert memory.last("a", seconds=300) == 1
+    clock.advance(1)
+    assert memory.last("a", seconds=300) is None

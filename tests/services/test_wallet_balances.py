@@ -105,6 +105,24 @@ async def test_a_chain_that_stalls_is_given_up_and_the_others_are_told() -> None
     assert [each.code for each in found.failures] == [WalletErrorCode.PROVIDER_UNAVAILABLE]
 
 
+async def test_what_a_chain_last_told_is_shown_for_some_minutes_beside_its_failure() -> None:
+    clock = ManualClock()
+    async with anvil() as url:
+        client = client_of(url, clock=clock)
+        wallets = balances(known := catalogue_with(), chains_of(known, client, clock), clock)
+        first = await wallets.read(EVM, FRIEND)
+    clock.advance(299)
+    beside = await wallets.read(EVM, FRIEND)
+    assert (beside.items, [each.code for each in beside.failures]) == (
+        first.items,
+        [WalletErrorCode.PROVIDER_UNAVAILABLE],
+    )
+    clock.advance(1)
+    gone = await wallets.read(EVM, FRIEND)
+    assert (gone.items, [each.code for each in gone.failures]) == ([], [WalletErrorCode.PROVIDER_UNAVAILABLE])
+    await client.close()
+
+
 async def test_a_node_that_lies_about_its_chain_gives_no_balance() -> None:
     async with anvil(chain_id=5) as url:
         client = client_of(url)
@@ -165,6 +183,13 @@ async def test_without_any_node_every_chain_of_the_family_is_said_to_be_unknown(
     assert [(each.chain, each.text) for each in found.failures] == [
         ("bitcoin", "this server has no node of this chain")
     ]
+
+
+async def test_an_evm_chain_without_nodes_is_a_failure_and_no_error() -> None:
+    known = catalogue_with()
+    wallets = balances(known, Chains(known.chains, {}, SystemClock()))
+    found = await wallets.read(EVM, FRIEND)
+    assert (found.items, [each.code for each in found.failures]) == ([], [WalletErrorCode.PROVIDER_UNAVAILABLE])
 
 
 async def test_what_is_held_on_solana_is_found_whoever_made_the_token() -> None:

@@ -138,3 +138,9 @@ async def test_a_batch_keeps_its_order_and_its_refusals() -> None:
     assert results[:3] == [0, 1, 2]
     assert isinstance(results[3], NodeRefused)
     assert results[4] == 4
+
+
+async def test_a_query_that_would_give_too_much_is_refused_and_leaves_the_node_in_use() -> None:
+    message = "query returned more than 10000 results. Try with this block range [0x1, 0x9]."
+    with pytest.raises(NodeRefused):
+        await asked(told({"error": {"code": -32005, "message": message}}))
