@@ -18,11 +18,14 @@ from services.transfer_log import read_payload
 from tests.accounts import Person, World
 from tests.chains import anvil
 from tests.evm import client_of, token
+from tests.evm_nodes import ScriptedNode, client_of_nodes
 from tests.services.test_withdrawal_kills import Killed, Killer
 from tests.trading_house import SCALES, TradingHouse
 
 D = Decimal
 ETH = 10**18
+USDC = "0x5FbDB2315678afecb367f032d93F642f64180aa3"
+"""Where the catalogue has it on local chains."""
 COLD, HOT = "house:cold:ethereum", "house:hot:ethereum"
 REQUIRED, FINAL = 4, 6
 """Confirmations that credit a deposit here, and after which nothing is taken back."""
@@ -39,6 +42,8 @@ class Site:
     world: World
     person: Person = field(init=False)
     address: str = field(init=False)
+    hot: str | None = None
+    cold: frozenset[str] = frozenset()
 
     async def settle_in(self) -> None:
         await self.run()
@@ -57,7 +62,11 @@ class Site:
             for contract, form in forms_of(world.catalogue.assets.values(), "ethereum").items()
         }
         chain = world.catalogue.chains["ethereum"].model_copy(update={"final_after": FINAL})
-        watched = Watched(chain, client or self.chain, forms)
+
+        async def hot() -> str | None:
+            return self.hot
+
+        watched = Watched(chain, client or self.chain, forms, hot, self.cold)
         gateway = self.house.gateway
         made = DepositWatch(watched, custody.deposits, custody.transfer_log, gateway, world.clock)
         if killer is not None:
@@ -95,9 +104,16 @@ class Site:
         found = (await self.world.funds.accounts.read(self.person.user_id)).balances.get(asset)
         return (D(0), D(0)) if found is None else (found.available, found.debt)
 
-    def reserve(self, asset: str = "ETH") -> int:
+    def reserve(self, asset: str = "ETH", account: str = COLD) -> int:
+        """What the wallets of a reserve have, as the ledger says."""
         house = self.house.writer.exchange.state.house
-        return -house[COLD][asset] if COLD in house else 0
+        return -house[account][asset] if account in house else 0
+
+    async def problem(self) -> str | None:
+        """What is wrong with the chain, as anybody is told."""
+        status = (await self.world.data('{ chain(key: "ethereum") { status { healthy error } } }'))["chain"]["status"]
+        assert not status["healthy"]
+        return await self.world.custody.deposit_reads.problem("ethereum")
 
     async def told(self) -> list[tuple[DepositStatus, int]]:
         """What the owner's log says of deposits: status and confirmations."""
@@ -107,15 +123,30 @@ class Site:
 
 
 @asynccontextmanager
-async def opened() -> AsyncIterator[Site]:
+async def _at(client: EvmClient, url: str, usdc: str) -> AsyncIterator[Site]:
     bus = MemoryBus()
     house = TradingHouse(bus=bus, scales={**SCALES, "USDC": 6})
     world = World(gateway=house.gateway, bus=bus, network=ChainNetwork.LOCAL)
     house.clock = world.clock
     await world.accounts.load()
-    async with anvil() as url, house.open():
-        chain = client_of(url)
-        site = Site(url, chain, await token(chain, "USDC"), house, world)
+    async with house.open():
+        site = Site(url, client, usdc, house, world)
         await site.settle_in()
         yield site
-        await chain.close()
+
+
+@asynccontextmanager
+async def opened() -> AsyncIterator[Site]:
+    """On a chain of Anvil's."""
+    async with anvil() as url:
+        client = client_of(url)
+        async with _at(client, url, await token(client, "USDC")) as site:
+            yield site
+        await client.close()
+
+
+@asynccontextmanager
+async def scripted(*nodes: ScriptedNode) -> AsyncIterator[Site]:
+    """On a chain of nodes that say what they are told to."""
+    async with _at(client_of_nodes(*nodes), "", USDC) as site:
+        yield site
