@@ -6,24 +6,34 @@ One node can lie, lag, or follow a fork for a while. Where there is more than on
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 from integrations.chains.errors import ChainError, ChainUnavailable
-from integrations.chains.evm.messages import EvmBlock
 
 WITNESSES = 2
 """So many nodes must say it, where there are as many."""
 
 
+class Block(Protocol):
+    """A block of any chain."""
+
+    @property
+    def hash(self) -> str: ...
+
+
+B = TypeVar("B", bound=Block)
+
+
 @dataclass(frozen=True, slots=True)
-class Vote:
+class Vote(Generic[B]):
     """Which blocks nodes have at a number, by the names of the nodes; those that have none there, or did not answer, have no say. `asked`: all of this chain."""
 
     number: int
-    blocks: Mapping[str, EvmBlock]
+    blocks: Mapping[str, B]
     asked: int
 
     @property
-    def winner(self) -> EvmBlock | None:
+    def winner(self) -> B | None:
         """The block that more than half of those have that have one there."""
         counted = Counter(block.hash for block in self.blocks.values())
         best = max(counted, key=counted.__getitem__, default=None)
@@ -50,9 +60,10 @@ class Vote:
         return len(self.blocks) >= self.needed and not self.against(hash_)
 
 
-def count_votes(chain: str, number: int, said: Mapping[str, EvmBlock | ChainError | None]) -> Vote:
+def count_votes(chain: str, number: int, said: Mapping[str, B | ChainError | None]) -> Vote[B]:
     """What was said. Raises ChainUnavailable when no node answered."""
     failures = {name: str(answer) for name, answer in said.items() if isinstance(answer, ChainError)}
     if len(failures) == len(said):
         raise ChainUnavailable(chain, failures)
-    return Vote(number, {name: each for name, each in said.items() if isinstance(each, EvmBlock)}, len(said))
+    blocks = {name: each for name, each in said.items() if each is not None and not isinstance(each, ChainError)}
+    return Vote(number, blocks, len(said))

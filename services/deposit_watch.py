@@ -107,7 +107,7 @@ class DepositWatch:
             ChainCursorDocument(id=self._chain.key, number=block.number, hash=block.hash, recent=[block.hash])
         )
 
-    def _at_tip(self, cursor: ChainCursorDocument, after: Vote, here: Vote) -> str | None:
+    def _at_tip(self, cursor: ChainCursorDocument, after: Vote[EvmBlock], here: Vote[EvmBlock]) -> str | None:
         """What is wrong where no block follows ours and ours was not given up. Raises NodesContradict."""
         if not here.blocks:
             return f"all nodes of {self._chain.key} that answer are behind block {cursor.number}, which was seen"
@@ -117,14 +117,14 @@ class DepositWatch:
             raise NodesContradict(f"nodes of {self._chain.key} have different blocks {after.number}")
         return self._dissent(here, cursor.hash)
 
-    def _dissent(self, vote: Vote, hash_: str) -> str | None:
+    def _dissent(self, vote: Vote[EvmBlock], hash_: str) -> str | None:
         """Who has another block there; None: nobody."""
         names = vote.against(hash_)
         if not names:
             return None
         return f"nodes of {self._chain.key} contradict each other: {', '.join(names)} has another block {vote.number}"
 
-    async def _vote(self, number: int) -> Vote:
+    async def _vote(self, number: int) -> Vote[EvmBlock]:
         return count_votes(self._chain.key, number, await self._client.blocks_of_all(number))
 
     async def _take_in(self, cursor: ChainCursorDocument, block: EvmBlock) -> None:

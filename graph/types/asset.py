@@ -37,10 +37,8 @@ class Chain(Node):
     @strawberry.field(description="How its nodes are, and whether deposits can be credited; asks no node.")
     async def status(self, info: Info) -> ChainStatus | None:
         state = info.context.chains.state(self.key)
-        problem = await info.context.custody.deposit_reads.problem(self.key)
-        if problem is not None and state.error is None:
-            state = replace(state, healthy=False, error=problem)
-        return ChainStatus.of(state)
+        problem = state.error or await info.context.custody.deposit_reads.problem(self.key)
+        return ChainStatus.of(state if problem is None else replace(state, healthy=False, error=problem))
 
     @strawberry.field(
         description="What transactions cost now; null where this server has no node of the chain. With PROVIDER_UNAVAILABLE when no node "
