@@ -243,6 +243,10 @@ def _chain_addresses(value: object) -> object:
     return tuple(f"{chain.strip()}={address.strip()}" for chain, _, address in pairs)
 
 
+FEWEST_WORDS = 12
+"""Of a seed phrase (BIP-39)."""
+
+
 def _deposit_keys(secret: SecretStr) -> SecretStr:
     """What each is worth is judged by who derives from it; a private one is refused here, whatever else is wrong, and never repeated."""
     entries = [entry.partition("=") for entry in secret.get_secret_value().split(",") if entry.strip()]
@@ -250,8 +254,9 @@ def _deposit_keys(secret: SecretStr) -> SecretStr:
     right = "a list such as evm=xpub…,bitcoin=zpub…, each family once"
     if not entries or len(set(families)) != len(families) or not set(families) <= {"evm", "bitcoin"}:
         raise WrongValue("the value names no keys, or a family that has none", right)
-    if any(re.search("prv", key) for _, _, key in entries):
-        raise WrongValue("there is a PRIVATE key in the value, which is no secret any more: move what it holds", right)
+    if any("prv" in key or len(key.split()) >= FEWEST_WORDS for _, _, key in entries):
+        wrong = "there is a PRIVATE key or a seed phrase in the value, which is no secret any more: move what it holds"
+        raise WrongValue(wrong, right)
     return secret
 
 

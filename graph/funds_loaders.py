@@ -21,6 +21,7 @@ class FundsLoaders:
         self._funds = funds
         self._person = person
         self._accounts: DataLoader[str, TradingAccount] = DataLoader(load_fn=funds.accounts.read_all, cache=False)
+        self._transfers: DataLoader[str, int] = DataLoader(load_fn=funds.events.newest_transfers, cache=False)
         self._quotes: DataLoader[str, str] = DataLoader(load_fn=self._load_quotes, cache=False)
         self._rates: DataLoader[PastValue, Rate | None] = DataLoader(load_fn=funds.statements.rates_at, cache=False)
         self._fills: DataLoader[int, FillState | None] = DataLoader(load_fn=self._load_fills, cache=False)
@@ -29,6 +30,10 @@ class FundsLoaders:
     async def account(self, account: str) -> TradingAccount:
         """What the exchange knows of an account. A field that shows more of the account reads this first."""
         return await self._accounts.load(account)
+
+    async def transfers(self, account: str) -> int:
+        """How far the log of an account's deposits and withdrawals reaches. A field that lists them reads this first."""
+        return await self._transfers.load(account)
 
     async def quote_asset(self, account: str) -> str:
         """What the account's owner values in."""

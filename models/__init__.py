@@ -8,10 +8,12 @@ from models.audit_event import AuditEventDocument, AuditHeadDocument
 from models.candle import CandleDocument
 from models.challenge import ChallengeDocument
 from models.client_key import ClientKeyDocument
+from models.debtor import DebtorDocument
 from models.deposit import ChainCursorDocument, DepositDocument
 from models.deposit_address import DepositAddressDocument, DepositCountDocument
 from models.fill import FillDocument
 from models.hot_wallet import HotWalletDocument
+from models.house_transfer import HouseTransferDocument
 from models.identity import IdentityDocument
 from models.journal import JournalDocument
 from models.known_device import KnownDeviceDocument
@@ -56,11 +58,13 @@ DOCUMENTS: tuple[type[Document], ...] = (
     ChainCursorDocument,
     ChallengeDocument,
     ClientKeyDocument,
+    DebtorDocument,
     DepositAddressDocument,
     DepositCountDocument,
     DepositDocument,
     FillDocument,
     HotWalletDocument,
+    HouseTransferDocument,
     IdentityDocument,
     JournalDocument,
     KnownDeviceDocument,

@@ -1,6 +1,7 @@
 """Deposits: what came in to a deposit address by a transaction, and how far a chain's blocks were read."""
 
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from typing import Any, ClassVar
 
 from beanie import Document
@@ -13,11 +14,20 @@ from core.wallet_vocabulary import DepositStatus
 from models.base import stored
 
 
+class LedgerStage(StrEnum):
+    """What the ledger has been asked for a deposit; noted before it is asked, so that whoever finds it asks again."""
+
+    NOTHING = "NOTHING"
+    CREDITING = "CREDITING"
+    CREDITED = "CREDITED"
+    REVERSING = "REVERSING"
+
+
 class DepositDocument(Document):
     """One deposit under `chain:hash:place`, `place` being where in the transaction it is.
 
-    `block`, `block_hash`: where it is now, None while it is nowhere. `crediting` is the block that the ledger is asked to credit it for, noted before it is asked.
-    `open` while blocks may still change it. `number` counts an account's deposits from 1.
+    `block`, `block_hash`: where it is now, None while it is nowhere. `ledger` is what the ledger knows of it, in the `round` that counts how often it was credited
+    and taken back. `open` while blocks may still change it. `number` counts an account's deposits from 1.
     """
 
     id: str  # type: ignore[assignment]
@@ -29,13 +39,15 @@ class DepositDocument(Document):
     amount: StoredDecimal
     units: str
     hash: str
+    sender: str
     place: str
     block: int | None = None
     block_hash: str | None = None
     confirmations: int = 0
     required: int
     status: DepositStatus
-    crediting: str | None = None
+    ledger: LedgerStage = LedgerStage.NOTHING
+    round: int = 0
     reason: str | None = None
     version: int = 1
     seen_ms: int
@@ -55,18 +67,23 @@ class DepositDocument(Document):
 
 
 class ChainCursorDocument(Document):
-    """How far a chain was read: its last block, and the hashes of those before it, the newest last; changed only from the version that was read."""
+    """How far a chain was read: its last block, and the hashes of those before it, the newest last; changed only from the version that was read.
+
+    `problem` is why it is not read on, or why nothing is credited; None: all is well. It has no version.
+    """
 
     id: str  # type: ignore[assignment]
     number: int
     hash: str
     recent: list[str]
+    problem: str | None = None
     version: int = 1
 
     class Settings:
         """Where it is kept."""
 
         name = "chain_cursors"
+        keep_nulls = False
 
 
 async def cursor(chain: str) -> ChainCursorDocument | None:
@@ -83,12 +100,35 @@ async def start(row: ChainCursorDocument) -> bool:
     return True
 
 
-async def advance(row: ChainCursorDocument, session: AsyncClientSession) -> bool:
+def forward(row: ChainCursorDocument, number: int, hash_: str, *, most: int) -> ChainCursorDocument:
+    """The cursor at the next block, in its next version, with so many hashes at most."""
+    recent = [*row.recent, hash_][-most:]
+    return _moved(row, {"number": number, "hash": hash_, "recent": recent})
+
+
+def back(row: ChainCursorDocument) -> ChainCursorDocument:
+    """The cursor at the block before, in its next version; one must be known."""
+    recent = row.recent[:-1]
+    return _moved(row, {"number": row.number - 1, "hash": recent[-1], "recent": recent})
+
+
+def _moved(row: ChainCursorDocument, changes: Mapping[str, Any]) -> ChainCursorDocument:
+    new: ChainCursorDocument = row.model_copy(update={**changes, "version": row.version + 1})
+    return new
+
+
+async def advance(row: ChainCursorDocument, session: AsyncClientSession | None = None) -> bool:
     """Write a cursor over the version before it. False when somebody else was faster."""
     result = await ChainCursorDocument.get_pymongo_collection().replace_one(
         {"_id": row.id, "version": row.version - 1}, stored(row), session=session
     )
     return result.matched_count == 1
+
+
+async def note_problem(chain: str, problem: str | None) -> None:
+    """Note why a chain is not read on; None: it is."""
+    change = {"$unset": {"problem": ""}} if problem is None else {"$set": {"problem": problem}}
+    await ChainCursorDocument.get_pymongo_collection().update_one({"_id": chain}, change)
 
 
 async def by_id(deposit_id: str) -> DepositDocument | None:
@@ -125,6 +165,12 @@ async def replace(new: DepositDocument, session: AsyncClientSession | None = Non
 async def open_of(chain: str) -> list[DepositDocument]:
     """A chain's rows that blocks may still change, oldest first."""
     found = await DepositDocument.find({"chain": chain, "open": True}).to_list()
+    return sorted(found, key=lambda row: (row.seen_ms, row.id))
+
+
+async def in_block(chain: str, number: int) -> list[DepositDocument]:
+    """A chain's rows that stand in this block now, whether they are open or not."""
+    found = await DepositDocument.find({"chain": chain, "block": number}).to_list()
     return sorted(found, key=lambda row: (row.seen_ms, row.id))
 
 

@@ -28,7 +28,6 @@ class DepositAddressDocument(Document):
         indexes: ClassVar = [
             IndexModel([("family", ASCENDING), ("index", ASCENDING)], unique=True),
             IndexModel([("family", ASCENDING), ("address", ASCENDING)], unique=True),
-            IndexModel([("family", ASCENDING), ("created_ms", ASCENDING)]),
             IndexModel([("user_id", ASCENDING)]),
         ]
 
@@ -76,6 +75,10 @@ async def of_account(user_id: str, family: ChainFamily) -> DepositAddressDocumen
     return await DepositAddressDocument.find_one({"_id": address_id(user_id, family)})
 
 
-async def made_since(family: ChainFamily, since_ms: int) -> list[DepositAddressDocument]:
-    """Addresses that were made at or after a time."""
-    return await DepositAddressDocument.find({"family": family, "created_ms": {"$gte": since_ms}}).to_list()
+async def from_index(family: ChainFamily, low: int, high: int) -> list[DepositAddressDocument]:
+    """Addresses with low <= index < high, lowest first.
+
+    An index is given out only after the one below it was stored, so that none below the highest that is seen turns up later.
+    """
+    found = await DepositAddressDocument.find({"family": family, "index": {"$gte": low, "$lt": high}}).to_list()
+    return sorted(found, key=lambda row: row.index)

@@ -90,6 +90,7 @@ class WithdrawalDocument(Document):
             IndexModel([("status", ASCENDING), ("created_ms", ASCENDING)]),
             IndexModel([("chain", ASCENDING), ("status", ASCENDING)]),
             IndexModel([("hash", ASCENDING)], sparse=True),
+            IndexModel([("attempts.hash", ASCENDING)], sparse=True),
         ]
 
 
@@ -139,6 +140,11 @@ async def by_client_id(user_id: str, client_id: str) -> WithdrawalDocument | Non
 async def by_hash(hash_: str) -> WithdrawalDocument | None:
     """The row whose newest transaction has this hash."""
     return await WithdrawalDocument.find_one({"hash": hash_})
+
+
+async def by_attempt(hash_: str) -> WithdrawalDocument | None:
+    """The row for which a transaction of this hash was ever signed."""
+    return await WithdrawalDocument.find_one({"attempts.hash": hash_})
 
 
 async def between(user_id: str, low: int, high: int) -> list[WithdrawalDocument]:

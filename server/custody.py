@@ -24,6 +24,7 @@ from services.catalogue import Catalogue
 from services.chain_addresses import payable_address
 from services.chains import Chains
 from services.custody_services import CustodyParts, CustodyRules, CustodyServices, build_custody_services
+from services.debts import Debts
 from services.deposit_addresses import DepositKeys
 from services.deposit_sightings import forms_of
 from services.deposit_watch import DepositWatch, Watched
@@ -120,16 +121,22 @@ def open_custody(settings: Settings, ground: CustodyGround, stack: AsyncExitStac
         )
 
     worker = WithdrawalWorker(ground.clock, ground.holder, open_steps)
-    watches = {key: functools.partial(_watch, ground, services, key) for key in watched}
-    deposits = DepositWorker(ground.clock, ground.holder, watches)
+    watches = {
+        key: functools.partial(_watch, ground, services, key, cold.get(key, frozenset())) for key in sorted(watched)
+    }
+    debts = Debts(ground.gateway, ground.accounts, ground.clock)
+    deposits = DepositWorker(ground.clock, ground.holder, watches, debts)
     return Custody(services, {withdrawal_worker.NAME: worker.run, deposit_worker.NAME: deposits.run})
 
 
-def _watch(ground: CustodyGround, services: CustodyServices, key: str) -> DepositWatch:
+def _watch(ground: CustodyGround, services: CustodyServices, key: str, cold: frozenset[str]) -> DepositWatch:
+    async def hot() -> str | None:
+        return (await hot_wallet.read(key)).address
+
     chain = ground.catalogue.chains[key]
     forms = forms_of(ground.catalogue.assets.values(), key)
-    watched = Watched(chain, ground.chains.evm(key), forms)
-    return DepositWatch(watched, services.deposits, services.transfer_log, ground.clock)
+    watched = Watched(chain, ground.chains.evm(key), forms, hot, cold)
+    return DepositWatch(watched, services.deposits, services.transfer_log, ground.gateway, ground.clock)
 
 
 def _deposit_keys(settings: Settings) -> Mapping[ChainFamily, DepositKeys]:

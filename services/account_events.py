@@ -1,14 +1,14 @@
 """Everything that happens to an account, for its owner: the same log as a stream and as pages.
 
-There are two sources: security, the account's audit log, and the exchange. A cursor holds one position for each
-(`services/account_cursors.py`). Within a source nothing is missed or repeated; between sources there is no order.
+There are three sources: security, the account's audit log; the exchange; and transfers, the log of its deposits and withdrawals. A cursor holds one
+position for each (`services/account_cursors.py`). Within a source nothing is missed or repeated; between sources there is no order.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from core.bus import Bus, BusMessage
 from core.clock import Clock
@@ -17,13 +17,17 @@ from core.paging import Page
 from events.account import AuditAppended, account_topic
 from events.funds import EventsMissed
 from events.trading import Logged
-from models import audit_event
+from events.transfer import DepositState, WithdrawalState
+from models import audit_event, transfer_event
 from models.audit_event import AuditEventDocument
+from models.transfer_event import TransferEventDocument
 from services import exchange_log
 from services.account_cursors import Positions, read_cursor
 from services.audit_pages import last_number
 from services.exchange_log import ExchangeHappened, ExchangeLog, Missed
 from services.trading_accounts import ReadMarks, TradingAccount
+from services.transfer_log import read_payload
+from services.transfer_streams import follow
 
 _AT_ONCE = 100
 MOST_EVENTS = 500
@@ -32,14 +36,22 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class Happened:
-    """A row of the audit log, or what the exchange did, or what the reader has missed; and the cursor behind it."""
+    """A row of the audit log, what the exchange did, a deposit or withdrawal as it became, or what the reader has missed; and the cursor behind it."""
 
     cursor: str
     time_ms: int
-    event: AuditEventDocument | Logged | EventsMissed
+    event: AuditEventDocument | Logged | DepositState | WithdrawalState | EventsMissed
 
 
-_Source = AuditEventDocument | ExchangeHappened
+class _Transferred(NamedTuple):
+    """A row of the log of transfers."""
+
+    number: int
+    time_ms: int
+    event: DepositState | WithdrawalState
+
+
+_Source = AuditEventDocument | ExchangeHappened | _Transferred
 
 
 class AccountEvents:
@@ -50,9 +62,13 @@ class AccountEvents:
         self._marks = marks
         self._clock = clock
 
-    async def newest(self, account: TradingAccount) -> str:
-        """The cursor behind everything that this state of the account contains."""
-        return Positions(await last_number(account.account), account.logged).cursor()
+    async def newest(self, account: TradingAccount, transfers: int) -> str:
+        """The cursor behind everything that this state of the account contains, and the log of transfers up to this number."""
+        return Positions(await last_number(account.account), account.logged, transfers).cursor()
+
+    async def newest_transfers(self, accounts: Sequence[str]) -> list[int]:
+        """How far the logs of these accounts' transfers reach; the caller keeps them few."""
+        return [await transfer_event.newest(account) for account in accounts]
 
     async def page(self, account: str, after: str | None, first: int | None) -> Page[Happened]:
         """Events after a cursor, or from the beginning: the oldest first, as far as each source keeps its own order. Raises InvalidInput."""
@@ -65,7 +81,8 @@ class AccountEvents:
         await self._marks.wait(account)
         rows = await audit_event.between(account, start.security + 1, start.security + count + 2)
         logged = await exchange_log.between(account, start.exchange + 1, start.exchange + count + 2)
-        merged = _merged(rows, logged)
+        moved = await transfer_event.between(account, start.transfers + 1, start.transfers + count + 2)
+        merged = _merged(rows, logged, [_transferred(row) for row in moved])
         return Page(
             _with_cursors(start, merged[:count]), has_next=len(merged) > count, has_previous=start != Positions()
         )
@@ -74,10 +91,12 @@ class AccountEvents:
         """Events after a cursor, or from now on, as they happen. Raises InvalidInput."""
         seen = read_cursor(after) if after is not None else None
         if seen is None:
-            seen = Positions(await last_number(account), await exchange_log.newest(account))
+            newest = await exchange_log.newest(account)
+            seen = Positions(await last_number(account), newest, await transfer_event.newest(account))
         sources: list[AsyncGenerator[_Source | Missed, None]] = [
             self._security(account, seen.security),
             ExchangeLog(account, self._bus, self._marks).follow(seen.exchange),
+            self._transfers(account, seen.transfers),
         ]
         async with aclosing(interleaved(sources)) as events:
             async for event in events:
@@ -104,6 +123,12 @@ class AccountEvents:
                     item = await anext(told, None)
                 if item is None:
                     return
+
+    async def _transfers(self, account: str, after: int) -> AsyncGenerator[_Source | Missed, None]:
+        """Rows of the log of transfers, read from storage at the reader's pace: none is skipped."""
+        async with aclosing(follow(account, after, self._bus)) as rows:
+            async for row in rows:
+                yield _transferred(row)
 
 
 async def interleaved(sources: list[AsyncGenerator[Item, None]]) -> AsyncGenerator[Item, None]:
@@ -135,17 +160,17 @@ def _next(source: AsyncIterator[Item]) -> "asyncio.Task[Item]":
     return asyncio.create_task(read())
 
 
-def _merged(rows: list[AuditEventDocument], logged: list[ExchangeHappened]) -> list[_Source]:
-    """Both by time, each in its own order, whatever its times."""
+def _merged(*sources: Sequence[_Source]) -> list[_Source]:
+    """All by time, each in its own order, whatever its times."""
     merged: list[_Source] = []
-    at, on = 0, 0
-    while at < len(rows) or on < len(logged):
-        if on == len(logged) or (at < len(rows) and rows[at].time_ms <= logged[on].time_ms):
-            merged.append(rows[at])
-            at += 1
-        else:
-            merged.append(logged[on])
-            on += 1
+    waiting = [iter(source) for source in sources]
+    heads = [next(each, None) for each in waiting]
+    while any(head is not None for head in heads):
+        _, first = min((head.time_ms, place) for place, head in enumerate(heads) if head is not None)
+        chosen = heads[first]
+        if chosen is not None:
+            merged.append(chosen)
+        heads[first] = next(waiting[first], None)
     return merged
 
 
@@ -160,12 +185,18 @@ def _with_cursors(start: Positions, events: list[_Source]) -> list[Happened]:
 def _moved(seen: Positions, event: _Source) -> Positions:
     if isinstance(event, ExchangeHappened):
         return replace(seen, exchange=event.number)
+    if isinstance(event, _Transferred):
+        return replace(seen, transfers=event.number)
     return replace(seen, security=event.sequence)
 
 
 def _happened(behind: Positions, event: _Source) -> Happened:
-    shown = event.event if isinstance(event, ExchangeHappened) else event
+    shown = event if isinstance(event, AuditEventDocument) else event.event
     return Happened(behind.cursor(), event.time_ms, shown)
+
+
+def _transferred(row: TransferEventDocument) -> _Transferred:
+    return _Transferred(row.number, row.time_ms, read_payload(row.payload))
 
 
 def _is_known(event: object, seen: int) -> bool:

@@ -98,7 +98,7 @@ def build_custody_services(rules: CustodyRules, parts: CustodyParts) -> CustodyS
         deposit_addresses=DepositAddresses(
             catalogue=parts.catalogue, keys=parts.deposit_keys, watched=rules.watched, clock=parts.clock
         ),
-        deposits=Deposits(parts.gateway, log, parts.clock),
+        deposits=Deposits(parts.gateway, parts.marks, log, parts.clock),
         deposit_reads=DepositReads(parts.bus),
         addresses=addresses,
         withdrawals=withdrawals,

@@ -11,7 +11,7 @@ from core.clock import Clock
 from core.refusals import WalletRefused
 from core.vocabulary import ChainFamily
 from core.wallet_vocabulary import WalletErrorCode
-from models import deposit_address
+from models import deposit, deposit_address
 from models.chain import ChainEntry
 from models.deposit_address import DepositAddressDocument, address_id
 from services.catalogue import Catalogue
@@ -52,7 +52,7 @@ class DepositAddresses:
         if chain is None:
             text = "there is no such chain here; `chains` lists those that there are"
             raise WalletRefused(text, reason=WalletErrorCode.UNKNOWN_CHAIN, field=["chain"])
-        if chain.key not in self.watched:
+        if not await self._is_read(chain):
             text = "deposits on this chain are not taken now"
             raise WalletRefused(text, reason=WalletErrorCode.NOT_ENABLED, field=["chain"])
         return await self._made(viewer.user_id, chain.family), chain
@@ -65,7 +65,7 @@ class DepositAddresses:
         found = []
         for entry in self._catalogue.chains.values():
             meant = chain in {None, entry.key} and (wanted is None or entry.key in wanted)
-            if meant and entry.key in self.watched:
+            if meant and await self._is_read(entry):
                 row = await deposit_address.of_account(user_id, entry.family)
                 if row is not None:
                     found.append((row, entry))
@@ -75,6 +75,10 @@ class DepositAddresses:
         """An address as a URI that wallets open, and that as a QR code in SVG."""
         uri = _uri_of(chain, row.address)
         return uri, qr_svg(uri)
+
+    async def _is_read(self, chain: ChainEntry) -> bool:
+        """Whether the chain's blocks are read, and were before now: what is paid to an address that is given out then is seen."""
+        return chain.key in self.watched and await deposit.cursor(chain.key) is not None
 
     async def _made(self, user_id: str, family: ChainFamily) -> DepositAddressDocument:
         while True:

@@ -43,6 +43,11 @@ class DepositReads:
         high = await deposit.last_number(user_id) + 1
         return await read_page(History(1, high, 1, fetch, lambda row: row.number), order, request)
 
+    async def problem(self, chain: str) -> str | None:
+        """Why nothing is credited on a chain now; None: nothing is known to be wrong, or its blocks are not read here."""
+        row = await deposit.cursor(chain)
+        return None if row is None else row.problem
+
     def state(self, row: DepositDocument) -> DepositState:
         """The row as its owner sees it."""
         return to_state(row)

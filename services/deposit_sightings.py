@@ -1,21 +1,37 @@
-"""What a block of an EVM chain brings to deposit addresses: coins by its transactions, tokens by its logs."""
+"""What a block of an EVM chain moves to and from addresses of the house: coins by its transactions, tokens by its logs, and the fees that it took from them.
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+A node that hides something, or has not indexed it yet, must not make a deposit be missed: logs are asked of every node and added up, and what nobody can tell
+now is asked for again. A node that makes something up is found out before it is credited (`attested`).
+"""
+
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 
 from eth_utils.address import to_checksum_address
 
-from integrations.chains.errors import ChainError, NodesContradict
+from integrations.chains.errors import (
+    ChainError,
+    ChainUnavailable,
+    Failure,
+    NodeRefused,
+    NodesContradict,
+    ProviderFailed,
+)
 from integrations.chains.evm.client import EvmClient
 from integrations.chains.evm.messages import (
     EvmBlock,
     EvmLog,
     EvmReceipt,
     EvmTransactionInfo,
+    read_full_block,
+    read_logs,
     read_receipt,
     read_transaction,
 )
+from integrations.chains.json_rpc import Call
 from models.asset import AssetEntry, AssetNetworkEntry
+from services.chain_votes import WITNESSES
 
 TRANSFER = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
 """Topic of ERC-20's Transfer(address,address,uint256)."""
@@ -33,13 +49,35 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """What came in: so many of the chain's units of this form, to this address, at this place of a transaction."""
+    """What moved: so many of the chain's units of this form, from one address to another, at this place of a transaction.
+
+    The place of a token is the log's place within the transaction, which another block does not change, with what the log says: a contract may say something
+    else there when it is run again.
+    """
 
     form: Form
+    sender: str
     address: str
     units: int
     hash: str
     place: str
+
+
+@dataclass(frozen=True, slots=True)
+class FeePaid:
+    """What a transaction cost its sender, in units of the chain's coin."""
+
+    hash: str
+    payer: str
+    units: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sightings:
+    """Of one block."""
+
+    moved: tuple[Sighting, ...] = ()
+    fees: tuple[FeePaid, ...] = ()
 
 
 def forms_of(assets: Collection[AssetEntry], chain: str) -> dict[str | None, Form]:
@@ -52,72 +90,137 @@ def forms_of(assets: Collection[AssetEntry], chain: str) -> dict[str | None, For
     }
 
 
+def ledger_units(sighting: Sighting) -> int:
+    """What moved, in the ledger's units; what it cannot count is left out."""
+    form = sighting.form
+    units: int = sighting.units * 10**form.asset.decimals // 10**form.network.decimals
+    return units
+
+
+async def transactions_of(client: EvmClient, block: EvmBlock) -> tuple[EvmTransactionInfo, ...]:
+    """The transactions of a block, whole, and all of them. Raises ChainError."""
+
+    def read(value: object) -> tuple[EvmTransactionInfo, ...]:
+        found = read_full_block(value)
+        if found is None:
+            raise ProviderFailed(Failure.BEHIND, f"has not got block {block.number} yet")
+        if found[0] != block or tuple(each.hash for each in found[1]) != block.transactions:
+            raise ProviderFailed(Failure.CONTRADICTS, f"has another block {block.number} than the others")
+        return found[1]
+
+    return await client.ask("eth_getBlockByHash", [block.hash, True], read)
+
+
 async def in_block(
     client: EvmClient,
     block: EvmBlock,
     transactions: Sequence[EvmTransactionInfo],
     forms: Mapping[str | None, Form],
-    ours: Collection[str],
-) -> list[Sighting]:
-    """What this block brings to these addresses. Raises ChainError."""
-    found = [
-        Sighting(forms[None], each.to, each.value, each.hash, COINS)
-        for each in transactions
-        if None in forms and each.to is not None and each.value and each.to in ours
+    ours: Container[str],
+) -> Sightings:
+    """What this block moves to and from these addresses. Raises ChainError."""
+    touched = [each for each in transactions if each.sender in ours or (each.value and each.to in ours)]
+    logs = [log for log in await _logs(client, block, forms) if _touches(log, ours)]
+    hashes = dict.fromkeys([*(each.hash for each in touched), *(log.transaction for log in logs)])
+    receipts = await _receipts(client, block, list(hashes))
+    if any(log not in receipts[log.transaction].logs for log in logs):
+        raise NodesContradict(f"nodes of {client.key} tell different logs of block {block.number}")
+    moved = [
+        Sighting(forms[None], each.sender, each.to, each.value, each.hash, COINS)
+        for each in touched
+        if None in forms and each.to is not None and each.value and receipts[each.hash].success
     ]
-    found = [each for each in found if await _succeeded(client, each.hash, block)]
+    for hash_ in hashes:
+        moved += [each for each in _of_logs(receipts[hash_], forms) if each.address in ours or each.sender in ours]
+    fees = [FeePaid(each.hash, each.sender, receipts[each.hash].fee) for each in touched if each.sender in ours]
+    return Sightings(tuple(moved), tuple(fees))
+
+
+async def attested(client: EvmClient, sighting: Sighting, block_hash: str) -> None:
+    """Returns when every node that can tell has the sighting in this block, and as many can tell as it takes.
+
+    Raises:
+        NodesContradict: one has the transaction in another block, or with other content.
+        ChainUnavailable: too few can tell.
+    """
+    receipts = await client.ask_every("eth_getTransactionReceipt", [sighting.hash], read_receipt)
+    infos: Mapping[str, EvmTransactionInfo | ChainError | None] = {}
+    if sighting.place == COINS:
+        infos = await client.ask_every("eth_getTransactionByHash", [sighting.hash], read_transaction)
+    silent: dict[str, str] = {}
+    for name, receipt in receipts.items():
+        info = infos.get(name) if sighting.place == COINS else None
+        failed = next((each for each in (receipt, info) if isinstance(each, ChainError)), None)
+        if failed is not None:
+            silent[name] = str(failed)
+        elif not isinstance(receipt, EvmReceipt) or (sighting.place == COINS and info is None):
+            silent[name] = f"does not know {sighting.hash}"
+        elif receipt.block_hash != block_hash or not _says(receipt, info, sighting):
+            raise NodesContradict(f"{name} tells something else of {sighting.hash} than was seen")
+    if len(receipts) - len(silent) < max(1, min(WITNESSES, len(receipts))):
+        raise ChainUnavailable(client.key, silent)
+
+
+def _says(receipt: EvmReceipt, info: EvmTransactionInfo | ChainError | None, sighting: Sighting) -> bool:
+    if sighting.place == COINS:
+        wanted = (sighting.sender, sighting.address, sighting.units)
+        is_same = isinstance(info, EvmTransactionInfo) and (info.sender, info.to, info.value) == wanted
+        return receipt.success and is_same
+    return sighting in _of_logs(receipt, {sighting.form.network.contract: sighting.form})
+
+
+async def _logs(client: EvmClient, block: EvmBlock, forms: Mapping[str | None, Form]) -> Iterable[EvmLog]:
+    """Transfers of tokens that are known here, as far as any node tells of them."""
     contracts = [contract for contract in forms if contract is not None]
-    if contracts:
-        logs = await client.logs([TRANSFER], addresses=contracts, block_hash=block.hash)
-        found += _of_logs(logs, block, forms, ours)
+    if not contracts:
+        return ()
+    wanted = {"topics": [TRANSFER], "address": contracts, "blockHash": block.hash}
+    said = await client.ask_every("eth_getLogs", [wanted], read_logs)
+    failures = {name: str(answer) for name, answer in said.items() if isinstance(answer, ChainError)}
+    if len(failures) == len(said):
+        raise ChainUnavailable(client.key, failures)
+    told = [log for answer in said.values() if not isinstance(answer, ChainError) for log in answer]
+    return dict.fromkeys(log for log in told if log.block_hash == block.hash)
+
+
+async def _receipts(client: EvmClient, block: EvmBlock, hashes: Sequence[str]) -> dict[str, EvmReceipt]:
+    """Of these transactions of the block; of one node, for all. A node that has not got them is passed over."""
+
+    def read(value: object) -> EvmReceipt:
+        receipt = read_receipt(value)
+        if receipt is None or receipt.block_hash != block.hash:
+            raise ProviderFailed(Failure.BEHIND, f"has not got the receipts of block {block.number} yet")
+        return receipt
+
+    if not hashes:
+        return {}
+    found = await client.batch([Call("eth_getTransactionReceipt", [hash_]) for hash_ in hashes], read)
+    for receipt in found:
+        if isinstance(receipt, NodeRefused):
+            raise receipt
+    return {receipt.hash: receipt for receipt in found if isinstance(receipt, EvmReceipt)}
+
+
+def _of_logs(receipt: EvmReceipt, forms: Mapping[str | None, Form]) -> list[Sighting]:
+    """The tokens that a transaction moved."""
+    found = []
+    for place, log in enumerate(receipt.logs if receipt.success else ()):
+        moved = _moved(log)
+        if moved is not None and log.address in forms and moved[2]:
+            sender, address, units = moved
+            told = sha256(f"{log.address}:{sender}:{address}:{units}".encode()).hexdigest()[:16]
+            found.append(Sighting(forms[log.address], sender, address, units, receipt.hash, f"log-{place}-{told}"))
     return found
 
 
-async def agreed(client: EvmClient, sighting: Sighting, block_hash: str) -> bool:
-    """Whether every node that answers has the sighting in this block. Raises NodesContradict where they have different blocks."""
-    said = await client.ask_every("eth_getTransactionReceipt", [sighting.hash], read_receipt)
-    answers = [each for each in said.values() if not isinstance(each, ChainError)]
-    if not answers:
-        raise next((each for each in said.values() if isinstance(each, ChainError)), ChainError("no node answers"))
-    known = [each for each in answers if each is not None]
-    if len(known) < len(answers):
-        return False
-    if any(receipt.block_hash != block_hash for receipt in known):
-        raise NodesContradict(f"nodes of {client.key} have {sighting.hash} in different blocks")
-    if sighting.place == COINS:
-        return all(receipt.success for receipt in known) and await _coins_agreed(client, sighting)
-    return all(_has_log(receipt, sighting) for receipt in known)
-
-
-async def _coins_agreed(client: EvmClient, sighting: Sighting) -> bool:
-    said = await client.ask_every("eth_getTransactionByHash", [sighting.hash], read_transaction)
-    answers = [each for each in said.values() if not isinstance(each, ChainError)]
-    return bool(answers) and all(
-        each is not None and (each.to, each.value) == (sighting.address, sighting.units) for each in answers
-    )
-
-
-def _has_log(receipt: EvmReceipt, sighting: Sighting) -> bool:
-    wanted = (sighting.form.network.contract, sighting.address, sighting.units)
-    return any(str(log.index) == sighting.place and _moved(log) == wanted for log in receipt.logs)
-
-
-async def _succeeded(client: EvmClient, hash_: str, block: EvmBlock) -> bool:
-    receipt = await client.receipt(hash_)
-    return receipt is not None and receipt.success and receipt.block_hash == block.hash
-
-
-def _of_logs(
-    logs: Sequence[EvmLog], block: EvmBlock, forms: Mapping[str | None, Form], ours: Collection[str]
-) -> Iterator[Sighting]:
-    for log in logs:
-        moved = _moved(log)
-        if log.block_hash == block.hash and moved is not None and moved[1] in ours and moved[0] in forms and moved[2]:
-            yield Sighting(forms[moved[0]], moved[1], moved[2], log.transaction, str(log.index))
+def _touches(log: EvmLog, ours: Container[str]) -> bool:
+    moved = _moved(log)
+    return moved is not None and (moved[0] in ours or moved[1] in ours)
 
 
 def _moved(log: EvmLog) -> tuple[str, str, int] | None:
-    """Contract, recipient and units of a Transfer; None for anything else."""
+    """Sender, recipient and units of a Transfer; None for anything else."""
     if len(log.topics) != 3 or log.topics[0] != TRANSFER or len(log.data) != 32:
         return None
-    return log.address, str(to_checksum_address(log.topics[2][-40:])), int.from_bytes(log.data, "big")
+    sender, address = (str(to_checksum_address(topic[-40:])) for topic in log.topics[1:])
+    return sender, address, int.from_bytes(log.data, "big")

@@ -1,7 +1,8 @@
-"""Deposits as they go through the ledger: seen, counted, credited exactly once for every block they are in, and taken back when that block is given up.
+"""Deposits as they go through the ledger: seen, counted, credited exactly once for as long as they stand, and taken back when their block is given up.
 
-Every change of a row stands in its owner's log in the same transaction. The ledger is asked under a key that names the deposit and its block, and that this will be asked
-is noted before: a process that dies in between leaves a question that may be asked again.
+Every change of a row stands in its owner's log in the same transaction. What the ledger will be asked is noted before it is asked (`LedgerStage`), and asked under a key that
+names the deposit and the round: credit and reversal of one round are each done once, whoever dies in between, and a block that comes back after it was given up begins
+another round.
 """
 
 from dataclasses import dataclass
@@ -9,29 +10,23 @@ from decimal import Decimal
 from typing import Any
 
 from core.clock import Clock
-from core.errors import InvariantBroken
 from core.money import CONTEXT
-from core.order_vocabulary import OrderErrorCode
 from core.wallet_vocabulary import DepositStatus
-from events.commands import HOUSE_KEY, Command, CreditDeposit, ReverseDeposit
+from events.commands import HOUSE_KEY, CreditDeposit, ReverseDeposit
 from events.transfer import DepositState
 from exchange.accounts import cold_reserve
-from integrations.chains.errors import ChainError
-from models import deposit
+from models import debtor, deposit
 from models.chain import ChainEntry
-from models.deposit import DepositDocument
-from services.deposit_sightings import Sighting
+from models.deposit import DepositDocument, LedgerStage
+from services.deposit_sightings import Sighting, ledger_units
 from services.exchange_gateway import ExchangeGateway
+from services.ledger_commands import have_done
+from services.trading_accounts import ReadMarks
 from services.transfer_log import TransferLog
 
 S = DepositStatus
-_SILENT = frozenset(
-    {OrderErrorCode.OUTCOME_UNKNOWN, OrderErrorCode.EXCHANGE_UNAVAILABLE, OrderErrorCode.COMMAND_EXPIRED}
-)
-
-
-class LedgerSilent(ChainError):
-    """The exchange did not answer; whether it did what was asked is found out by asking again."""
+_TOLD_TIMES = 32
+"""So often, about, the owner is told that confirmations pile up: on chains that need many, not of every one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +67,6 @@ def new_row(chain: ChainEntry, seen: Seen, number: int, now_ms: int) -> DepositD
     """The row of a deposit that was seen for the first time. What the ledger cannot count is left to the house."""
     sighting = seen.sighting
     form = sighting.form
-    amount = CONTEXT.scaleb(Decimal(sighting.units), -form.network.decimals)
-    units = sighting.units * 10**form.asset.decimals // 10**form.network.decimals
-    least = form.network.min_deposit or Decimal(0)
     return DepositDocument(
         id=deposit_id(chain.key, sighting),
         user_id=seen.user_id,
@@ -82,83 +74,107 @@ def new_row(chain: ChainEntry, seen: Seen, number: int, now_ms: int) -> DepositD
         asset=form.asset.code,
         chain=chain.key,
         address=sighting.address,
-        amount=amount,
-        units=str(units),
+        amount=_amount(sighting),
+        units=str(ledger_units(sighting)),
         hash=sighting.hash,
+        sender=sighting.sender,
         place=sighting.place,
         block=seen.block,
         block_hash=seen.block_hash,
         confirmations=1,
         required=form.network.confirmations_required,
-        status=S.SEEN if amount >= least and units else S.BELOW_MINIMUM,
+        status=_first_status(sighting),
         seen_ms=now_ms,
     )
+
+
+def in_another_block(row: DepositDocument, seen: Seen) -> DepositDocument:
+    """The row of a deposit that was given up and is back. What the ledger still has to take back is taken back first."""
+    changes: dict[str, Any] = {"block": seen.block, "block_hash": seen.block_hash, "confirmations": 1, "open": True}
+    if row.ledger is LedgerStage.NOTHING:
+        changes["status"] = _first_status(seen.sighting)
+    return deposit.changed(row, changes)
+
+
+def given_up(row: DepositDocument) -> DepositDocument:
+    """The row of a deposit whose block was given up: what was credited for it, or may have been, is to be taken back."""
+    nowhere: dict[str, Any] = {"block": None, "block_hash": None, "confirmations": 0}
+    if row.ledger is LedgerStage.NOTHING:
+        return deposit.changed(row, {**nowhere, "status": S.ORPHANED, "open": False})
+    return deposit.changed(row, {**nowhere, "ledger": LedgerStage.REVERSING, "open": True})
+
+
+def _amount(sighting: Sighting) -> Decimal:
+    return CONTEXT.scaleb(Decimal(sighting.units), -sighting.form.network.decimals)
+
+
+def _first_status(sighting: Sighting) -> DepositStatus:
+    least = sighting.form.network.min_deposit or Decimal(0)
+    return S.SEEN if _amount(sighting) >= least and ledger_units(sighting) else S.BELOW_MINIMUM
 
 
 class Deposits:
     """Changes rows, and what the ledger knows of them."""
 
-    def __init__(self, gateway: ExchangeGateway, log: TransferLog, clock: Clock) -> None:
+    def __init__(self, gateway: ExchangeGateway, marks: ReadMarks, log: TransferLog, clock: Clock) -> None:
         self._gateway = gateway
+        self._marks = marks
         self._log = log
         self._clock = clock
 
     async def count(self, row: DepositDocument, head: int) -> DepositDocument:
-        """Let its confirmations be those below this head."""
+        """Let its confirmations be those below this head; of so many that nobody would read them all, some are left out."""
         confirmations = head - (row.block or head) + 1
-        if confirmations == row.confirmations:
+        if row.confirmations >= row.required or confirmations <= row.confirmations:
             return row
-        counts = row.status in {S.SEEN, S.CONFIRMING}
-        status = S.CONFIRMING if counts and confirmations > 1 else row.status
-        if row.confirmations >= row.required and status is row.status:
+        step = max(1, row.required // _TOLD_TIMES)
+        if confirmations < row.required and confirmations - row.confirmations < step:
             return row
+        status = S.CONFIRMING if row.status is S.SEEN else row.status
         return await self._change(row, confirmations=confirmations, status=status)
 
     async def credit(self, row: DepositDocument) -> DepositDocument:
-        """Put it into the balance, once for this block. Raises LedgerSilent."""
-        if row.crediting != row.block_hash:
-            noted = deposit.changed(row, {"crediting": row.block_hash})
+        """Put it into the balance, once in this round. Raises LedgerSilent."""
+        if row.ledger is LedgerStage.NOTHING:
+            noted = deposit.changed(row, {"ledger": LedgerStage.CREDITING})
             if not await deposit.replace(noted):
                 return row
             row = noted
-        await self._ask(self._credit(row))
-        return await self._change(row, status=S.CREDITED, credited_ms=self._clock.now_ms(), reason=None)
-
-    async def lose(self, row: DepositDocument) -> DepositDocument:
-        """Its block was given up: what was credited for it, or may have been, is taken back. Raises LedgerSilent."""
-        nowhere: dict[str, Any] = {"block": None, "block_hash": None, "confirmations": 0, "open": True}
-        if row.crediting is None:
-            status = row.status if row.status is S.BELOW_MINIMUM else S.ORPHANED
-            return await self._change(row, status=status, **nowhere)
-        await self._ask(self._credit(row))
-        await self._ask(
-            ReverseDeposit(
-                row.user_id, row.asset, int(row.units), cold_reserve(row.chain), _key("reverse", row), _digest(row)
+        if row.ledger is LedgerStage.CREDITING:
+            answer = await have_done(self._gateway, _credit(row))
+            self._marks.raise_to(row.user_id, answer.sequence)
+            now_ms = self._clock.now_ms()
+            row = await self._change(
+                row, status=S.CREDITED, ledger=LedgerStage.CREDITED, credited_ms=now_ms, reason=None
             )
+        return row
+
+    async def reverse(self, row: DepositDocument) -> DepositDocument:
+        """Take back what was credited in this round, or may have been: it is credited for certain first. The next round begins. Raises LedgerSilent."""
+        if row.ledger is not LedgerStage.REVERSING:
+            return row
+        await have_done(self._gateway, _credit(row))
+        answer = await have_done(self._gateway, _reversal(row))
+        await debtor.note(row.user_id, row.asset, answer.sequence)
+        self._marks.raise_to(row.user_id, answer.sequence)
+        back = row.block is not None
+        return await self._change(
+            row,
+            status=S.SEEN if back else S.REVERSED,
+            ledger=LedgerStage.NOTHING,
+            round=row.round + 1,
+            credited_ms=None,
+            open=back,
         )
-        return await self._change(row, status=S.REVERSED, crediting=None, credited_ms=None, **nowhere)
 
     async def close(self, row: DepositDocument) -> None:
-        """Nothing can change it any more."""
+        """Nothing but a very deep reorganisation can change it any more."""
         await deposit.replace(deposit.changed(row, {"open": False}))
 
     async def hold_up(self, row: DepositDocument, reason: str) -> None:
         """Note why it is not credited yet."""
         if row.reason != reason:
             await deposit.replace(deposit.changed(row, {"reason": reason}))
-
-    def _credit(self, row: DepositDocument) -> CreditDeposit:
-        return CreditDeposit(
-            row.user_id, row.asset, int(row.units), cold_reserve(row.chain), _key("deposit", row), _digest(row)
-        )
-
-    async def _ask(self, command: Command) -> None:
-        answer = await self._gateway.ask(command)
-        if answer.refusal is None:
-            return
-        if answer.refusal.code in _SILENT:
-            raise LedgerSilent("the exchange does not answer")
-        raise InvariantBroken(f"the ledger refuses a deposit: {answer.refusal.code} {command}")
 
     async def _change(self, row: DepositDocument, **changes: Any) -> DepositDocument:
         new = deposit.changed(row, changes)
@@ -168,8 +184,20 @@ class Deposits:
         return new if done else row
 
 
+def _credit(row: DepositDocument) -> CreditDeposit:
+    return CreditDeposit(
+        row.user_id, row.asset, int(row.units), cold_reserve(row.chain), _key("deposit", row), _digest(row)
+    )
+
+
+def _reversal(row: DepositDocument) -> ReverseDeposit:
+    return ReverseDeposit(
+        row.user_id, row.asset, int(row.units), cold_reserve(row.chain), _key("reverse", row), _digest(row)
+    )
+
+
 def _key(kind: str, row: DepositDocument) -> str:
-    return f"{HOUSE_KEY}{kind}:{row.id}:{row.crediting}"
+    return f"{HOUSE_KEY}{kind}:{row.id}:{row.round}"
 
 
 def _digest(row: DepositDocument) -> str:

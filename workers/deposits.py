@@ -1,4 +1,4 @@
-"""The deposit worker: reads the blocks of every chain that is watched, each in a loop of its own, while it holds its lease."""
+"""The deposit worker: reads the blocks of every chain that is watched, each in a loop of its own, and collects debts, while it holds its lease."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -8,8 +8,10 @@ import structlog
 
 from core.clock import Clock
 from integrations.chains.errors import ChainError
+from services.debts import Debts
 from services.deposit_watch import DepositWatch
 from services.leases import Holding
+from services.ledger_commands import LedgerSilent
 from workers.leased import keep_working
 
 log = structlog.get_logger(__name__)
@@ -30,6 +32,7 @@ class DepositWorker:
     clock: Clock
     holder: str
     watches: Mapping[str, Callable[[], DepositWatch]]
+    debts: Debts
 
     async def run(self) -> None:
         """Work while this process holds the lease; wait for it otherwise. Until cancelled."""
@@ -37,18 +40,32 @@ class DepositWorker:
 
     async def _work(self, holding: Holding) -> None:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(asyncio.Event().wait())
+            tasks.create_task(_collect(self.debts, holding))
             for chain, make in self.watches.items():
                 tasks.create_task(_read(chain, make(), holding))
 
 
+async def _collect(debts: Debts, holding: Holding) -> None:
+    while True:
+        _require(holding)
+        try:
+            await debts.collect()
+        except LedgerSilent as problem:
+            log.warning("debts.waits", reason=str(problem))
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+def _require(holding: Holding) -> None:
+    if not holding.is_sure():
+        raise Interrupted("the lease of the deposits could not be renewed in time")
+
+
 async def _read(chain: str, watch: DepositWatch, holding: Holding) -> None:
     while True:
-        if not holding.is_sure():
-            raise Interrupted("the lease of the deposits could not be renewed in time")
+        _require(holding)
         try:
             more = await watch.step()
-        except ChainError as problem:
+        except (ChainError, LedgerSilent) as problem:
             log.warning("deposits.waits", chain=chain, reason=str(problem))
             await asyncio.sleep(AGAIN_SECONDS)
             continue

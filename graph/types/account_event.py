@@ -8,9 +8,12 @@ import strawberry
 from core.clock import to_datetime
 from events.funds import EventsMissed
 from events.trading import Logged, LoggedFill, LoggedOrder
+from events.transfer import DepositState, WithdrawalState
 from graph.types.audit import AuditEvent
 from graph.types.balance import Balance
+from graph.types.deposit import Deposit
 from graph.types.order import Fill, Order
+from graph.types.withdrawal import Withdrawal
 from models.audit_event import AuditEventDocument
 
 
@@ -24,7 +27,7 @@ class Happened(Protocol):
     def time_ms(self) -> int: ...
 
     @property
-    def event(self) -> AuditEventDocument | Logged | EventsMissed: ...
+    def event(self) -> AuditEventDocument | Logged | DepositState | WithdrawalState | EventsMissed: ...
 
 
 @strawberry.interface(description="Something that happened to an account.")
@@ -53,6 +56,16 @@ class BalanceChanged(AccountEvent):
     balance: Balance = strawberry.field(description="The balance as it was then.")
 
 
+@strawberry.type(description="A deposit was seen, counted on, credited, or taken back.")
+class DepositChanged(AccountEvent):
+    deposit: Deposit = strawberry.field(description="The deposit as it was then.")
+
+
+@strawberry.type(description="A withdrawal was asked for, or changed.")
+class WithdrawalChanged(AccountEvent):
+    withdrawal: Withdrawal = strawberry.field(description="The withdrawal as it was then.")
+
+
 @strawberry.type(
     description="The reader was more than 10,000 events behind: some are left out, and the stream goes on from the newest. "
     "Read what is missing from `User.events`."
@@ -62,7 +75,7 @@ class Lagged(AccountEvent):
     missed_to: str = strawberry.field(description="The cursor behind the last event that was left out.")
 
 
-KINDS = (BalanceChanged, FillReceived, Lagged, OrderChanged, SecurityChanged)
+KINDS = (BalanceChanged, DepositChanged, FillReceived, Lagged, OrderChanged, SecurityChanged, WithdrawalChanged)
 
 
 def account_event(happened: Happened) -> AccountEvent:
@@ -72,6 +85,10 @@ def account_event(happened: Happened) -> AccountEvent:
         return SecurityChanged(cursor=cursor, time=time, event=AuditEvent.of(event))
     if isinstance(event, EventsMissed):
         return Lagged(cursor=cursor, time=time, missed_from=event.missed_from, missed_to=event.missed_to)
+    if isinstance(event, DepositState):
+        return DepositChanged(cursor=cursor, time=time, deposit=Deposit.of(event))
+    if isinstance(event, WithdrawalState):
+        return WithdrawalChanged(cursor=cursor, time=time, withdrawal=Withdrawal.of(event))
     if isinstance(event, LoggedOrder):
         return OrderChanged(cursor=cursor, time=time, order=Order.of(event.order))
     if isinstance(event, LoggedFill):

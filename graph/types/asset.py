@@ -1,5 +1,6 @@
 """Assets and the chains they live on."""
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Annotated
 
@@ -33,9 +34,11 @@ class Chain(Node):
     def native(self, info: Info) -> "Asset":
         return Asset.of(info.context.catalogue.asset(self.entry.native))
 
-    @strawberry.field(description="How its nodes are; asks nobody.")
-    def status(self, info: Info) -> ChainStatus | None:
-        return ChainStatus.of(info.context.chains.state(self.key))
+    @strawberry.field(description="How its nodes are, and whether deposits can be credited; asks no node.")
+    async def status(self, info: Info) -> ChainStatus | None:
+        state = info.context.chains.state(self.key)
+        problem = state.error or await info.context.custody.deposit_reads.problem(self.key)
+        return ChainStatus.of(state if problem is None else replace(state, healthy=False, error=problem))
 
     @strawberry.field(
         description="What transactions cost now; null where this server has no node of the chain. With PROVIDER_UNAVAILABLE when no node "

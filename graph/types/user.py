@@ -1,5 +1,6 @@
 """A person, as they see themselves."""
 
+import asyncio
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated
@@ -105,8 +106,9 @@ class User(Node):
         "give it to `accountEvents(after:)` to join the stream here."
     )
     async def event_cursor(self, info: Info) -> str | None:
-        account = await info.context.funds_loaders.account(self.person.id)
-        return await info.context.funds.events.newest(account)
+        loaders = info.context.funds_loaders
+        account, transfers = await asyncio.gather(loaders.account(self.person.id), loaders.transfers(self.person.id))
+        return await info.context.funds.events.newest(account, transfers)
 
     @strawberry.field(
         description="Everything that happened to the account after a cursor, or from the beginning, oldest first. "
@@ -228,6 +230,7 @@ class User(Node):
         last: Last = None,
         before: Before = None,
     ) -> Connection[Deposit] | None:
+        await info.context.funds_loaders.transfers(self.person.id)  # first, so that `eventCursor` is never ahead
         reads = info.context.custody.deposit_reads
         page = await reads.page(self.person.id, criteria_of(filter), order_by, PageRequest(first, after, last, before))
         return connect(page, node=lambda row: Deposit.of(reads.state(row)), cursor=lambda row: str(row.number))
@@ -243,6 +246,7 @@ class User(Node):
         last: Last = None,
         before: Before = None,
     ) -> Connection[Withdrawal] | None:
+        await info.context.funds_loaders.transfers(self.person.id)  # first, so that `eventCursor` is never ahead
         reads = info.context.custody.withdrawal_reads
         page = await reads.page(self.person.id, criteria_of(filter), order_by, PageRequest(first, after, last, before))
         return connect(page, node=lambda row: Withdrawal.of(reads.state(row)), cursor=lambda row: str(row.number))

@@ -28,7 +28,7 @@ from models import (
     withdrawal_address,
 )
 from models.base import transaction
-from models.deposit import DepositDocument
+from models.deposit import ChainCursorDocument, DepositDocument
 from models.deposit_address import DepositAddressDocument
 from models.identity import IdentityDocument
 from models.passkey import PasskeyDocument
@@ -196,6 +196,7 @@ async def _withdraws(world: World, account: str) -> dict[str, str]:
             updated_ms=now_ms,
         )
     )
+    await deposit.start(ChainCursorDocument(id="ethereum", number=1, hash="", recent=[""]))
     await deposit_address.insert(
         DepositAddressDocument(
             id=deposit_address.address_id(account, ChainFamily.EVM),
@@ -219,6 +220,7 @@ async def _withdraws(world: World, account: str) -> dict[str, str]:
                 amount=Decimal(1),
                 units="1",
                 hash=f"{MARK}-hash",
+                sender=f"{MARK}-sender",
                 place="coins",
                 required=1,
                 status=DepositStatus.SEEN,

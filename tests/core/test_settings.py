@@ -278,6 +278,18 @@ SPEED = "; expected max, or a factor above 0 and at most 1,000,000"
             "evm=keystore:a.pem",
             "KEYSTORE_PASSPHRASE: missing, while WITHDRAWAL_KEYS names a keystore; expected the passphrase",
         ),
+        (
+            "DEPOSIT_XPUBS",
+            "geheim",
+            "DEPOSIT_XPUBS: the value names no keys, or a family that has none; expected a list",
+        ),
+        ("DEPOSIT_XPUBS", "evm=xpubgeheim,EVM=xpubgeheim", "DEPOSIT_XPUBS: the value names no keys, or a family that"),
+        ("DEPOSIT_XPUBS", "evm=xprvgeheim", "DEPOSIT_XPUBS: there is a PRIVATE key or a seed phrase in the value"),
+        (
+            "DEPOSIT_XPUBS",
+            f"evm={'geheim ' * 12}",
+            "DEPOSIT_XPUBS: there is a PRIVATE key or a seed phrase in the value",
+        ),
         ("KEYSTORE_PASSPHRASE", "geheim", "KEYSTORE_PASSPHRASE: the value is too short, or has spaces or line ends"),
         ("KEYSTORE_PASSPHRASE", "geheim" * 3 + " ", "KEYSTORE_PASSPHRASE: the value is too short, or has spaces"),
         ("AWS_REGION", "Frankfurt", "AWS_REGION: 'Frankfurt' is no region of AWS; expected a region such as"),

@@ -456,6 +456,7 @@ async def give_a_deposit(user_id: str) -> None:
         amount=Decimal(1),
         units="1",
         hash=f"0x{user_id}",
+        sender=STRANGER,
         place="coins",
         required=1,
         status=DepositStatus.SEEN,

@@ -66,7 +66,7 @@ async def read(stream: AsyncIterator[Happened], count: int) -> list[int]:
 
 
 async def newest(source: Source) -> str:
-    return await source.events.newest(trading_account("anna"))
+    return await source.events.newest(trading_account("anna"), 0)
 
 
 @pytest.fixture

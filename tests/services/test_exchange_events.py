@@ -212,7 +212,7 @@ async def test_a_page_ends_before_what_is_not_stored_yet(source: Source) -> None
 async def test_the_newest_cursor_is_that_of_the_account_that_was_read(source: Source) -> None:
     await source.audit.record(ANNA, AuditAction.LOG_IN, client=CLIENT)
     await source.store(balance_logged(ANNA, 1, 9))
-    cursor = await source.events.newest(trading_account(ANNA, logged=7))
+    cursor = await source.events.newest(trading_account(ANNA, logged=7), 0)
     assert read_cursor(cursor) == Positions(1, 7)
 
 

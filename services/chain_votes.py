@@ -1,0 +1,69 @@
+"""What several nodes of a chain say of one block number, and what that is worth. Pure.
+
+One node can lie, lag, or follow a fork for a while. Where there is more than one, nothing that moves money rests on the word of one alone.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from integrations.chains.errors import ChainError, ChainUnavailable
+
+WITNESSES = 2
+"""So many nodes must say it, where there are as many."""
+
+
+class Block(Protocol):
+    """A block of any chain."""
+
+    @property
+    def hash(self) -> str: ...
+
+
+B = TypeVar("B", bound=Block)
+
+
+@dataclass(frozen=True, slots=True)
+class Vote(Generic[B]):
+    """Which blocks nodes have at a number, by the names of the nodes; those that have none there, or did not answer, have no say. `asked`: all of this chain."""
+
+    number: int
+    blocks: Mapping[str, B]
+    asked: int
+
+    @property
+    def winner(self) -> B | None:
+        """The block that more than half of those have that have one there."""
+        counted = Counter(block.hash for block in self.blocks.values())
+        best = max(counted, key=counted.__getitem__, default=None)
+        if best is None or counted[best] * 2 <= len(self.blocks):
+            return None
+        return next(block for block in self.blocks.values() if block.hash == best)
+
+    @property
+    def needed(self) -> int:
+        """How many nodes it takes."""
+        return min(WITNESSES, self.asked)
+
+    def against(self, hash_: str) -> list[str]:
+        """The nodes that have another block there."""
+        return sorted(name for name, block in self.blocks.items() if block.hash != hash_)
+
+    def has_given_up(self, hash_: str) -> bool:
+        """Whether the chain has another block in the place of this one: most of those say so that have one there, and enough of them."""
+        against = len(self.against(hash_))
+        return against >= self.needed and against * 2 > len(self.blocks)
+
+    def stands(self, hash_: str) -> bool:
+        """Whether all say so that have a block there, and enough of them."""
+        return len(self.blocks) >= self.needed and not self.against(hash_)
+
+
+def count_votes(chain: str, number: int, said: Mapping[str, B | ChainError | None]) -> Vote[B]:
+    """What was said. Raises ChainUnavailable when no node answered."""
+    failures = {name: str(answer) for name, answer in said.items() if isinstance(answer, ChainError)}
+    if len(failures) == len(said):
+        raise ChainUnavailable(chain, failures)
+    blocks = {name: each for name, each in said.items() if each is not None and not isinstance(each, ChainError)}
+    return Vote(number, blocks, len(said))

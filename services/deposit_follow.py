@@ -1,0 +1,98 @@
+"""What follows for deposits, and for the house's own movements, from the blocks that pile up on them: counted, credited, taken back, booked, closed."""
+
+from collections.abc import Collection
+
+import structlog
+
+from core.money import CONTEXT
+from core.wallet_vocabulary import DepositStatus
+from integrations.chains.errors import ChainError, NodesContradict
+from integrations.chains.evm.client import EvmClient
+from models import deposit, house_transfer
+from models.chain import ChainEntry
+from models.deposit import DepositDocument, LedgerStage
+from services.chain_votes import count_votes
+from services.deposit_sightings import Form, Sighting, attested
+from services.deposits import Deposits
+from services.exchange_gateway import ExchangeGateway
+from services.house_transfers import book
+
+log = structlog.get_logger(__name__)
+S = DepositStatus
+
+
+class DepositFollow:
+    """Of one chain."""
+
+    def __init__(
+        self,
+        chain: ChainEntry,
+        client: EvmClient,
+        forms: Collection[Form],
+        deposits: Deposits,
+        gateway: ExchangeGateway,
+    ) -> None:
+        self._chain = chain
+        self._client = client
+        self._forms = {form.asset.code: form for form in forms}
+        self._deposits = deposits
+        self._gateway = gateway
+
+    async def take_back(self) -> None:
+        """Have the ledger take back what stands in no block any more. Raises LedgerSilent."""
+        for row in await deposit.open_of(self._chain.key):
+            if row.ledger is LedgerStage.REVERSING:
+                await self._deposits.reverse(row)
+
+    async def follow(self, head: int) -> str | None:
+        """Do what is due at this head; gives why something is not credited that could be. Raises LedgerSilent."""
+        problem = None
+        for row in await deposit.open_of(self._chain.key):
+            if row.block is None or row.block > head or row.ledger is LedgerStage.REVERSING:
+                continue
+            counted = await self._deposits.count(row, head)
+            depth = head - row.block + 1
+            if counted.status is not S.BELOW_MINIMUM and depth >= counted.required:
+                counted, why = await self._credit(counted)
+                problem = problem or why
+            is_over = counted.status in {S.CREDITED, S.BELOW_MINIMUM}
+            if is_over and depth >= max(self._chain.final_after, row.required):
+                await self._deposits.close(counted)
+        return await self._book(head) or problem
+
+    async def _credit(self, row: DepositDocument) -> tuple[DepositDocument, str | None]:
+        """The row, credited if every node that can tell has it where it was seen."""
+        if row.ledger is LedgerStage.CREDITED:
+            return row, None
+        form = self._forms.get(row.asset)
+        if form is None:
+            return row, f"{row.asset} is not taken on {self._chain.key} any more"
+        try:
+            if row.ledger is LedgerStage.NOTHING:
+                await attested(self._client, _sighting(row, form), row.block_hash or "")
+        except ChainError as problem:
+            if isinstance(problem, NodesContradict):
+                log.error("deposits.nodes_contradict", chain=self._chain.key, deposit=row.id, reason=str(problem))
+            await self._deposits.hold_up(row, str(problem))
+            return row, str(problem)
+        return await self._deposits.credit(row), None
+
+    async def _book(self, head: int) -> str | None:
+        """Book what is final of the house's own movements."""
+        for row in await house_transfer.open_of(self._chain.key):
+            if head - row.block + 1 < self._chain.final_after:
+                continue
+            try:
+                vote = count_votes(self._chain.key, row.block, await self._client.blocks_of_all(row.block))
+            except ChainError as problem:
+                return str(problem)
+            if not vote.stands(row.block_hash):
+                return f"too few nodes have block {row.block} as it was seen"
+            await book(self._gateway, row)
+        return None
+
+
+def _sighting(row: DepositDocument, form: Form) -> Sighting:
+    """What was seen, of its row."""
+    units = int(CONTEXT.scaleb(row.amount, form.network.decimals))
+    return Sighting(form, row.sender, row.address, units, row.hash, row.place)

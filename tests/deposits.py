@@ -1,0 +1,152 @@
+"""Deposits for tests: the exchange, a real Ethereum node, an account with an address, and a watcher of the chain that may die at any step."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from core.bus import MemoryBus
+from core.wallet_vocabulary import ChainNetwork, DepositStatus
+from events.transfer import DepositState
+from integrations.chains.evm.client import EvmClient
+from models import deposit, transfer_event
+from models.deposit import DepositDocument
+from services.deposit_sightings import Form, forms_of
+from services.deposit_watch import DepositWatch, Watched
+from services.transfer_log import read_payload
+from tests.accounts import Person, World
+from tests.chains import anvil
+from tests.evm import client_of, token
+from tests.evm_nodes import ScriptedNode, client_of_nodes
+from tests.services.test_withdrawal_kills import Killed, Killer
+from tests.trading_house import SCALES, TradingHouse
+
+D = Decimal
+ETH = 10**18
+USDC = "0x5FbDB2315678afecb367f032d93F642f64180aa3"
+"""Where the catalogue has it on local chains."""
+COLD, HOT = "house:cold:ethereum", "house:hot:ethereum"
+REQUIRED, FINAL = 4, 6
+"""Confirmations that credit a deposit here, and after which nothing is taken back."""
+
+
+@dataclass
+class Site:
+    """The exchange, the chain, an account with an address, and the watcher."""
+
+    url: str
+    chain: EvmClient
+    usdc: str
+    house: TradingHouse
+    world: World
+    person: Person = field(init=False)
+    address: str = field(init=False)
+    hot: str | None = None
+    cold: frozenset[str] = frozenset()
+
+    async def settle_in(self) -> None:
+        await self.run()
+        self.person, self.address = await self.newcomer("ann@example.org")
+
+    async def newcomer(self, email: str) -> tuple[Person, str]:
+        person = await self.world.signed_up(email)
+        row, _ = await self.world.custody.deposit_addresses.create(person.viewer, "ethereum")
+        return person, row.address
+
+    def watch(self, client: EvmClient | None = None, killer: Killer | None = None) -> DepositWatch:
+        """A new life of the watcher."""
+        custody, world = self.world.custody, self.world
+        forms = {
+            contract: Form(form.asset, form.network.model_copy(update={"confirmations_required": REQUIRED}))
+            for contract, form in forms_of(world.catalogue.assets.values(), "ethereum").items()
+        }
+        chain = world.catalogue.chains["ethereum"].model_copy(update={"final_after": FINAL})
+
+        async def hot() -> str | None:
+            return self.hot
+
+        watched = Watched(chain, client or self.chain, forms, hot, self.cold)
+        gateway = self.house.gateway
+        made = DepositWatch(watched, custody.deposits, custody.transfer_log, gateway, world.clock)
+        if killer is not None:
+            steps: Any = made
+            custody.deposits._gateway = killer.wrap(gateway, "ask")
+            steps._follow._gateway = killer.wrap(gateway, "ask")
+            steps._follow._deposits = killer.wrap(custody.deposits, "count", "credit", "reverse", "close")
+            steps._blocks = killer.wrap(made._blocks, "take_in", "give_up")
+        return made
+
+    async def run(self, client: EvmClient | None = None, killer: Killer | None = None) -> bool:
+        """Read all blocks there are. False when it was killed."""
+        watch = self.watch(client, killer)
+        try:
+            while await watch.step():
+                pass
+        except Killed:
+            return False
+        finally:
+            self.world.custody.deposits._gateway = self.house.gateway
+        await self.house.projected()
+        return True
+
+    async def rows(self) -> list[DepositDocument]:
+        high = await deposit.last_number(self.person.user_id) + 1
+        return await deposit.between(self.person.user_id, 1, high)
+
+    async def row(self) -> DepositDocument:
+        (row,) = await self.rows()
+        return row
+
+    async def funds(self, asset: str = "ETH") -> tuple[Decimal, Decimal]:
+        """What is available, and owed."""
+        await self.house.projected()
+        found = (await self.world.funds.accounts.read(self.person.user_id)).balances.get(asset)
+        return (D(0), D(0)) if found is None else (found.available, found.debt)
+
+    def reserve(self, asset: str = "ETH", account: str = COLD) -> int:
+        """What the wallets of a reserve have, as the ledger says."""
+        house = self.house.writer.exchange.state.house
+        return -house[account][asset] if account in house else 0
+
+    async def problem(self) -> str | None:
+        """What is wrong with the chain, as anybody is told."""
+        status = (await self.world.data('{ chain(key: "ethereum") { status { healthy error } } }'))["chain"]["status"]
+        assert not status["healthy"]
+        return await self.world.custody.deposit_reads.problem("ethereum")
+
+    async def told(self) -> list[tuple[DepositStatus, int]]:
+        """What the owner's log says of deposits: status and confirmations."""
+        newest = await transfer_event.newest(self.person.user_id)
+        found = [read_payload(row.payload) for row in await transfer_event.between(self.person.user_id, 1, newest + 1)]
+        return [(state.status, state.confirmations) for state in found if isinstance(state, DepositState)]
+
+
+@asynccontextmanager
+async def _at(client: EvmClient, url: str, usdc: str) -> AsyncIterator[Site]:
+    bus = MemoryBus()
+    house = TradingHouse(bus=bus, scales={**SCALES, "USDC": 6})
+    world = World(gateway=house.gateway, bus=bus, network=ChainNetwork.LOCAL)
+    house.clock = world.clock
+    await world.accounts.load()
+    async with house.open():
+        site = Site(url, client, usdc, house, world)
+        await site.settle_in()
+        yield site
+
+
+@asynccontextmanager
+async def opened() -> AsyncIterator[Site]:
+    """On a chain of Anvil's."""
+    async with anvil() as url:
+        client = client_of(url)
+        async with _at(client, url, await token(client, "USDC")) as site:
+            yield site
+        await client.close()
+
+
+@asynccontextmanager
+async def scripted(*nodes: ScriptedNode) -> AsyncIterator[Site]:
+    """On a chain of nodes that say what they are told to."""
+    async with _at(client_of_nodes(*nodes), "", USDC) as site:
+        yield site

@@ -1,0 +1,124 @@
+"""Deposits over GraphQL: addresses as wallets and cameras read them, what is refused, lists, and the stream of every state."""
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+
+from core.database import Database
+from core.ids import encode_id
+from graph.request import ALL_OPERATIONS, GraphQLRequest
+from models import deposit
+from tests.deposits import ETH, REQUIRED, USDC, Site, scripted
+from tests.evm_nodes import OUTSIDER, Moved, ScriptedNode, Transaction
+from tests.stored import unchanged
+
+CREATE = """mutation($chain: String!) { createDepositAddress(input: {chain: $chain}) {
+  depositAddress { id address memo uri qrSvg chain { key } } errors { code field message }
+} }"""
+LIST = """query($filter: TransferFilter, $first: Int, $after: String, $orderBy: TimeOrder! = NEWEST_FIRST) { viewer {
+  deposits(filter: $filter, first: $first, after: $after, orderBy: $orderBy) {
+    nodes { id amount status asset { code } hash explorerUrl } pageInfo { hasNextPage endCursor }
+  }
+} }"""
+
+
+@pytest.fixture
+def node() -> ScriptedNode:
+    return ScriptedNode()
+
+
+@pytest.fixture
+async def site(database: Database, node: ScriptedNode) -> AsyncIterator[Site]:
+    async with scripted(node) as made:
+        yield made
+
+
+async def listed(site: Site, **variables: Any) -> dict[str, Any]:
+    found: dict[str, Any] = (await site.world.data(LIST, site.person, **variables))["viewer"]["deposits"]
+    return found
+
+
+async def test_an_address_is_the_same_for_ever_and_can_be_scanned(site: Site, database: Database) -> None:
+    first = (await site.world.data(CREATE, site.person, chain="ethereum"))["createDepositAddress"]
+    assert first["errors"] == []
+    made = first["depositAddress"]
+    assert made["uri"] == f"ethereum:{made['address']}@31337"
+    assert (made["memo"], made["chain"]) == (None, {"key": "ethereum"})
+    assert made["qrSvg"].startswith("<svg")
+    async with unchanged(database):
+        again = (await site.world.data(CREATE, site.person, chain="ethereum"))["createDepositAddress"]
+    assert again == first
+    found = await site.world.data("query($id: ID!) { node(id: $id) { id } }", site.person, id=made["id"])
+    assert found["node"] == {"id": made["id"]}
+    for asked, expected in (("ETH", [made["address"]]), ("USDC", [made["address"]]), ("BTC", [])):
+        text = "query($asset: String) { viewer { depositAddresses(asset: $asset) { address } } }"
+        shown = (await site.world.data(text, site.person, asset=asked))["viewer"]["depositAddresses"]
+        assert [each["address"] for each in shown] == expected
+
+
+@pytest.mark.parametrize(("chain", "code"), [("nochain", "UNKNOWN_CHAIN"), ("bitcoin", "NOT_ENABLED")])
+async def test_where_nothing_is_taken_no_address_is_made(site: Site, database: Database, chain: str, code: str) -> None:
+    async with unchanged(database):
+        payload = (await site.world.data(CREATE, site.person, chain=chain))["createDepositAddress"]
+    assert payload["depositAddress"] is None
+    assert [(each["code"], each["field"]) for each in payload["errors"]] == [(code, ["chain"])]
+
+
+async def test_whoever_has_not_proven_an_address_gets_none(site: Site, database: Database) -> None:
+    nobody = await site.world.signed_up("bob@example.org", verified=False)
+    async with unchanged(database):
+        body = await site.world.ask(CREATE, nobody, chain="ethereum")
+    assert [error["code"] for error in body["data"]["createDepositAddress"]["errors"]] == ["EMAIL_NOT_VERIFIED"]
+
+
+async def test_a_list_is_filtered_and_paged_and_is_nobody_elses(site: Site, node: ScriptedNode) -> None:
+    node.mine(Transaction("coins", site.address, 2 * ETH), Transaction("dust", site.address, 1))
+    node.mine(Transaction("tokens", USDC, logs=(Moved(USDC, OUTSIDER, site.address, 25 * 10**6),)), blocks=REQUIRED)
+    await site.run()
+    everything = (await listed(site))["nodes"]
+    assert [(each["asset"]["code"], each["amount"], each["status"]) for each in everything] == [
+        ("USDC", "25", "CREDITED"),
+        ("ETH", "0.000000000000000001", "BELOW_MINIMUM"),
+        ("ETH", "2", "CREDITED"),
+    ]
+    dust = await listed(site, filter={"assets": ["ETH"], "statuses": ["BELOW_MINIMUM"]})
+    assert [each["id"] for each in dust["nodes"]] == [everything[1]["id"]]
+    page = await listed(site, first=2, orderBy="OLDEST_FIRST")
+    assert ([each["id"] for each in page["nodes"]], page["pageInfo"]["hasNextPage"]) == (
+        [everything[2]["id"], everything[1]["id"]],
+        True,
+    )
+    bob, _ = await site.newcomer("bob@example.org")
+    for person, found in ((site.person, {"id": everything[0]["id"]}), (bob, None)):
+        asked = await site.world.data("query($id: ID!) { node(id: $id) { id } }", person, id=everything[0]["id"])
+        assert asked["node"] == found
+    assert (await site.world.data(LIST, bob))["viewer"]["deposits"]["nodes"] == []
+    wrong = await site.world.ask(LIST, site.person, filter={"statuses": ["PAID"]})
+    assert wrong["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
+
+
+async def test_seen_counted_and_credited_is_told_live(site: Site, node: ScriptedNode) -> None:
+    request = GraphQLRequest("subscription { depositUpdated { status confirmations required creditedAt } }")
+    node.mine(Transaction("coins", site.address, 2 * ETH))
+    await site.run()
+    stream = site.world.pipeline.stream(request, site.world.caller(site.person), allowed=ALL_OPERATIONS)
+    seen: list[Any] = []
+    async with aclosing(stream) as answers:
+        seen.append((await anext(answers)).body["data"]["depositUpdated"])  # type: ignore[index]
+        node.mine(blocks=REQUIRED)
+        await site.run()
+        while seen[-1]["status"] != "CREDITED":
+            seen.append((await anext(answers)).body["data"]["depositUpdated"])  # type: ignore[index]
+    told = [(each["status"], each["confirmations"]) for each in seen]
+    assert told == [("SEEN", 1), ("CONFIRMING", 2), ("CONFIRMING", 3), ("CONFIRMING", 4), ("CREDITED", 4)]
+    assert seen[-1]["creditedAt"] is not None
+
+
+async def test_an_id_of_something_else_is_none(site: Site) -> None:
+    await site.run()
+    for id_ in (encode_id("Deposit", "nothing"), encode_id("DepositAddress", site.person.user_id, "nochain")):
+        found = await site.world.data("query($id: ID!) { node(id: $id) { id } }", site.person, id=id_)
+        assert found["node"] is None
+    assert await deposit.last_number(site.person.user_id) == 0

@@ -1,0 +1,199 @@
+"""What nodes may say or leave out without a deposit being made up, missed, or taken away."""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from core.database import Database
+from core.wallet_vocabulary import DepositStatus
+from integrations.chains.errors import ChainError, Failure, NodesContradict, ProviderFailed
+from models import deposit
+from tests.deposits import ETH, FINAL, REQUIRED, USDC, scripted
+from tests.evm_nodes import OUTSIDER, Moved, ScriptedNode, Transaction, client_of_nodes
+
+D = Decimal
+S = DepositStatus
+FAILURES = [
+    ProviderFailed(Failure.TIMED_OUT, "did not answer in time"),
+    ProviderFailed(Failure.RATE_LIMITED, "asked to be left alone", retry_after_seconds=1.0),
+    ProviderFailed(Failure.UNREACHABLE, "cannot be reached"),
+]
+
+
+def twins() -> tuple[ScriptedNode, ScriptedNode]:
+    """Two nodes with the same first block."""
+    node = ScriptedNode()
+    return node, deepcopy(node)
+
+
+def mine(nodes: Sequence[ScriptedNode], *transactions: Transaction, blocks: int = 1, salt: str = "") -> None:
+    for node in nodes:
+        node.mine(*transactions, blocks=blocks, salt=salt)
+
+
+@pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: failure.failure.value)
+async def test_with_one_of_two_nodes_alone_nothing_is_credited(database: Database, failure: ProviderFailed) -> None:
+    nodes = twins()
+    async with scripted(*nodes) as site:
+        mine(nodes, Transaction("pays", site.address, 2 * ETH), blocks=REQUIRED)
+        nodes[1].failure = failure
+        await site.run()
+        row = await site.row()
+        assert (row.status, row.confirmations) == (S.CONFIRMING, REQUIRED)
+        assert await site.funds() == (D(0), D(0))
+        assert str(failure) in (await site.problem() or "")
+        nodes[1].failure = None
+        await site.run()
+        assert (await site.row()).status is S.CREDITED
+        assert await site.funds() == (D(2), D(0))
+        assert await site.world.custody.deposit_reads.problem("ethereum") is None
+
+
+async def test_one_node_alone_takes_nothing_back(database: Database) -> None:
+    nodes = twins()
+    async with scripted(*nodes) as site:
+        mine(nodes, Transaction("pays", site.address, 2 * ETH), blocks=REQUIRED)
+        await site.run()
+        assert await site.funds() == (D(2), D(0))
+        nodes[1].drop(REQUIRED)
+        nodes[1].mine(salt="another", blocks=REQUIRED)
+        nodes[0].failure = FAILURES[0]
+        with pytest.raises(NodesContradict):
+            await site.run()
+        assert await site.funds() == (D(2), D(0))
+        assert "contradict" in (await site.problem() or "")
+        nodes[0].failure = None
+        nodes[0].blocks = list(nodes[1].blocks)
+        await site.run()
+        assert (await site.row()).status is S.REVERSED
+        assert await site.funds() == (D(0), D(0))
+
+
+def _made_up(units: int) -> Any:
+    """Says of every transaction that it is worth so much."""
+
+    def twist(method: str, params: Sequence[object], answer: Any) -> Any:
+        if method == "eth_getTransactionByHash" and answer is not None:
+            return {**answer, "value": hex(units)}
+        if method == "eth_getBlockByHash" and answer is not None:
+            return {**answer, "transactions": [{**each, "value": hex(units)} for each in answer["transactions"]]}
+        return answer
+
+    return twist
+
+
+async def test_an_amount_that_one_node_makes_up_is_not_credited(database: Database) -> None:
+    nodes = twins()
+    async with scripted(*nodes) as site:
+        nodes[0].twist = _made_up(1_000 * ETH)
+        mine(nodes, Transaction("pays", site.address, ETH), blocks=REQUIRED + FINAL)
+        await site.run()
+        assert (await site.row()).amount == 1_000
+        assert (await site.row()).status is S.CONFIRMING
+        assert await site.funds() == (D(0), D(0))
+        assert "tells something else" in (await site.problem() or "")
+
+
+async def test_logs_that_one_node_hides_are_found(database: Database) -> None:
+    nodes = twins()
+    async with scripted(*nodes) as site:
+        nodes[0].twist = lambda method, params, answer: [] if method == "eth_getLogs" else answer
+        moved = Moved(USDC, OUTSIDER, site.address, 25 * 10**6)
+        mine(nodes, Transaction("pays", USDC, logs=(moved,)), blocks=REQUIRED)
+        await site.run()
+        assert await site.funds("USDC") == (D(25), D(0))
+
+
+async def test_a_log_that_one_node_makes_up_stops_the_reading_and_is_said(database: Database) -> None:
+    nodes = twins()
+    async with scripted(*nodes) as site:
+        moved = Moved(USDC, OUTSIDER, site.address, 10**12)
+        mine(nodes, Transaction("says nothing", USDC), blocks=REQUIRED)
+        liar = deepcopy(nodes[1])
+        liar.blocks[1] = replace(liar.blocks[1], transactions=(Transaction("says nothing", USDC, logs=(moved,)),))
+        nodes[1].twist = lambda method, params, answer: (
+            liar._answer(method, params) if method == "eth_getLogs" else answer
+        )
+        with pytest.raises(NodesContradict):
+            await site.run()
+        assert await site.rows() == []
+        assert "different logs" in (await site.problem() or "")
+
+
+@pytest.mark.parametrize("method", ["eth_getTransactionReceipt", "eth_getBlockByHash"])
+async def test_what_is_not_indexed_yet_is_asked_for_again(database: Database, method: str) -> None:
+    """A missing receipt is no failed transaction."""
+    node = ScriptedNode()
+    async with scripted(node) as site:
+        node.mine(Transaction("pays", site.address, ETH), blocks=REQUIRED)
+        node.twist = lambda asked, params, answer: None if asked == method else answer
+        with pytest.raises(ChainError):
+            await site.run()
+        assert await site.rows() == []
+        node.twist = None
+        await site.run()
+        assert await site.funds() == (D(1), D(0))
+
+
+async def test_a_node_with_a_shorter_chain_and_one_of_another_chain_change_nothing(database: Database) -> None:
+    nodes = twins()
+    async with scripted(*nodes) as site:
+        mine(nodes, Transaction("pays", site.address, ETH), blocks=REQUIRED)
+        await site.run()
+        assert await site.funds() == (D(1), D(0))
+        short, stranger = ScriptedNode(), ScriptedNode(chain_id=1)
+        stranger.mine(blocks=REQUIRED + 1, salt="of another chain")
+        await site.run(client_of_nodes(short, stranger))
+        assert (await site.row()).status is S.CREDITED
+        assert await site.funds() == (D(1), D(0))
+        assert "behind block" in (await site.problem() or "")
+        await site.run(client_of_nodes(short, stranger, *nodes))
+        assert await site.world.custody.deposit_reads.problem("ethereum") is None
+
+
+async def test_most_nodes_are_followed_and_one_that_differs_stops_credits(database: Database) -> None:
+    first, second = twins()
+    liar = deepcopy(first)
+    async with scripted(liar, first, second) as site:
+        mine((first, second), Transaction("pays", site.address, ETH), blocks=REQUIRED)
+        liar.mine(Transaction("pays", site.address, ETH), blocks=REQUIRED, salt="a fork")
+        await site.run()
+        row = await site.row()
+        assert (row.status, row.block_hash) == (S.CONFIRMING, first.blocks[1].hash)
+        assert await site.funds() == (D(0), D(0))
+        assert "node-1" in (await site.problem() or "")
+        liar.blocks = list(first.blocks)
+        await site.run()
+        assert await site.funds() == (D(1), D(0))
+
+
+async def test_nodes_that_differ_stop_the_reading_until_they_agree(database: Database) -> None:
+    nodes = twins()
+    async with scripted(*nodes) as site:
+        nodes[0].mine(Transaction("pays", site.address, ETH), blocks=REQUIRED)
+        nodes[1].mine(Transaction("pays", site.address, ETH), blocks=REQUIRED, salt="a fork")
+        with pytest.raises(NodesContradict):
+            await site.run()
+        assert await site.rows() == []
+        assert "different blocks 1" in (await site.problem() or "")
+        nodes[1].blocks = list(nodes[0].blocks)
+        await site.run()
+        assert await site.funds() == (D(1), D(0))
+
+
+async def test_the_first_block_is_one_that_all_nodes_have(database: Database) -> None:
+    """A node that claims to be far ahead does not put the beginning where nobody gets to."""
+    nodes = twins()
+    async with scripted(*nodes) as site:
+        await deposit.ChainCursorDocument.find_one({"_id": "ethereum"}).delete()
+        nodes[0].mine(blocks=50)
+        nodes[1].mine(blocks=2)
+        watch = site.watch()
+        await watch.step()
+        cursor = await deposit.cursor("ethereum")
+        assert cursor is not None
+        assert cursor.number == 2
