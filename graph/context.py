@@ -19,6 +19,7 @@ from services.markets import MarketReads
 from services.read_marks import Reader
 from services.server_status import ServerState
 from services.trading_services import TradingServices
+from services.transfer_services import TransferServices
 from services.viewer import Client, Viewer
 from services.wallet_views import WalletViews
 
@@ -51,6 +52,7 @@ class Services:
     custody: CustodyServices
     chains: Chains
     wallet_views: WalletViews
+    transfers: TransferServices
     server_status: Callable[[], Awaitable[ServerState]]
 
 
@@ -120,6 +122,10 @@ class Context:
     @property
     def wallet_views(self) -> WalletViews:
         return self.services.wallet_views
+
+    @property
+    def transfers(self) -> TransferServices:
+        return self.services.transfers
 
     async def quote_of_viewer(self, quote: str | None) -> str:
         """The asset that values are shown in to whoever asks. Raises UnknownAsset."""

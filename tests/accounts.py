@@ -41,6 +41,8 @@ from services.passwords import PasswordHasher
 from services.server_status import ServerState
 from services.sessions import SessionLife
 from services.trading_services import build_trading_services
+from services.transfer_services import build_transfer_services
+from services.valuation import usd_worth
 from services.viewer import Client, Viewer
 from services.wallet_challenges import WalletSite
 from services.wallet_proofs.contract_wallets import ContractCalls, NoContractCalls
@@ -191,6 +193,7 @@ class World:
         )
         self.catalogue = known
         self.chains = Chains(known.chains, {}, self.clock) if reached is None else reached(known, self.clock)
+        wallet_views = build_wallet_views(known, self.chains, self.clock)
         self.pipeline = build_pipeline(
             settings=Settings(_env_file=None),
             clock=self.clock,
@@ -207,7 +210,10 @@ class World:
                 liabilities=Liabilities(LiabilityKey(BOX)),
                 custody=self.custody,
                 chains=self.chains,
-                wallet_views=build_wallet_views(known, self.chains, self.clock),
+                wallet_views=wallet_views,
+                transfers=build_transfer_services(
+                    self.chains, wallet_views.tokens, usd_worth(self.funds.valuation), self.clock
+                ),
                 server_status=_no_status,
             ),
             budget=MemoryBudget(self.clock, per_minute=60_000_000),

@@ -93,6 +93,9 @@ MUTATIONS: dict[str, Access] = {
     "addWithdrawalAddress": Access.VERIFIED,
     "removeWithdrawalAddress": Access.SESSION,
     "confirmWithdrawal": Access.ANYONE,
+    "prepareTransfer": Access.VERIFIED,
+    "prepareContractCall": Access.VERIFIED,
+    "broadcastTransaction": Access.VERIFIED,
     **dict.fromkeys(WITHDRAWING, Access.SELF),
     **dict.fromkeys(TRADING, Access.SELF),
 }
@@ -110,6 +113,8 @@ PRIVATE_QUERIES: dict[str, Declared] = {
     "orderPreview": (Access.SELF, ApiScope.READ),
     "withdrawal": (Access.SELF, ApiScope.READ),
     "withdrawalPreview": (Access.SELF, ApiScope.READ),
+    "contractRead": (Access.SELF, ApiScope.READ),
+    "chainTransaction": (Access.SELF, ApiScope.READ),
     "admin": (Access.SUPPORT, None),
 }
 PUBLIC_QUERIES = {"node", "nodes", "status", "assets", "asset", "markets", "market", "estimateCost", "liabilities", "chains", "chain", "passwordResetToken", "oauthProviders"}  # fmt: skip
@@ -364,6 +369,10 @@ QUERIES = {
     "withdrawalPreview": """{
       withdrawalPreview(input: {asset: "ETH", chain: "ethereum", addressId: "none", amount: "1"}) { reviewRequired }
     }""",
+    "contractRead": """{
+      contractRead(input: {chain: "ethereum", contract: "none", abi: [], function: "f", arguments: []}) { blockNumber }
+    }""",
+    "chainTransaction": '{ chainTransaction(chain: "ethereum", hash: "none") { hash } }',
     "orderPreview": """{
       orderPreview(input: {order: {symbol: "BTC-USDT", side: BUY, type: MARKET, quantity: "1"}}) { errors { message } }
     }""",
