@@ -8,7 +8,6 @@ from pydantic import BaseModel
 from pymongo import IndexModel
 
 from core.wallet_vocabulary import EffectKind, TransactionWarningCode
-from events.token import TokenState
 from models.base import stored
 
 
@@ -22,23 +21,6 @@ class TokenEntry(BaseModel, frozen=True):
     decimals: int
     asset: str | None = None
     spam: bool = False
-
-    @staticmethod
-    def of(state: TokenState) -> "TokenEntry":
-        """The token as it is stored."""
-        return TokenEntry(
-            chain=state.chain,
-            contract=state.contract,
-            symbol=state.symbol,
-            name=state.name,
-            decimals=state.decimals,
-            asset=state.asset,
-            spam=state.spam,
-        )
-
-    def state(self) -> TokenState:
-        """The token as it is told."""
-        return TokenState(self.chain, self.contract, self.symbol, self.name, self.decimals, self.asset, self.spam)
 
 
 class EffectEntry(BaseModel, frozen=True):

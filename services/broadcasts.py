@@ -20,6 +20,7 @@ from models.prepared_transaction import PreparedTransactionDocument
 from services.chain_failures import refused
 from services.chain_transactions import ChainTransactions
 from services.chains import Chains
+from services.evm_terms import Draft
 from services.order_refusals import is_client_key
 from services.signed_transactions import Expected, SignedEvm, differences, read_signed
 from services.tokens import Tokens
@@ -126,7 +127,8 @@ class Broadcasts:
         async def nameless(_contract: str) -> TokenState:
             return coin
 
-        effects = await effects_of(coin, signed.sender, signed.to, signed.value, signed.data, nameless)
+        draft = Draft(signed.sender, signed.to, signed.value, signed.data)
+        effects = await effects_of(coin, draft, nameless)
         return counterparties(effects, signed.to)
 
     async def _send(self, client: EvmClient, row: BroadcastDocument) -> None:

@@ -6,6 +6,7 @@ Everything is looked up now and stored for ten minutes, so that what comes back 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 from eth_abi.abi import encode
 
@@ -71,6 +72,13 @@ class CallWish:
     sender: str
     value: Decimal | None
     speed: FeeSpeed
+
+
+class Ends(NamedTuple):
+    """Whose it is, and who gets it."""
+
+    sender: str
+    to: str
 
 
 class PreparedTransactions:
@@ -141,7 +149,7 @@ class PreparedTransactions:
             raise WalletRefused(text, reason=WalletErrorCode.AMOUNT_INVALID, field=["amount"])
         units = None if wish.amount is None else units_of(wish.amount, token.decimals)
         if token.contract is not None:
-            return await self._tokens_of(client, wish.speed, sender, to, token, units)
+            return await self._token_transfer(client, wish.speed, Ends(sender, to), token, units)
         draft = Draft(sender, to, units or 0, b"")
         terms = await terms_of(self._chains, client, draft, wish.speed)
         if units is None:
@@ -150,16 +158,17 @@ class PreparedTransactions:
         require_fee(terms, draft.value)
         return draft, terms
 
-    async def _tokens_of(
-        self, client: EvmClient, speed: FeeSpeed, sender: str, to: str, token: TokenState, units: int | None
+    async def _token_transfer(
+        self, client: EvmClient, speed: FeeSpeed, ends: Ends, token: TokenState, units: int | None
     ) -> tuple[Draft, Terms]:
         contract = token.contract or ""
-        has = await _holding(client, contract, sender)
+        has = await _holding(client, contract, ends.sender)
         if units is None:
             units = has
         if units > has or not units:
             raise too_little(has, max(units, 1), token.decimals)
-        draft = Draft(sender, contract, 0, TRANSFER + encode(["address", "uint256"], [to, units]))
+        data = TRANSFER + encode(["address", "uint256"], [ends.to, units])
+        draft = Draft(ends.sender, contract, 0, data)
         terms = await terms_of(self._chains, client, draft, speed)
         require_fee(terms, 0)
         return draft, terms
@@ -169,12 +178,7 @@ class PreparedTransactions:
     ) -> PreparedTransactionDocument:
         chain = client.key
         effects = await effects_of(
-            self._tokens.coin(chain),
-            draft.sender,
-            draft.to,
-            draft.value,
-            draft.data,
-            lambda contract: self._tokens.describe(chain, contract),
+            self._tokens.coin(chain), draft, lambda contract: self._tokens.describe(chain, contract)
         )
         known = await known_addresses(user_id, self._chains.entries[chain].family)
         found = [each for address in counterparties(effects, draft.to) for each in address_warnings(address, known)]

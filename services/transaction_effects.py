@@ -7,6 +7,7 @@ from events.token import TokenState
 from models.prepared_transaction import EffectEntry, TokenEntry
 from services.abi_arguments import AbiFunction, ResultUnreadable, results
 from services.abi_types import AbiType
+from services.evm_terms import Draft
 
 Describe = Callable[[str], Awaitable[TokenState]]
 """The token of a contract, by its own words."""
@@ -29,15 +30,13 @@ _KNOWN: dict[bytes, tuple[AbiType, ...]] = {
 """transfer, transferFrom, approve (EIP-20), increaseAllowance (OpenZeppelin), setApprovalForAll (EIP-721)."""
 
 
-async def effects_of(
-    coin: TokenState, sender: str, to: str, value: int, data: bytes, describe: Describe
-) -> list[EffectEntry]:
+async def effects_of(coin: TokenState, draft: Draft, describe: Describe) -> list[EffectEntry]:
     """The effects, that on the chain's coin first. Raises what `describe` raises."""
+    sender, to, data = draft.sender, draft.to, draft.data
     found = []
-    if value or not data:
-        found.append(
-            EffectEntry(kind=EffectKind.TRANSFER, token=TokenEntry.of(coin), sender=sender, to=to, units=str(value))
-        )
+    if draft.value or not data:
+        units = str(draft.value)
+        found.append(EffectEntry(kind=EffectKind.TRANSFER, token=_entry(coin), sender=sender, to=to, units=units))
     if data:
         found.append(await _of_call(sender, to, data, describe))
     return found
@@ -53,7 +52,7 @@ async def _of_call(sender: str, contract: str, data: bytes, describe: Describe) 
     values = _read(data)
     if values is None:
         return EffectEntry(kind=EffectKind.CONTRACT_CALL, sender=sender, to=contract)
-    token = TokenEntry.of(await describe(contract))
+    token = _entry(await describe(contract))
     if data[:4] in (_TRANSFER, _TRANSFER_FROM):
         owner = sender if data[:4] == _TRANSFER else values[0]
         return EffectEntry(kind=EffectKind.TRANSFER, token=token, sender=owner, to=values[-2], units=values[-1])
@@ -77,3 +76,15 @@ def _read(data: bytes) -> list[str] | None:
         return results(call, data[4:])
     except ResultUnreadable:
         return None
+
+
+def _entry(state: TokenState) -> TokenEntry:
+    return TokenEntry(
+        chain=state.chain,
+        contract=state.contract,
+        symbol=state.symbol,
+        name=state.name,
+        decimals=state.decimals,
+        asset=state.asset,
+        spam=state.spam,
+    )

@@ -10,6 +10,7 @@ from core.clock import to_datetime
 from core.ids import encode_id
 from core.translations import translated
 from core.wallet_vocabulary import EffectKind, FeeSpeed, TransactionWarningCode
+from events.token import TokenState
 from graph.context import Context
 from graph.scalars import Long
 from graph.types.asset import Chain
@@ -17,7 +18,7 @@ from graph.types.balance import Quote
 from graph.types.errors import ERRORS
 from graph.types.token import Token
 from graph.types.wallet_errors import WalletError, WalletRefusable
-from models.prepared_transaction import EffectEntry, PreparedTransactionDocument, WarningEntry
+from models.prepared_transaction import EffectEntry, PreparedTransactionDocument, TokenEntry, WarningEntry
 
 Info = strawberry.Info[Context, None]
 _COIN_DIGITS = 18
@@ -43,7 +44,7 @@ class TransactionEffect:
             quantity = _whole(entry.units, entry.token.decimals)
         return TransactionEffect(
             kind=entry.kind,
-            token=None if entry.token is None else Token.of(entry.token.state()),
+            token=None if entry.token is None else Token.of(_token(entry.token)),
             from_=entry.sender,
             to=entry.to,
             quantity=quantity,
@@ -176,6 +177,10 @@ def _payload(row: PreparedTransactionDocument) -> dict[str, str]:
         "gas": hex(row.gas),
         "data": "0x" + row.data,
     }
+
+
+def _token(entry: TokenEntry) -> TokenState:
+    return TokenState(entry.chain, entry.contract, entry.symbol, entry.name, entry.decimals, entry.asset, entry.spam)
 
 
 def _fee(row: PreparedTransactionDocument) -> Decimal:
