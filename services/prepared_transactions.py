@@ -12,7 +12,7 @@ from eth_abi.abi import encode
 
 from core.clock import Clock, to_datetime
 from core.ids import random_id
-from core.money import CONTEXT
+from core.money import CONTEXT, canonical
 from core.refusals import WalletRefused
 from core.wallet_vocabulary import EffectKind, FeeSpeed, WalletErrorCode
 from core.wallet_vocabulary import TransactionWarningCode as Warn
@@ -266,5 +266,5 @@ def _summary(effect: EffectEntry, to: str) -> tuple[str, dict[str, str | int]]:
     if effect.unlimited:
         return _UNLIMITED_TEXTS["all"], values
     if effect.units is not None and effect.token is not None:
-        values["amount"] = f"{whole(int(effect.units), effect.token.decimals):f}"
+        values["amount"] = canonical(whole(int(effect.units), effect.token.decimals))
     return _SUMMARY_TEXTS[effect.kind], values

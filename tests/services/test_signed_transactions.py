@@ -75,7 +75,8 @@ def test_a_fee_that_a_wallet_chose_is_no_difference() -> None:
 def _changed(place: int, value: Any) -> str:
     fields = list(rlp.decode(bytes.fromhex(signed()[4:])))
     fields[place] = value
-    return "0x02" + rlp.encode(fields).hex()
+    encoded: bytes = rlp.encode(fields)
+    return "0x02" + encoded.hex()
 
 
 @pytest.mark.parametrize(
