@@ -19,7 +19,6 @@ REVIEWED: dict[str, set[str]] = {
         "trailingDelta",
     },
     "BroadcastTransactionInput": {"chain", "clientBroadcastId", "preparedId", "signed"},
-    "ContractReadInput": {"abi", "arguments", "chain", "contract", "function"},
     "PrepareContractCallInput": {"abi", "arguments", "chain", "contract", "from", "function", "speed", "value"},
     "PrepareTransferInput": {"amount", "chain", "from", "sendAll", "speed", "to", "token"},
     "BeginOAuthInput": {"provider", "purpose", "redirectUri", "stepUpProof"},

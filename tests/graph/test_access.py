@@ -380,6 +380,8 @@ QUERIES = {
       admin { users(first: 1) { nodes { id } } user(id: $id) { id } auditLog(first: 1) { nodes { id } } }
     }""",
 }
+ASKS_CHAINS = {"contractRead", "chainTransaction"}
+"""Queries that get no further here, where no chain has a node."""
 SEQUENCES = itertools.count(10_000, 10)
 NODE = "query($id: ID!) { node(id: $id) { id } nodes(ids: [$id]) { id } }"
 
@@ -388,7 +390,8 @@ async def assert_query(vault: World, who: Principal, name: str, rule: Declared) 
     document = QUERIES[name]
     variables = {"id": encode_id("User", "nobody")} if "$id" in document else {}
     body = await vault.ask(document, who.person, **variables)
-    assert code_of(body) == who.reading(rule), (who.name, name)
+    found = through(code_of(body)) if name in ASKS_CHAINS else code_of(body)
+    assert found == who.reading(rule), (who.name, name)
     if code_of(body) is not None:
         assert (body["data"] or {}).get(name) is None
     elif name == "viewer":
