@@ -20,6 +20,7 @@ from services.read_marks import Reader
 from services.server_status import ServerState
 from services.swap_services import SwapServices
 from services.trading_services import TradingServices
+from services.transfer_services import TransferServices
 from services.viewer import Client, Viewer
 from services.wallet_views import WalletViews
 
@@ -53,6 +54,7 @@ class Services:
     chains: Chains
     wallet_views: WalletViews
     swaps: SwapServices
+    transfers: TransferServices
     server_status: Callable[[], Awaitable[ServerState]]
 
 
@@ -122,6 +124,10 @@ class Context:
     @property
     def wallet_views(self) -> WalletViews:
         return self.services.wallet_views
+
+    @property
+    def transfers(self) -> TransferServices:
+        return self.services.transfers
 
     async def quote_of_viewer(self, quote: str | None) -> str:
         """The asset that values are shown in to whoever asks. Raises UnknownAsset."""

@@ -18,6 +18,7 @@ from graph.scalars import SCALARS
 from graph.step_up import StepUpDemanded
 from graph.swap_roots import SwapQuery
 from graph.trading_roots import TradingMutation, TradingQuery, TradingSubscription
+from graph.transfer_roots import TransferMutation, TransferQuery
 from graph.trust_roots import TrustQuery
 from graph.types.account_event import KINDS, AccountEvent
 from graph.types.asset import Asset
@@ -64,7 +65,7 @@ from resolvers import sessions as session_resolvers
 
 
 @strawberry.type(description="Everything that can be read.")
-class Query(OperatorQuery, TradingQuery, CustodyQuery, ChainQuery, SwapQuery, TrustQuery):
+class Query(OperatorQuery, TradingQuery, CustodyQuery, ChainQuery, SwapQuery, TransferQuery, TrustQuery):
     node: Node | None = strawberry.field(
         resolver=node_resolvers.node, description="Any object by its id; null when there is none (any more)."
     )
@@ -154,7 +155,7 @@ class Subscription(TradingSubscription, CustodySubscription):
 
 
 @strawberry.type(description="Everything that can be changed.")
-class Mutation(OperatorMutation, TradingMutation, CustodyMutation, WalletMutation):
+class Mutation(OperatorMutation, TradingMutation, CustodyMutation, WalletMutation, TransferMutation):
     sign_up: AuthPayload = mutation(
         account_resolvers.sign_up,
         "Make an account. The answer is the same whether the address has one or not; the mail tells.",

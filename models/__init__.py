@@ -5,6 +5,7 @@ from beanie import Document
 from models.api_key import ApiKeyDocument
 from models.asset import AssetDocument
 from models.audit_event import AuditEventDocument, AuditHeadDocument
+from models.broadcast import BroadcastDocument
 from models.candle import CandleDocument
 from models.challenge import ChallengeDocument
 from models.client_key import ClientKeyDocument
@@ -34,6 +35,7 @@ from models.order import OrderDocument
 from models.order_group import OrderGroupDocument
 from models.packs import AccountLogDocument, StatementDocument
 from models.passkey import PasskeyDocument
+from models.prepared_transaction import PreparedTransactionDocument
 from models.projection import ProjectionDocument, SnapshotChunkDocument, SnapshotDocument
 from models.session import SessionDocument
 from models.signing_key import SigningKeyDocument
@@ -54,6 +56,7 @@ DOCUMENTS: tuple[type[Document], ...] = (
     AssetDocument,
     AuditEventDocument,
     AuditHeadDocument,
+    BroadcastDocument,
     CandleDocument,
     ChainCursorDocument,
     ChallengeDocument,
@@ -82,6 +85,7 @@ DOCUMENTS: tuple[type[Document], ...] = (
     OrderDocument,
     OrderGroupDocument,
     PasskeyDocument,
+    PreparedTransactionDocument,
     ProjectionDocument,
     SequenceDocument,
     SessionDocument,

@@ -45,6 +45,8 @@ from services.market_view import MarketView
 from services.markets import MarketReads
 from services.swap_services import SwapParts
 from services.trading_services import build_trading_services
+from services.transfer_services import build_transfer_services
+from services.valuation import usd_worth
 from services.wallet_views import build_wallet_views
 from workers import feeds
 from workers import liabilities as liabilities_worker
@@ -238,6 +240,7 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
                 chains=chains,
                 wallet_views=wallet_views,
                 swaps=swaps,
+                transfers=build_transfer_services(chains, wallet_views.tokens, usd_worth(funds.valuation), clock),
                 server_status=lambda: server_status.read(
                     clock=clock, mode=settings.mode, database=database, bus=bus, view=view, exchange=exchange.health
                 ),

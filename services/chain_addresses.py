@@ -28,6 +28,15 @@ def payable_address(chain: ChainEntry, given: str) -> str:
     return normal
 
 
+def named_address(chain: ChainEntry, given: str, field: str) -> str:
+    """As `payable_address`; the refusal names this field of the input."""
+    try:
+        return payable_address(chain, given)
+    except WalletRefused as refused:
+        refused.field = [field]
+        raise
+
+
 def bitcoin_network(chain: ChainEntry) -> BitcoinNetwork:
     """The rules of a chain of Bitcoin's kind. Raises ValueError for any other."""
     if chain.bitcoin is None:

@@ -4,7 +4,7 @@ A rate goes through as few markets as possible, forwards or backwards; among way
 newest. A price that is stale, or not known, does not count: then there is no rate, and no value.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 
@@ -211,3 +211,8 @@ def _open_price(state: MarketState) -> Decimal | None:
 
 def _minute(time_ms: int) -> int:
     return time_ms - time_ms % _MINUTE_MS
+
+
+def usd_worth(valuation: Valuation) -> Callable[[str, Decimal], Decimal | None]:
+    """What an amount of an asset is worth in US dollars now; None: nobody knows."""
+    return lambda asset, amount: valuation.value(asset, amount, "USD")

@@ -42,6 +42,8 @@ from services.passwords import PasswordHasher
 from services.server_status import ServerState
 from services.sessions import SessionLife
 from services.trading_services import build_trading_services
+from services.transfer_services import build_transfer_services
+from services.valuation import usd_worth
 from services.viewer import Client, Viewer
 from services.wallet_challenges import WalletSite
 from services.wallet_proofs.contract_wallets import ContractCalls, NoContractCalls
@@ -201,6 +203,7 @@ class World:
             limits=limits or NoLimits(),
             sources=aggregators,
         )
+        wallet_views = build_wallet_views(known, self.chains, self.clock)
         self.pipeline = build_pipeline(
             settings=Settings(_env_file=None),
             clock=self.clock,
@@ -217,8 +220,11 @@ class World:
                 liabilities=Liabilities(LiabilityKey(BOX)),
                 custody=self.custody,
                 chains=self.chains,
-                wallet_views=build_wallet_views(known, self.chains, self.clock),
                 swaps=self.swaps,
+                wallet_views=wallet_views,
+                transfers=build_transfer_services(
+                    self.chains, wallet_views.tokens, usd_worth(self.funds.valuation), self.clock
+                ),
                 server_status=_no_status,
             ),
             budget=MemoryBudget(self.clock, per_minute=60_000_000),

@@ -40,6 +40,7 @@ from services.markets import MarketReads
 from services.server_status import ServerState
 from services.trading_accounts import NoMarks, TradingAccounts
 from services.trading_services import build_trading_services
+from services.transfer_services import build_transfer_services
 from services.wallet_views import build_wallet_views
 from tests.accounts import BOX, CLIENT, NoLimits, build_accounts
 from tests.custody import build_custody
@@ -188,8 +189,9 @@ class Markets:
                     audit=accounts.audit,
                 ),
                 chains=(chains := Chains(self.catalogue.chains, {}, ManualClock())),
-                wallet_views=build_wallet_views(self.catalogue, chains, ManualClock()),
                 swaps=build_swaps(catalogue=self.catalogue, chains=chains, clock=ManualClock(), limits=NoLimits()),
+                wallet_views=(views := build_wallet_views(self.catalogue, chains, ManualClock())),
+                transfers=build_transfer_services(chains, views.tokens, lambda *_: None, ManualClock()),
                 server_status=_no_status,
             ),
             budget=MemoryBudget(ManualClock(), per_minute=60_000_000),

@@ -31,6 +31,11 @@ def normal_address(chain: ChainEntry, text: str) -> str:
             return parse_bitcoin_address(text, chain).text
 
 
+def is_evm_address(text: str) -> bool:
+    """Whether this is an address of EVM chains, its checksum (EIP-55) right where it has one."""
+    return _EVM.fullmatch(text) is not None and text in (text.lower(), to_checksum_address(text))
+
+
 def _check_characters(text: str) -> None:
     """Refuse what only looks like an address: letters of other alphabets, blanks, what cannot be seen."""
     if not 0 < len(text) <= LONGEST:

@@ -93,6 +93,9 @@ MUTATIONS: dict[str, Access] = {
     "addWithdrawalAddress": Access.VERIFIED,
     "removeWithdrawalAddress": Access.SESSION,
     "confirmWithdrawal": Access.ANYONE,
+    "prepareTransfer": Access.VERIFIED,
+    "prepareContractCall": Access.VERIFIED,
+    "broadcastTransaction": Access.VERIFIED,
     **dict.fromkeys(WITHDRAWING, Access.SELF),
     **dict.fromkeys(TRADING, Access.SELF),
 }
@@ -111,6 +114,8 @@ PRIVATE_QUERIES: dict[str, Declared] = {
     "withdrawal": (Access.SELF, ApiScope.READ),
     "withdrawalPreview": (Access.SELF, ApiScope.READ),
     "swapQuotes": (Access.SELF, ApiScope.READ),
+    "contractRead": (Access.SELF, ApiScope.READ),
+    "chainTransaction": (Access.SELF, ApiScope.READ),
     "admin": (Access.SUPPORT, None),
 }
 PUBLIC_QUERIES = {"node", "nodes", "status", "assets", "asset", "markets", "market", "estimateCost", "liabilities", "chains", "chain", "resolveName", "passwordResetToken", "oauthProviders"}  # fmt: skip
@@ -373,6 +378,10 @@ QUERIES = {
         address: "0x00000000219ab540356cBB839Cbe05303d7705Fa"
       }) { id }
     }""",
+    "contractRead": """{
+      contractRead(input: {chain: "ethereum", contract: "none", abi: [], function: "f", arguments: []}) { blockNumber }
+    }""",
+    "chainTransaction": '{ chainTransaction(chain: "ethereum", hash: "none") { hash } }',
     "orderPreview": """{
       orderPreview(input: {order: {symbol: "BTC-USDT", side: BUY, type: MARKET, quantity: "1"}}) { errors { message } }
     }""",
@@ -380,6 +389,8 @@ QUERIES = {
       admin { users(first: 1) { nodes { id } } user(id: $id) { id } auditLog(first: 1) { nodes { id } } }
     }""",
 }
+ASKS_CHAINS = {"contractRead", "chainTransaction"}
+"""Queries that get no further here, where no chain has a node."""
 SEQUENCES = itertools.count(10_000, 10)
 NODE = "query($id: ID!) { node(id: $id) { id } nodes(ids: [$id]) { id } }"
 
@@ -388,7 +399,8 @@ async def assert_query(vault: World, who: Principal, name: str, rule: Declared) 
     document = QUERIES[name]
     variables = {"id": encode_id("User", "nobody")} if "$id" in document else {}
     body = await vault.ask(document, who.person, **variables)
-    assert code_of(body) == who.reading(rule), (who.name, name)
+    found = through(code_of(body)) if name in ASKS_CHAINS else code_of(body)
+    assert found == who.reading(rule), (who.name, name)
     if code_of(body) is not None:
         assert (body["data"] or {}).get(name) is None
     elif name == "viewer":

@@ -1,0 +1,21 @@
+"""What is known of a transaction on its chain."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from core.wallet_vocabulary import ChainTxStatus
+
+
+@dataclass(frozen=True, slots=True)
+class ChainTransactionState:
+    """`fee` in the chain's coin, once it is in a block. `error` says why it did nothing: an English template and what stands in it."""
+
+    chain: str
+    hash: str
+    status: ChainTxStatus
+    confirmations: int = 0
+    block: int | None = None
+    fee: Decimal | None = None
+    error: str | None = None
+    error_values: Mapping[str, str | int] = field(default_factory=dict)

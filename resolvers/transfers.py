@@ -1,0 +1,79 @@
+"""Root fields about sending from wallets of people's own."""
+
+from typing import Annotated
+
+import strawberry
+
+from core.ids import key_in
+from graph.context import Context
+from graph.scalars import Long
+from graph.types.chain_transaction import (
+    BroadcastTransactionInput,
+    BroadcastTransactionPayload,
+    ChainTransaction,
+    ContractRead,
+    ContractReadInput,
+)
+from graph.types.prepared_transaction import (
+    PrepareContractCallInput,
+    PrepareTransferInput,
+    UnsignedTransaction,
+    UnsignedTransactionPayload,
+)
+from resolvers.viewers import viewer_of
+from services.broadcasts import BroadcastWish
+from services.contract_reads import ContractCallWish
+from services.prepared_transactions import CallWish, TransferWish
+
+Info = strawberry.Info[Context, None]
+
+
+async def contract_read(
+    info: Info, input: Annotated[ContractReadInput, strawberry.argument(description="The call.")]
+) -> ContractRead | None:
+    wish = ContractCallWish(input.chain, input.contract, input.abi, input.function, list(input.arguments))
+    answer = await info.context.transfers.reads.read(wish)
+    return ContractRead(values=answer.values, block_number=Long(answer.block))
+
+
+async def chain_transaction(
+    info: Info,
+    chain: Annotated[str, strawberry.argument(description="Key of the chain, one of EVM's.")],
+    hash: Annotated[str, strawberry.argument(description="The transaction's hash.")],
+) -> ChainTransaction | None:
+    state = await info.context.transfers.transactions.read(chain, hash)
+    return None if state is None else ChainTransaction.of(state)
+
+
+async def prepare_transfer(
+    info: Info, input: Annotated[PrepareTransferInput, strawberry.argument(description="The transfer.")]
+) -> UnsignedTransactionPayload:
+    wish = TransferWish(
+        chain=input.chain,
+        sender=input.from_,
+        to=input.to,
+        token=input.token,
+        amount=input.amount,
+        send_all=input.send_all,
+        speed=input.speed,
+    )
+    row = await info.context.transfers.prepared.transfer(viewer_of(info).user_id, wish)
+    return UnsignedTransactionPayload(transaction=UnsignedTransaction.of(row))
+
+
+async def prepare_contract_call(
+    info: Info, input: Annotated[PrepareContractCallInput, strawberry.argument(description="The call.")]
+) -> UnsignedTransactionPayload:
+    call = ContractCallWish(input.chain, input.contract, input.abi, input.function, list(input.arguments))
+    wish = CallWish(call, input.from_, input.value, input.speed)
+    row = await info.context.transfers.prepared.contract_call(viewer_of(info).user_id, wish)
+    return UnsignedTransactionPayload(transaction=UnsignedTransaction.of(row))
+
+
+async def broadcast_transaction(
+    info: Info, input: Annotated[BroadcastTransactionInput, strawberry.argument(description="The transaction.")]
+) -> BroadcastTransactionPayload:
+    prepared = None if input.prepared_id is None else key_in(input.prepared_id, "UnsignedTransaction") or ""
+    wish = BroadcastWish(input.client_broadcast_id, input.chain, input.signed, prepared)
+    sent = await info.context.transfers.broadcasts.send(viewer_of(info).user_id, wish)
+    return BroadcastTransactionPayload(transaction=ChainTransaction.of(sent.state), replayed=sent.replayed)
