@@ -99,10 +99,16 @@ class ProviderPool(Generic[NodeT]):
         for provider in self._providers:
             await provider.node.close()
 
-    async def use(self, ask: Callable[[NodeT], Awaitable[T]]) -> T:
-        """The answer of the first node that gives one. Raises ChainUnavailable, and NodeRefused as the node said."""
+    async def use(self, ask: Callable[[NodeT], Awaitable[T]], *, among: Callable[[NodeT], bool] | None = None) -> T:
+        """The answer of the first node that gives one; only those are asked of which `among` says that they can tell.
+
+        Raises ChainUnavailable, and NodeRefused as the node said.
+        """
         reasons: dict[str, str] = {}
         for provider in await self._in_order():
+            if among is not None and not among(provider.node):
+                reasons[provider.name] = "cannot tell this"
+                continue
             try:
                 answer = await ask(provider.node)
             except ProviderFailed as failed:
