@@ -85,6 +85,7 @@ async def litecoind(folder: Path) -> AsyncIterator[str]:
         str(binary),
         *("-regtest", f"-datadir={folder}", f"-rpcport={port}", "-rpcuser=u", "-rpcpassword=p", "-server", "-listen=0"),
         *("-txindex", "-fallbackfee=0.0001", "-acceptnonstdtxn=0", "-vbparams=mweb:-2:0"),
+        *("-mempoolreplacement=1", "-dustrelayfee=0.00003"),  # as Bitcoin Core does
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
     )

@@ -125,6 +125,11 @@ class BitcoinClient:
         _require_hash(outpoint.txid)
         return await self.pool.use(lambda node: node.output(outpoint))
 
+    async def outputs_of_all(self, outpoint: Outpoint) -> Mapping[str, Utxo | ChainError | None]:
+        """What every node says to that, by its name: before coins are spent, and before they are believed to be gone."""
+        _require_hash(outpoint.txid)
+        return await self.pool.ask_all(lambda node: node.output(outpoint))
+
     async def spender(self, outpoint: Outpoint) -> str | None:
         """The txid of what spends an output, waiting or not, as far as any node can tell; its own word."""
         _require_hash(outpoint.txid)

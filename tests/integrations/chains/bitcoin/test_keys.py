@@ -1,147 +1,140 @@
-"""Deposit addresses from extended public keys: the vectors of BIP-44, 49, 84 and 86, and keys that are refused."""
+"""Deposit addresses from extended public keys: the vectors of BIP-49, 84 and 86, SLIP-132, BIP-32's invalid keys; and EVM addresses against eth-account."""
 
 import pytest
-from embit import bip32, bip39, script
-from embit.networks import NETWORKS
+from embit import base58, bip39
+from embit.bip32 import HDKey
+from eth_account import Account
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from integrations.chains.bitcoin.addresses import parse_address
-from integrations.chains.bitcoin.keys import Purpose, account_key
+from integrations.chains.bitcoin.addresses import ScriptType
+from integrations.chains.bitcoin.keys import parse_bitcoin_account
 from integrations.chains.bitcoin.parameters import BitcoinNetwork
-from integrations.chains.extended_keys import KeyRefused, PrivateKeyRefused
-from tests.integrations.chains.bitcoin.networks import MAIN, REGTEST, TEST
+from integrations.chains.keys import KeyRefused, PrivateKeyRefused, parse_account_key, parse_evm_account
+from tests.integrations.chains.bitcoin.house import MAIN, NETWORK, TEST
 
-PHRASE = "abandon " * 11 + "about"
-"""The phrase of BIP-49's, BIP-84's and BIP-86's vectors."""
-ROOT = bip32.HDKey.from_seed(bip39.mnemonic_to_seed(PHRASE))
-BIP_84 = (
-    "zpub6rFR7y4Q2AijBEqTUquhVz398htDFrtymD9xYYfG1m4wAcvPhXNfE3EfH1r1ADqtfSdVCToUG868RvUUkgDKf31mGDtKsAYz2oz2AGutZYs"
-)
-BIP_86 = (
+MNEMONIC = "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon about"
+ROOT = HDKey.from_seed(bip39.mnemonic_to_seed(MNEMONIC))
+ZPUB = "zpub6rFR7y4Q2AijBEqTUquhVz398htDFrtymD9xYYfG1m4wAcvPhXNfE3EfH1r1ADqtfSdVCToUG868RvUUkgDKf31mGDtKsAYz2oz2AGutZYs"
+ZPRV = "zprvAdG4iTXWBoARxkkzNpNh8r6Qag3irQB8PzEMkAFeTRXxHpbF9z4QgEvBRmfvqWvGp42t42nvgGpNgYSJA9iefm1yYNZKEm7z6qUWCroSQnE"
+UPUB = "upub5EFU65HtV5TeiSHmZZm7FUffBGy8UKeqp7vw43jYbvZPpoVsgU93oac7Wk3u6moKegAEWtGNF8DehrnHtv21XXEMYRUocHqguyjknFHYfgY"
+XPUB_86 = (
     "xpub6BgBgsespWvERF3LHQu6CnqdvfEvtMcQjYrcRzx53QJjSxarj2afYWcLteoGVky7D3UKDP9QyrLprQ3VCECoY49yfdDEHGCtMMj92pReUsQ"
 )
+BIP_32_INVALID = [
+    "xpub661MyMwAqRbcEYS8w7XLSVeEsBXy79zSzH1J8vCdxAZningWLdN3zgtU6LBpB85b3D2yc8sfvZU521AAwdZafEz7mnzBBsz4wKY5fTtTQBm",
+    "xprv9s21ZrQH143K24Mfq5zL5MhWK9hUhhGbd45hLXo2Pq2oqzMMo63oStZzFGTQQD3dC4H2D5GBj7vWvSQaaBv5cxi9gafk7NF3pnBju6dwKvH",
+    "xpub661MyMwAqRbcEYS8w7XLSVeEsBXy79zSzH1J8vCdxAZningWLdN3zgtU6Txnt3siSujt9RCVYsx4qHZGc62TG4McvMGcAUjeuwZdduYEvFn",
+    "xprv9s21ZrQH143K24Mfq5zL5MhWK9hUhhGbd45hLXo2Pq2oqzMMo63oStZzFGpWnsj83BHtEy5Zt8CcDr1UiRXuWCmTQLxEK9vbz5gPstX92JQ",
+    "xpub661MyMwAqRbcEYS8w7XLSVeEsBXy79zSzH1J8vCdxAZningWLdN3zgtU6N8ZMMXctdiCjxTNq964yKkwrkBJJwpzZS4HS2fxvyYUA4q2Xe4",
+    "xprv9s21ZrQH143K24Mfq5zL5MhWK9hUhhGbd45hLXo2Pq2oqzMMo63oStZzFAzHGBP2UuGCqWLTAPLcMtD9y5gkZ6Eq3Rjuahrv17fEQ3Qen6J",
+    "xprv9s2SPatNQ9Vc6GTbVMFPFo7jsaZySyzk7L8n2uqKXJen3KUmvQNTuLh3fhZMBoG3G4ZW1N2kZuHEPY53qmbZzCHshoQnNf4GvELZfqTUrcv",
+    "xpub661no6RGEX3uJkY4bNnPcw4URcQTrSibUZ4NqJEw5eBkv7ovTwgiT91XX27VbEXGENhYRCf7hyEbWrR3FewATdCEebj6znwMfQkhRYHRLpJ",
+]
 
 
-def account(path: str, version: str, network: str = "main") -> str:
-    text: str = ROOT.derive(path).to_public(version=NETWORKS[network][version]).to_base58()
+def account_key(path: str, version: str = "0488b21e") -> str:
+    text: str = ROOT.derive(path).to_public().to_base58(bytes.fromhex(version))
     return text
 
 
-def test_bip_84s_vectors() -> None:
-    key = account_key(BIP_84, MAIN)
-    assert key.purpose is Purpose.P2WPKH
-    first, second = key.address(0), key.address(1)
-    assert (first.address.text, first.path) == ("bc1qcr8te4kr609gcawutmrza0j4xv80jy8z306fyu", "m/84'/0'/0'/0/0")
-    assert (second.address.text, second.path) == ("bc1qnjg0jd8228aq7egyzacy8cys3knf9xvrerkf9g", "m/84'/0'/0'/0/1")
-    assert parse_address(first.address.text, MAIN) == first.address
+CASES = [
+    (ZPUB, MAIN, None, 0, "bc1qcr8te4kr609gcawutmrza0j4xv80jy8z306fyu", "m/84'/0'/0'/0/0", ScriptType.P2WPKH),
+    (ZPUB, MAIN, 84, 1, "bc1qnjg0jd8228aq7egyzacy8cys3knf9xvrerkf9g", "m/84'/0'/0'/0/1", ScriptType.P2WPKH),
+    (UPUB, TEST, None, 0, "2Mww8dCYPUpKHofjgcXcBCEGmniw9CoaiD2", "m/49'/1'/0'/0/0", ScriptType.P2SH),
+    (
+        *(XPUB_86, MAIN, 86, 0, "bc1p5cyxnuxmeuwuvkwfem96lqzszd02n6xdcjrs20cac6yqjjwudpxqkedrcr", "m/86'/0'/0'/0/0"),
+        ScriptType.P2TR,
+    ),
+    (
+        *(XPUB_86, MAIN, 86, 1, "bc1p4qhjn9zdvkux4e44uhx8tc55attvtyu358kutcqkudyccelu0was9fqzwh", "m/86'/0'/0'/0/1"),
+        ScriptType.P2TR,
+    ),
+    (
+        *(f"[73c5da0a/86'/0'/0']{XPUB_86}", MAIN, None, 0),
+        *("bc1p5cyxnuxmeuwuvkwfem96lqzszd02n6xdcjrs20cac6yqjjwudpxqkedrcr", "m/86'/0'/0'/0/0", ScriptType.P2TR),
+    ),
+    (
+        *(account_key("m/44h/0h/0h"), MAIN, None, 0, "1LqBGSKuX5yYUonjxT5qGfpUsXKYYWeabA", "m/44'/0'/0'/0/0"),
+        ScriptType.P2PKH,
+    ),
+]  # fmt: skip
 
 
-def test_bip_86s_vectors() -> None:
-    key = account_key(BIP_86, MAIN, Purpose.P2TR)
-    assert key.address(0).address.text == "bc1p5cyxnuxmeuwuvkwfem96lqzszd02n6xdcjrs20cac6yqjjwudpxqkedrcr"
-    assert key.address(1).address.text == "bc1p4qhjn9zdvkux4e44uhx8tc55attvtyu358kutcqkudyccelu0was9fqzwh"
-    assert key.address(1).path == "m/86'/0'/0'/0/1"
+@pytest.mark.parametrize(("text", "network", "purpose", "index", "address", "path", "type_"), CASES)
+def test_published_accounts(  # noqa: PLR0917
+    text: str, network: BitcoinNetwork, purpose: int | None, index: int, address: str, path: str, type_: ScriptType
+) -> None:
+    account = parse_bitcoin_account(text, network, purpose)
+    found = account.address(index)
+    assert (found.text, found.type, account.path(index), account.type) == (address, type_, path, type_)
 
 
-def test_bip_49s_vector() -> None:
-    key = account_key(account("m/49h/1h/0h", "ypub", "test"), TEST)
-    found = key.address(0)
-    assert (found.address.text, found.path) == ("2Mww8dCYPUpKHofjgcXcBCEGmniw9CoaiD2", "m/49'/1'/0'/0/0")
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**31 - 1), st.integers(0, 20))
+def test_the_seeds_owner_finds_the_key_at_the_path(index: int, number: int) -> None:
+    account = parse_bitcoin_account(account_key(f"m/84h/1h/{number}h", "045f1cf6"), NETWORK)
+    own = ROOT.derive(account.path(index).replace("'", "h"))
+    assert account.key.public_key(index) == own.sec()
+    assert account.key.account == number
 
 
-def test_bip_44() -> None:
-    assert (
-        account_key(account("m/44h/0h/0h", "xpub"), MAIN).address(0).address.text
-        == "1LqBGSKuX5yYUonjxT5qGfpUsXKYYWeabA"
-    )
+def test_evm_addresses_are_those_of_other_wallets() -> None:
+    Account.enable_unaudited_hdwallet_features()
+    account = parse_evm_account(account_key("m/44h/60h/0h"))
+    for index in (0, 1, 2, 999):
+        own = Account.from_mnemonic(MNEMONIC, account_path=account.path(index))
+        assert account.address(index) == own.address
+    assert account.address(0) == "0x9858EfFD232B4033E47d90003D41EC34EcaEda94"
+    assert account.path(7) == "m/44'/60'/0'/0/7"
 
 
-@pytest.mark.parametrize("purpose", list(Purpose))
-@pytest.mark.parametrize(("network", "name", "coin"), [(MAIN, "main", 0), (TEST, "test", 1)])
-def test_embit_derives_the_same(purpose: Purpose, network: BitcoinNetwork, name: str, coin: int) -> None:
-    of_private = ROOT.derive(f"m/{purpose.value}h/{coin}h/7h")
-    key = account_key(account(f"m/{purpose.value}h/{coin}h/7h", "xpub", name), network, purpose)
-    for index in (0, 1, 1000, 2**31 - 1):
-        public = of_private.derive([0, index]).get_public_key()
-        peer = {
-            Purpose.P2PKH: script.p2pkh,
-            Purpose.NESTED: lambda each: script.p2sh(script.p2wpkh(each)),
-            Purpose.P2WPKH: script.p2wpkh,
-            Purpose.P2TR: script.p2tr,
-        }[purpose](public)
-        found = key.address(index)
-        assert found.address.script == peer.data
-        assert found.address.text == peer.address(NETWORKS[name])
-        assert found.path == f"m/{purpose.value}'/{coin}'/7'/0/{index}"
+@pytest.mark.parametrize("index", [-1, 2**31])
+def test_there_are_no_other_indexes(index: int) -> None:
+    with pytest.raises(ValueError, match="index"):
+        parse_bitcoin_account(ZPUB, MAIN).address(index)
 
 
-def test_litecoins_regtest_has_prefixes_of_its_own() -> None:
-    found = account_key(account("m/84h/1h/0h", "zpub", "test"), REGTEST).address(0)
-    assert found.address.text.startswith("rltc1q")
+def test_a_private_key_is_refused_and_not_repeated() -> None:
+    for text in (ZPRV, ROOT.to_base58(), ROOT.derive("m/84h/0h/0h").to_base58(), BIP_32_INVALID[0]):
+        with pytest.raises(PrivateKeyRefused, match="PRIVATE") as refused:
+            parse_account_key(f" {text} ")
+        assert text[4:20] not in str(refused.value)
+        assert refused.value.__cause__ is None
 
 
-@pytest.mark.parametrize("version", ["xprv", "yprv", "zprv", "Yprv", "Zprv"])
-@pytest.mark.parametrize("network", ["main", "test"])
-@pytest.mark.parametrize("spoiled", [False, True])
-def test_private_keys_are_refused_loudly_and_never_repeated(version: str, network: str, spoiled: bool) -> None:
-    text = ROOT.derive("m/84h/0h/0h").to_base58(version=NETWORKS[network][version])
-    text = text[:-1] + "1" if spoiled else f" {text}\n"
-    with pytest.raises(PrivateKeyRefused, match="PRIVATE") as refused:
-        account_key(text, MAIN)
-    assert text.strip()[4:20] not in str(refused.value)
-    assert refused.value.__cause__ is None
-
-
-def test_a_private_key_under_public_letters_and_a_phrase_are_refused() -> None:
-    from embit import base58
-
-    raw = bytearray(base58.decode_check(ROOT.derive("m/84h/0h/0h").to_base58()))
-    raw[:4] = NETWORKS["main"]["zpub"]
-    for text in (base58.encode_check(bytes(raw)), PHRASE):
-        with pytest.raises(PrivateKeyRefused) as refused:
-            account_key(text, MAIN)
-        assert text not in str(refused.value)
+@pytest.mark.parametrize("text", [*BIP_32_INVALID, "", "xpub", ZPUB[:-1] + "t", ZPUB + "1", "x" * 10_000, MNEMONIC])
+def test_what_is_no_account_key(text: str) -> None:
+    with pytest.raises(KeyRefused) as refused:
+        parse_account_key(text)
+    assert len(text) < 10 or text[:10] not in str(refused.value)
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "network", "purpose", "told"),
     [
-        (account("m/84h/1h/0h", "zpub", "test"), "vpub is of another network; expected xpub, ypub or zpub"),
-        (account("m", "zpub"), "of depth 0; expected an account's key, of depth 3"),
-        (account("m/84h/0h/0h/0", "zpub"), "of depth 4"),
-        (account("m/84h/0h/0", "zpub"), "of depth 3"),
-        (account("m/84h/0h/0h", "Zpub"), "of a kind that is not known here"),
-        (BIP_84[:-1] + "t", "no extended public key, or a letter of it is wrong"),
-        ("", "no extended public key"),
-        ("xpub", "no extended public key"),
-        ("x" * 100_000, "no extended public key"),
+        (ZPUB, TEST, None, "another network"),
+        (ZPUB, NETWORK, None, "another network"),
+        (UPUB, MAIN, None, "another network"),
+        (ZPUB, MAIN, 44, "another kind"),
+        (XPUB_86, MAIN, 45, "unknown kind"),
+        (f"[73c5da0a/86'/1'/0']{XPUB_86}", MAIN, None, "another network"),
+        (f"[73c5da0a/86'/0'/1']{XPUB_86}", MAIN, None, "origin contradicts"),
+        (f"[73c5da0a/49'/0'/0']{ZPUB}", MAIN, None, "origin contradicts"),
+        (account_key("m/84h/0h"), MAIN, None, "not the key of an account"),
+        (account_key("m/84h/0h/0h/0"), MAIN, None, "not the key of an account"),
+        (account_key("m/84h/0h/0"), MAIN, None, "not the key of an account"),
+        (account_key("m"), MAIN, None, "not the key of an account"),
+        (account_key("m/48h/0h/0h", "02aa7ed3"), MAIN, None, "several that sign together"),
+        (base58.encode_check(bytes(4) + ROOT.derive("m/84h/0h/0h").to_public().serialize()[4:]), MAIN, None, "network"),
     ],
 )
-def test_what_is_no_accounts_key_of_this_network(text: str, words: str) -> None:
-    with pytest.raises(KeyRefused, match=words):
-        account_key(text, MAIN)
+def test_keys_of_something_else(text: str, network: BitcoinNetwork, purpose: int | None, told: str) -> None:
+    with pytest.raises(KeyRefused, match=told):
+        parse_bitcoin_account(text, network, purpose)
 
 
-def test_a_test_network_takes_no_key_of_the_main_one() -> None:
-    with pytest.raises(KeyRefused, match="zpub is of another network; expected tpub, upub or vpub"):
-        account_key(BIP_84, TEST)
-
-
-def test_a_purpose_that_contradicts_the_keys_letters() -> None:
-    with pytest.raises(KeyRefused, match="zpub is for BIP-84, not for BIP-86"):
-        account_key(BIP_84, MAIN, Purpose.P2TR)
-    assert account_key(BIP_84, MAIN, Purpose.P2WPKH).address(0) == account_key(BIP_84, MAIN).address(0)
-
-
-def test_a_key_that_is_no_point_is_refused() -> None:
-    from embit import base58
-
-    raw = bytearray(base58.decode_check(BIP_84))
-    raw[45:] = b"\x02" + b"\xff" * 32
-    with pytest.raises(KeyRefused, match="no point"):
-        account_key(base58.encode_check(bytes(raw)), MAIN)
-
-
-def test_indices_that_only_the_private_key_has() -> None:
-    for index in (-1, 2**31):
-        with pytest.raises(ValueError, match="0 to 2147483647"):
-            account_key(BIP_84, MAIN).address(index)
+def test_an_evm_account_is_of_coin_60() -> None:
+    for text in (ZPUB, UPUB, f"[73c5da0a/44'/0'/0']{account_key('m/44h/0h/0h')}"):
+        with pytest.raises(KeyRefused, match="another chain"):
+            parse_evm_account(text)
