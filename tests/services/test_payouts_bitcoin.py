@@ -17,7 +17,7 @@ from core.ids import random_id
 from core.wallet_vocabulary import WithdrawalStatus
 from integrations.chains.bitcoin.addresses import ScriptType, parse_address
 from integrations.chains.bitcoin.client import BitcoinClient, nodes_of
-from integrations.chains.bitcoin.messages import FeeRates
+from integrations.chains.bitcoin.messages import FeeRates, Unspent, Utxo
 from integrations.chains.bitcoin.transactions import parse_transaction
 from integrations.chains.errors import ChainError, ChainUnavailable
 from integrations.chains.json_rpc import JsonRpc
@@ -187,7 +187,7 @@ async def opened(url: str, kind: str) -> AsyncIterator[Site]:
     hot = bitcoin_address(key.public_key.format(), NETWORK.hrp)
     rpc = JsonRpc(url)
     async with esplora(url) as (api_url, api), trading.open():
-        nodes = nodes_of([url], []) if kind == "core" else nodes_of([], [api_url])
+        nodes = nodes_of([] if kind == "esplora" else [url], [] if kind == "core" else [api_url])
         client = Rated("bitcoin", nodes, network=NETWORK, genesis=LITECOIN.genesis, clock=SystemClock())
         payouts = BitcoinPayouts(client, KeystoreSigner("bitcoin", key), hot, block_seconds=20)
         site = Site(House(rpc), client, api, payouts, hot, trading, world)
@@ -227,14 +227,14 @@ async def test_from_the_promise_to_the_settled_ledger(site: Site) -> None:
     assert await site.books() == (D("9.99"), D(0), paid + attempt.fee_units, -attempt.fee_units)
 
 
-@pytest.mark.parametrize("after", [False, True])
-async def test_killed_at_any_step_it_is_paid_once(core: Site, after: bool) -> None:
+async def test_killed_at_any_step_it_is_paid_once(core: Site) -> None:
+    """Before the step took effect, and after."""
     at, before = 1, D(10)
     while True:
         await core.fund(1_000_000)
         to = Key()
         row = await core.approved(f"w{at}", "0.001", to)
-        killer = Killer(at, after=after)
+        killer = Killer(at, after=at % 2 == 0)
         was_killed = not await core.until_over(row.id, killer)
         if was_killed:
             assert await core.until_over(row.id)
@@ -315,14 +315,17 @@ async def test_outputs_are_promised_to_one_withdrawal_only(core: Site) -> None:
     assert len(await core.received()) == 4
 
 
-async def test_a_wallet_with_too_little_waits(core: Site) -> None:
-    await core.fund(500_000)
-    row = await core.approved("w1")
-    assert await core.promise(row) == Wait("the hot wallet has too little of it now")
-    await core.house.pay(core.hot, 5_000_000, mine=0)
-    assert isinstance(await core.promise(row), Wait)
-    await core.house.mine()
-    assert isinstance(await core.promise(row), Promise)
+async def test_a_wallet_with_too_little_waits(database: Database, litecoin_url: str) -> None:
+    """An Esplora lists what waits as well: it is not spent."""
+    async with opened(litecoin_url, "esplora") as site:
+        await site.fund(500_000)
+        row = await site.approved("w1")
+        assert await site.promise(row) == Wait("the hot wallet has too little of it now")
+        await site.house.pay(site.hot, 5_000_000, mine=0)
+        assert len((await site.client.unspent(parse_address(site.hot, NETWORK))).outputs) == 2
+        assert isinstance(await site.promise(row), Wait)
+        await site.house.mine()
+        assert isinstance(await site.promise(row), Promise)
 
 
 async def test_the_last_coins_are_spent_too_though_no_dearer_one_can_follow(core: Site) -> None:
@@ -370,22 +373,40 @@ async def test_a_reorg_takes_it_back_and_the_same_bytes_are_sent_again(site: Sit
     assert await site.received() == [int((row.amount - row.fee) * 10**8)]
 
 
-async def test_outputs_of_one_that_may_still_be_reorganised_away_stay_its_own(core: Site) -> None:
-    """Confirmed here, its block is given up: its inputs seem free again, and are not."""
+async def test_what_is_promised_and_not_sent_yet_is_not_promised_again(core: Site) -> None:
+    await core.fund(2_000_000, 2_000_000)
+    rows = [await core.approved(f"w{number}") for number in range(3)]
+    rows = [await core.step(row.id) for row in rows]
+    assert [row.status for row in rows] == [S.SIGNING, S.SIGNING, S.HELD]
+    assert rows[0].spends != rows[1].spends
+
+
+async def test_outputs_of_one_that_may_still_be_reorganised_away_stay_its_own(
+    core: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was confirmed; then its block is given up, and no node remembers it: what it spent seems free, and is not."""
     await core.fund(5_000_000)
+    before = await core.client.unspent(parse_address(core.hot, NETWORK))
     row = await core.approved("w1")
     row = await core.step(row.id, 2)
-    (block, *_) = await core.house.mine(3)
+    await core.house.mine(3)
     row = await core.step(row.id, 2)
     assert (row.status, row.settled) == (S.CONFIRMED, True)
     other = await core.approved("w2")
-    await core.house.call("invalidateblock", block)
-    promised = await core.promise(other)
-    assert isinstance(promised, Wait)
-    await core.house.call("reconsiderblock", block)
-    found = await core.promise(other)
-    assert isinstance(found, Promise)
-    assert found.spends != row.spends
+
+    async def unspent(_: object) -> Unspent:
+        return before
+
+    async def outputs(_: object) -> dict[str, Utxo]:
+        return {"node-1": before.outputs[0]}
+
+    monkeypatch.setattr(core.client, "unspent", unspent)
+    monkeypatch.setattr(core.client, "outputs_of_all", outputs)
+    assert isinstance(await core.promise(other), Wait)
+    core.world.clock.advance(61)
+    row = await core.step(row.id)
+    assert row.due_ms is None
+    assert isinstance(await core.promise(other), Promise)
 
 
 async def test_what_something_else_spent_is_left_to_an_operator(site: Site) -> None:
@@ -405,6 +426,58 @@ async def test_what_something_else_spent_is_left_to_an_operator(site: Site) -> N
     assert len(row.attempts) == 1
     assert await site.received() == [100_000]
     assert (await site.books())[:2] == (D("9.99"), D("0.01"))
+
+
+async def test_change_is_left_for_higher_fees_though_an_output_would_fit_without(core: Site) -> None:
+    row = await core.approved("w1")
+    paid = int((row.amount - row.fee) * 10**8)
+    await core.fund(paid + 2_300, 5_000_000)
+    row = await core.step(row.id, 2)
+    assert len(parse_transaction(row.attempts[0].raw).outputs) == 2
+    assert core.payouts.is_stuck(row, row.attempts[0].signed_ms + 10**9)
+    await core.house.mine()
+
+
+async def test_where_the_change_cannot_pay_todays_fee_it_pays_as_much_more_as_it_must(core: Site) -> None:
+    row = await core.approved("w1")
+    paid = int((row.amount - row.fee) * 10**8)
+    await core.fund(paid + 20_000)
+    row = await core.step(row.id, 2)
+    core.client.rates = FeeRates(1_000, 500_000, 500_000, 500_000)
+    core.world.clock.advance(61)
+    row = await core.step(row.id)
+    first, second = [attempt.fee_units for attempt in row.attempts]
+    assert first * 1.2 < second < first * 1.3
+    assert await core.house.call("getrawmempool") == [row.attempts[1].hash]
+    await core.house.mine()
+
+
+async def test_included_is_what_every_node_says(database: Database, litecoin_url: str) -> None:
+    async with opened(litecoin_url, "both") as site:
+        await site.fund(5_000_000)
+        row = await site.approved("w1")
+        row = await site.step(row.id, 2)
+        await site.house.mine()
+        assert (await site.payouts.fate(row)).kind is FateKind.INCLUDED
+        site.api.change = lambda path, reply: (404, b"") if f"/tx/{row.hash}" in path else reply
+        assert await site.payouts.fate(row) == Fate(FateKind.PENDING, row.hash)
+
+
+async def test_one_that_is_seen_while_its_inputs_are_asked_for_is_not_taken(
+    core: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await core.fund(5_000_000)
+    row = await core.approved("w1")
+    row = await core.step(row.id, 2)
+    ask, asked = core.client.transactions_of_all, list[str]()
+
+    async def late(txid: str) -> object:
+        asked.append(txid)
+        return {"node-1": None} if len(asked) == 1 else await ask(txid)
+
+    monkeypatch.setattr(core.client, "transactions_of_all", late)
+    assert await core.payouts.fate(row) == Fate(FateKind.PENDING, row.hash)
+    await core.house.mine()
 
 
 async def test_a_fee_that_nodes_do_not_take_is_raised(core: Site) -> None:
