@@ -105,7 +105,7 @@ class BitcoinPayouts:
         except TransactionRefused as refused:
             kind = refused.problem.kind
             if kind not in _GONE:
-                raise SendRefused(_as_clause(refused.problem.sentence), underpriced=kind in _DEARER) from None
+                raise SendRefused(refused.problem.sentence, underpriced=kind in _DEARER) from None
 
     async def fate(self, row: WithdrawalDocument) -> Fate:
         found = await self._known(row)
@@ -246,7 +246,3 @@ def _why(refused: CannotPay, *, waits: bool) -> str:
     if refused.code is not WalletErrorCode.INSUFFICIENT_FUNDS:
         return str(refused)
     return f"{_TOO_LITTLE}; change of other withdrawals comes back when they are confirmed" if waits else _TOO_LITTLE
-
-
-def _as_clause(sentence: str) -> str:
-    return sentence[0].lower() + sentence[1:].rstrip(".")

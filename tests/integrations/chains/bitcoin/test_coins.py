@@ -106,6 +106,7 @@ def test_a_sweep_leaves_nothing_that_is_worth_it(coins: list[Coin], type_: Scrip
         return
     check(chosen, coins, terms, 0)
     assert len(chosen.coins) <= most
+    assert all(each.sats > fee_for_input(each, rate) for each in chosen.coins)
     left = [each for each in coins if each not in chosen.coins]
     if len(chosen.coins) < most:
         assert all(each.sats <= fee_for_input(each, rate) + fee_of_weight(1, rate) for each in left)
@@ -118,6 +119,16 @@ def test_a_sum_that_fits_needs_no_change() -> None:
     assert {each.sats for each in chosen.coins} == {110_000, 31_000}
     assert chosen.change is None
     assert chosen.fee == fee + 30
+
+
+def test_change_that_would_be_dust_is_not_made() -> None:
+    """Too much to be called exact, too little to be kept."""
+    terms = FeeTerms(1_000, long_term_per_kvb=1_000)
+    fee = fee_for(vsize_of(transaction_weight([ScriptType.P2WPKH], paid(1))), 1_000)
+    chosen = select(coins_of(100_000), paid(100_000 - fee - 200), WPKH, terms, Random(0))
+    assert (chosen.change, chosen.fee) == (None, fee + 200)
+    chosen = select(coins_of(100_000), paid(100_000 - fee - 31 - 294), WPKH, terms, Random(0))
+    assert chosen.change == TxOutput(WPKH, 294)
 
 
 def test_the_last_satoshi_can_be_paid() -> None:
