@@ -1,8 +1,8 @@
 """Several nodes of one chain that stand in for each other.
 
 Whoever asks gets the answer of the first usable node in order of preference; a node that fails is passed over, and after a few failures in a row left
-alone for a while (circuit breaker). `probe` asks every node for its chain and head: one of another chain is never used, one too far behind the
-highest head is used only when no other is left.
+alone for a while (circuit breaker). `probe` asks every node for its chain and head: one of another chain, or that has not told its chain yet, is never
+used; one too far behind the highest head is used only when no other is left.
 """
 
 import asyncio
@@ -124,7 +124,7 @@ class ProviderPool(Generic[NodeT]):
         self, ask: Callable[[NodeT], Awaitable[T]], *, among: Callable[[NodeT], bool] | None = None
     ) -> dict[str, T | ChainError]:
         """What every node says that is of this chain (and can tell), resting or not: for what must not hang on one alone."""
-        await self._ensure_probed()
+        await self._prove(resting=True)
         asked = [each for each in self._providers if not each.wrong_chain and (among is None or among(each.node))]
         found = await asyncio.gather(*(self._ask_one(provider, ask) for provider in asked))
         return {provider.name: answer for provider, answer in zip(asked, found, strict=True)}
@@ -163,21 +163,29 @@ class ProviderPool(Generic[NodeT]):
             for each in self._providers
         ]
 
-    async def _ensure_probed(self) -> None:
-        if not self._probed:
-            await self.probe()
-
     async def _in_order(self) -> list[_Provider[NodeT]]:
         """Those that may be asked, the preferred first; those that are behind last."""
-        await self._ensure_probed()
+        await self._prove()
         now_ms = self._clock.now_ms()
         usable = [each for each in self._providers if not self._unusable(each, now_ms)]
         return sorted(usable, key=lambda each: each.behind > 0)
 
+    async def _prove(self, *, resting: bool = False) -> None:
+        """Ask those for their chain that have not told it yet; those that are left alone only if told so."""
+        if not self._probed:
+            await self.probe()
+            return
+        now_ms = self._clock.now_ms()
+        unproven = [each for each in self._providers if each.head is None and not each.wrong_chain]
+        asked = [each for each in unproven if resting or each.rests_until_ms <= now_ms]
+        await asyncio.gather(*(self._probe_one(each) for each in asked))
+
     def _unusable(self, provider: _Provider[NodeT], now_ms: int) -> bool:
-        return provider.wrong_chain or provider.rests_until_ms > now_ms
+        return provider.head is None or provider.wrong_chain or provider.rests_until_ms > now_ms
 
     async def _ask_one(self, provider: _Provider[NodeT], ask: Callable[[NodeT], Awaitable[T]]) -> T | ChainError:
+        if provider.head is None:
+            return ProviderFailed(Failure.UNREACHABLE, provider.error or "has not told its chain")
         try:
             answer = await ask(provider.node)
         except ProviderFailed as failed:
