@@ -120,10 +120,12 @@ class ProviderPool(Generic[NodeT]):
         told = {each.name: reasons.get(each.name) or each.error or "was not asked" for each in self._providers}
         raise ChainUnavailable(self.chain, told)
 
-    async def ask_all(self, ask: Callable[[NodeT], Awaitable[T]]) -> dict[str, T | ChainError]:
-        """What every node says that is of this chain, resting or not: for what must not hang on one alone."""
+    async def ask_all(
+        self, ask: Callable[[NodeT], Awaitable[T]], *, among: Callable[[NodeT], bool] | None = None
+    ) -> dict[str, T | ChainError]:
+        """What every node says that is of this chain (and can tell), resting or not: for what must not hang on one alone."""
         await self._prove(resting=True)
-        asked = [provider for provider in self._providers if not provider.wrong_chain]
+        asked = [each for each in self._providers if not each.wrong_chain and (among is None or among(each.node))]
         found = await asyncio.gather(*(self._ask_one(provider, ask) for provider in asked))
         return {provider.name: answer for provider, answer in zip(asked, found, strict=True)}
 

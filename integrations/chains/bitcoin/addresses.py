@@ -1,6 +1,7 @@
 """Addresses of chains of Bitcoin's kind: Base58Check (BIP-13), Bech32 (BIP-173) and Bech32m (BIP-350); and the scripts that they stand for. Pure."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -34,10 +35,21 @@ class BitcoinAddress:
 
 
 class NotAnAddress(ValueError):
-    """A text that cannot be paid to. `code` tells another network's address (ADDRESS_WRONG_NETWORK) from no address (ADDRESS_INVALID)."""
+    """A text that cannot be paid to. `code` tells another network's address (ADDRESS_WRONG_NETWORK) from no address (ADDRESS_INVALID).
 
-    def __init__(self, sentence: str, code: WalletErrorCode = WalletErrorCode.ADDRESS_INVALID) -> None:
-        super().__init__(sentence)
+    `text` says what is wrong, with `{names}` of `values`; it never repeats the input.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        values: Mapping[str, str | int] | None = None,
+        *,
+        code: WalletErrorCode = WalletErrorCode.ADDRESS_INVALID,
+    ) -> None:
+        super().__init__(text.format_map(values or {}))
+        self.text = text
+        self.values = values or {}
         self.code = code
 
 
@@ -52,16 +64,18 @@ _WITNESS = {(0, 20): ScriptType.P2WPKH, (0, 32): ScriptType.P2WSH, (1, 32): Scri
 _VERSIONS = {ScriptType.P2WPKH: 0, ScriptType.P2WSH: 0, ScriptType.P2TR: 1}
 
 
-def parse_address(text: str, network: BitcoinNetwork) -> BitcoinAddress:
-    """The address. Raises NotAnAddress; its text says what is wrong and never repeats the input."""
-    if not text.isascii() or len(text) > _LONGEST:
-        raise NotAnAddress("this is no address; expected one of letters and digits, as the receiver gave it")
-    found = _segwit(text, network) or _base58(text, network)
+def parse_address(given: str, network: BitcoinNetwork) -> BitcoinAddress:
+    """The address. Raises NotAnAddress."""
+    if not given.isascii() or len(given) > _LONGEST:
+        text = "this is no address; expected one of letters and digits, as the receiver gave it"
+        raise NotAnAddress(text)
+    found = _segwit(given, network) or _base58(given, network)
     if found is not None:
         return found
-    if _EVM.fullmatch(text) or _is_solana(text):
+    if _EVM.fullmatch(given) or _is_solana(given):
         raise _other_network(network)
-    raise NotAnAddress("this is no address, or a letter of it is wrong: its checksum does not fit")
+    text = "this is no address, or a letter of it is wrong: its checksum does not fit"
+    raise NotAnAddress(text)
 
 
 def script_of(type_: ScriptType, payload: bytes) -> bytes:
@@ -100,29 +114,32 @@ def _recognise(script: bytes) -> tuple[ScriptType, bytes] | None:
     return None
 
 
-def _segwit(text: str, network: BitcoinNetwork) -> BitcoinAddress | None:
-    if text not in (text.lower(), text.upper()):
-        _refuse_mixed_case(text)
+def _segwit(given: str, network: BitcoinNetwork) -> BitcoinAddress | None:
+    if given not in (given.lower(), given.upper()):
+        _refuse_mixed_case(given)
         return None
-    _, prefix, _ = bech32.bech32_decode(text)
+    _, prefix, _ = bech32.bech32_decode(given)
     if prefix is None:
         return None
-    version, program = bech32.decode(prefix, text.lower())
+    version, program = bech32.decode(prefix, given.lower())
     if version is None:
-        raise NotAnAddress("this is no address: it breaks the rules of BIP-173 and BIP-350")
+        text = "this is no address: it breaks the rules of BIP-173 and BIP-350"
+        raise NotAnAddress(text)
     if prefix != network.hrp:
         raise _other_network(network)
     type_ = _WITNESS.get((version, len(program)))
     if type_ is None:
-        raise NotAnAddress("coins sent to this kind of address could be lost; expected a witness of version 0 or 1")
-    return BitcoinAddress(text.lower(), type_, script_of(type_, bytes(program)))
+        text = "coins sent to this kind of address could be lost; expected a witness of version 0 or 1"
+        raise NotAnAddress(text)
+    return BitcoinAddress(given.lower(), type_, script_of(type_, bytes(program)))
 
 
-def _refuse_mixed_case(text: str) -> None:
+def _refuse_mixed_case(given: str) -> None:
     """BIP-173 refuses capitals beside small letters, for one of them is an error; Base58 has both."""
-    _, prefix, _ = bech32.bech32_decode(text.lower())
+    _, prefix, _ = bech32.bech32_decode(given.lower())
     if prefix is not None:
-        raise NotAnAddress("this address has capitals beside small letters; expected it as the receiver gave it")
+        text = "this address has capitals beside small letters; expected it as the receiver gave it"
+        raise NotAnAddress(text)
 
 
 def _base58(text: str, network: BitcoinNetwork) -> BitcoinAddress | None:
@@ -132,7 +149,7 @@ def _base58(text: str, network: BitcoinNetwork) -> BitcoinAddress | None:
         data = base58.decode_check(text)
     except ValueError:
         return None
-    if len(data) != 21 or base58.encode_check(data) != text:
+    if len(data) != 21:
         return None
     types = {network.p2pkh: ScriptType.P2PKH, network.p2sh: ScriptType.P2SH}
     type_ = types.get(data[0])
@@ -147,5 +164,5 @@ def _is_solana(text: str) -> bool:
 
 
 def _other_network(network: BitcoinNetwork) -> NotAnAddress:
-    text = f"this is an address of another network; expected one such as {network.hrp}1…"
-    return NotAnAddress(text, WalletErrorCode.ADDRESS_WRONG_NETWORK)
+    text = "this is an address of another network; expected one such as {prefix}1…"
+    return NotAnAddress(text, {"prefix": network.hrp}, code=WalletErrorCode.ADDRESS_WRONG_NETWORK)

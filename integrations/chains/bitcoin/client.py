@@ -1,12 +1,12 @@
 """A chain of Bitcoin's kind over several nodes, of Core's kind or Esplora's: what is there, what is going on, and sending.
 
 Blocks and transactions are checked against their hashes (`blocks.py`, `transactions.py`), so that no node can make up a deposit. What else a node says is
-its word: which block stands at a height, what an address owns. Every question may raise ChainUnavailable, and NodeRefused as the node said.
+its word: which block stands at a height, what an address owns. Every question may raise ChainUnavailable.
 """
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from core.clock import Clock
 from integrations.chains.bitcoin.addresses import BitcoinAddress
@@ -14,7 +14,7 @@ from integrations.chains.bitcoin.blocks import Block, BlockSummary, read_block
 from integrations.chains.bitcoin.core_node import CoreNode
 from integrations.chains.bitcoin.errors import TransactionRefused, problem_of
 from integrations.chains.bitcoin.esplora import EsploraNode
-from integrations.chains.bitcoin.messages import FeeRates, FoundTransaction, HistoryEntry, Unspent, Utxo
+from integrations.chains.bitcoin.messages import FeeRates, FoundTransaction, HistoryEntry, Unspent, Utxo, Waiting
 from integrations.chains.bitcoin.node import BitcoinNode, probe
 from integrations.chains.bitcoin.parameters import BitcoinNetwork
 from integrations.chains.bitcoin.transactions import Outpoint, parse_transaction
@@ -54,6 +54,7 @@ class BitcoinClient:
         self.network = network
         self._genesis = genesis
         self._knows_addresses = any(node.knows_addresses for _, node in nodes)
+        self._shows_mempool = any(node.shows_mempool for _, node in nodes)
         self._has_others = not all(node.knows_addresses for _, node in nodes)
         self.pool = ProviderPool[BitcoinNode](chain, nodes, self._tell_head, clock=clock, policy=policy or POLICY)
 
@@ -110,20 +111,23 @@ class BitcoinClient:
         if block_hash is not None:
             _require_hash(block_hash)
 
-        def can_tell(node: BitcoinNode) -> bool:
-            return block_hash is not None or node.knows_transactions
-
-        return await self.pool.use(lambda node: node.transaction(txid, block_hash), among=can_tell)
+        among = _knows_transactions if block_hash is None else None
+        return await self.pool.use(lambda node: node.transaction(txid, block_hash), among=among)
 
     async def transactions_of_all(self, txid: str) -> Mapping[str, FoundTransaction | ChainError | None]:
-        """What every node says to that, by its name: before it is believed that a transaction is gone."""
+        """What every node says to that which finds all transactions, by its name: before it is believed that one is gone."""
         _require_hash(txid)
-        return await self.pool.ask_all(lambda node: node.transaction(txid, None))
+        return await self.pool.ask_all(lambda node: node.transaction(txid, None), among=_knows_transactions)
 
     async def output(self, outpoint: Outpoint) -> Utxo | None:
         """An output that nothing spends, nor anything that waits; None for a spent one, and for one that there is not."""
         _require_hash(outpoint.txid)
         return await self.pool.use(lambda node: node.output(outpoint))
+
+    async def outputs_of_all(self, outpoint: Outpoint) -> Mapping[str, Utxo | ChainError | None]:
+        """What every node says to that, by its name: before coins are spent, and before they are believed to be gone."""
+        _require_hash(outpoint.txid)
+        return await self.pool.ask_all(lambda node: node.output(outpoint))
 
     async def spender(self, outpoint: Outpoint) -> str | None:
         """The txid of what spends an output, waiting or not, as far as any node can tell; its own word."""
@@ -151,6 +155,15 @@ class BitcoinClient:
         if not self._knows_addresses:
             return None
         return await self.pool.use(lambda node: node.history(address, after), among=_knows_addresses)
+
+    async def waiting(self, known: Collection[str], *, most: int = 1_000) -> Waiting | None:
+        """What waits to be confirmed, with the transactions whose txids are not `known`, checked against them; `most` at a time.
+
+        None: no node of this chain is one's own (a public API is asked by address, `unspent`).
+        """
+        if not self._shows_mempool:
+            return None
+        return await self.pool.use(lambda node: node.waiting(known, most), among=_shows_mempool)
 
     async def fee_rates(self) -> FeeRates:
         """Fee rates of the first node that can estimate them; where none can, its floor alone."""
@@ -186,6 +199,14 @@ class BitcoinClient:
 
 def _knows_addresses(node: BitcoinNode) -> bool:
     return node.knows_addresses
+
+
+def _knows_transactions(node: BitcoinNode) -> bool:
+    return node.knows_transactions
+
+
+def _shows_mempool(node: BitcoinNode) -> bool:
+    return node.shows_mempool
 
 
 def _require_hash(text: str) -> None:

@@ -5,11 +5,11 @@ the main network, of which a node does one at a time.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from integrations.chains.bitcoin.addresses import BitcoinAddress
 from integrations.chains.bitcoin.blocks import BlockSummary
-from integrations.chains.bitcoin.messages import FeeRates, FoundTransaction, HistoryEntry, Place, Unspent, Utxo
+from integrations.chains.bitcoin.messages import FeeRates, FoundTransaction, HistoryEntry, Place, Unspent, Utxo, Waiting
 from integrations.chains.bitcoin.node import (
     FAST_BLOCKS,
     SLOW_BLOCKS,
@@ -17,6 +17,7 @@ from integrations.chains.bitcoin.node import (
     as_bytes,
     as_fee_rate,
     as_hash,
+    as_outpoint,
     coins_as_sats,
     found,
     in_order,
@@ -32,6 +33,8 @@ from integrations.chains.shapes import JsonObject, as_int, as_list, as_object, m
 _NOT_FOUND, _INVALID_PARAMETER, _WARMING_UP = -5, -8, -28
 """RPC_INVALID_ADDRESS_OR_KEY, RPC_INVALID_PARAMETER, RPC_IN_WARMUP (Bitcoin Core, rpc/protocol.h)."""
 _NO_SUCH_METHOD = -32601
+_OF_TRANSACTIONS = frozenset({-22, -25, -26, -27})
+"""RPC_DESERIALIZATION_ERROR, RPC_VERIFY_ERROR, RPC_VERIFY_REJECTED, RPC_VERIFY_ALREADY_IN_CHAIN: refusals of what is sent, not of who asks."""
 _NO_HEIGHT = 2**31 - 1
 
 
@@ -57,6 +60,10 @@ class CoreNode:
     @property
     def knows_addresses(self) -> bool:
         return False
+
+    @property
+    def shows_mempool(self) -> bool:
+        return True
 
     @property
     def knows_transactions(self) -> bool:
@@ -143,19 +150,26 @@ class CoreNode:
         found_at: dict[Outpoint, int] = {}
         for each in as_list(answer.get("unspents"), "unspent outputs"):
             entry = as_object(each, "unspent output")
-            if as_bytes(entry.get("scriptPubKey"), "script") != address.script:
-                raise ProviderFailed(Failure.CONTRADICTS, "it lists outputs of another address")
-            outpoint = Outpoint(as_hash(entry.get("txid"), "txid"), as_int(entry.get("vout"), "vout"))
-            found_at[outpoint] = as_int(entry.get("height"), "height")
+            found_at[as_outpoint(entry)] = as_int(entry.get("height"), "height")
         answers = await self._answers([Call("gettxout", [*each, True]) for each in found_at])
         outputs = []
         for (outpoint, at), told in zip(found_at.items(), answers, strict=True):
             if told is not None:  # else something that waits spends it
                 outputs.append(_utxo(outpoint, as_object(told, "output"), at))
+        if any(each.script != address.script for each in outputs):
+            raise ProviderFailed(Failure.CONTRADICTS, "it lists outputs of another address")
         return Unspent(height, tuple(outputs), complete=False)
 
     async def history(self, address: BitcoinAddress, after: str | None) -> Sequence[HistoryEntry]:  # noqa: ARG002
         raise ProviderFailed(Failure.UNREACHABLE, "does not know what happened to an address")
+
+    async def waiting(self, known: Collection[str], most: int) -> Waiting:
+        txids = [as_hash(each, "txid") for each in as_list(await self._call("getrawmempool"), "mempool")]
+        new = [each for each in txids if each not in known][:most]
+        answers = await self._rpc.batch([Call("getrawtransaction", [each]) for each in new])
+        told = zip(new, answers, strict=True)
+        found = [read_tx(as_bytes(raw, "transaction"), txid) for txid, raw in told if not _is_gone(raw)]
+        return Waiting(frozenset(txids), tuple(found))
 
     async def fee_rates(self) -> FeeRates:
         calls = [Call("getmempoolinfo")]
@@ -168,15 +182,20 @@ class CoreNode:
         return in_order(max(floors), slow, standard, fast)
 
     async def broadcast(self, raw: bytes) -> str:
-        return as_hash(await self._call("sendrawtransaction", raw.hex()), "txid")
+        try:
+            return as_hash(await self._rpc.call("sendrawtransaction", raw.hex()), "txid")
+        except NodeRefused as refused:
+            if refused.code in _OF_TRANSACTIONS:
+                raise
+            raise _unusable("sendrawtransaction", refused) from None
 
     async def _raw_transaction(self, txid: str, block_hash: str | None) -> JsonObject | None:
         """None: it neither waits nor is in a block that was looked into."""
         try:
-            return as_object(await self._call("getrawtransaction", txid, True), "transaction")
+            return as_object(await self._rpc.call("getrawtransaction", txid, True), "transaction")
         except NodeRefused as refused:
             if refused.code != _NOT_FOUND:
-                raise
+                raise _unusable("getrawtransaction", refused) from None
             if "being indexed" in refused.message:
                 raise ProviderFailed(Failure.BEHIND, "is still indexing transactions") from None
             self._indexed = "txindex" not in refused.message
@@ -199,7 +218,7 @@ class CoreNode:
                 return await self._scan_rpc.call("scantxoutset", "start", [f"raw({script.hex()})"])
             except NodeRefused as refused:
                 if refused.code != _INVALID_PARAMETER or "in progress" not in refused.message:
-                    raise
+                    raise _unusable("scantxoutset", refused) from None
             if asyncio.get_running_loop().time() >= deadline:
                 raise ProviderFailed(Failure.RATE_LIMITED, "is busy with another scan of all outputs")
             await asyncio.sleep(self._between_seconds)
@@ -208,30 +227,38 @@ class CoreNode:
         try:
             return await self._rpc.call(method, *params)
         except NodeRefused as refused:
-            raise _starting(refused) from None
+            raise _unusable(method, refused) from None
 
     async def _maybe(self, absent: int, method: str, *params: object) -> object | None:
         """The answer; None where the node refuses with this code, which says that there is none."""
         try:
-            return await self._call(method, *params)
+            return await self._rpc.call(method, *params)
         except NodeRefused as refused:
             if refused.code == absent:
                 return None
-            raise
+            raise _unusable(method, refused) from None
 
     async def _answers(self, calls: Sequence[Call]) -> list[object]:
-        """The answers to a batch. Raises NodeRefused for the first refusal among them."""
+        """The answers to a batch."""
         answers = await self._rpc.batch(calls)
-        for answer in answers:
+        for call, answer in zip(calls, answers, strict=True):
             if isinstance(answer, NodeRefused):
-                raise _starting(answer)
+                raise _unusable(call.method, answer)
         return answers
 
 
-def _starting(refused: NodeRefused) -> NodeRefused | ProviderFailed:
+def _is_gone(answer: object) -> bool:
+    """Whether a transaction no longer waits, and is not found in a block either. Raises ProviderFailed for any other refusal."""
+    if isinstance(answer, NodeRefused) and answer.code != _NOT_FOUND:
+        raise _unusable("getrawtransaction", answer)
+    return isinstance(answer, NodeRefused)
+
+
+def _unusable(method: str, refused: NodeRefused) -> ProviderFailed:
+    """A refusal that says nothing of what was asked: another node may answer (starting, pruned, not allowed)."""
     if refused.code == _WARMING_UP:
         return ProviderFailed(Failure.UNREACHABLE, "is starting")
-    return refused
+    return ProviderFailed(Failure.UNREACHABLE, f"refuses {method} (error {refused.code})")
 
 
 def _utxo(outpoint: Outpoint, told: JsonObject, height: int | None) -> Utxo:

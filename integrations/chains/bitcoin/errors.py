@@ -36,7 +36,7 @@ class Refusal(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TransactionProblem:
-    """A refusal: what it is, the code that clients see, a sentence for people, and the node's own word for it."""
+    """A refusal: what it is, the code that clients see, a text for people (in other languages too), and the node's own word for it."""
 
     kind: Refusal
     code: WalletErrorCode
@@ -79,32 +79,31 @@ _WORDS: tuple[tuple[Refusal, tuple[str, ...]], ...] = (
     (Refusal.TOO_MANY_UNCONFIRMED, ("too-long-mempool-chain", "too-large-cluster")),
     (Refusal.NOT_READABLE, ("decode failed",)),
 )
-_REFUSED = WalletErrorCode.TRANSACTION_REFUSED
-_MEANING: dict[Refusal, tuple[WalletErrorCode, str]] = {
-    Refusal.ALREADY_KNOWN: (WalletErrorCode.ALREADY_KNOWN, "This transaction is known to the network already."),
-    Refusal.UNDERPRICED: (WalletErrorCode.UNDERPRICED, "The fee is lower than the network takes now."),
-    Refusal.REPLACEMENT_UNDERPRICED: (
-        WalletErrorCode.UNDERPRICED,
-        "A transaction that replaces another must pay a higher fee, and a higher rate, than that.",
-    ),
-    Refusal.CONFLICT: (
-        _REFUSED,
-        "Another transaction that waits spends the same coins, and cannot be replaced by this one.",
-    ),
-    Refusal.INPUTS_MISSING: (_REFUSED, "The coins that it spends are spent already, or do not exist."),
-    Refusal.IMMATURE: (_REFUSED, "It spends newly mined coins, which need 100 confirmations first."),
-    Refusal.INSUFFICIENT_FUNDS: (WalletErrorCode.INSUFFICIENT_FUNDS, "It sends more than the coins that it spends."),
-    Refusal.DUST: (WalletErrorCode.AMOUNT_TOO_SMALL, "It pays an amount too small for the network to carry."),
-    Refusal.NON_FINAL: (_REFUSED, "It may not be sent yet: its lock time has not come."),
-    Refusal.SIGNATURE_INVALID: (WalletErrorCode.SIGNATURE_INVALID, "A signature of the transaction is missing or wrong."),
-    Refusal.FEE_TOO_HIGH: (_REFUSED, "Its fee is so high that nodes take it for an error."),
-    Refusal.TOO_MANY_UNCONFIRMED: (
-        _REFUSED,
-        "Too many transactions before it are not confirmed; wait for one of them.",
-    ),
-    Refusal.NOT_READABLE: (_REFUSED, "The nodes cannot read this transaction."),
-    Refusal.OTHER: (_REFUSED, "The network does not take this transaction."),
-}  # fmt: skip
+_CODES = {
+    Refusal.ALREADY_KNOWN: WalletErrorCode.ALREADY_KNOWN,
+    Refusal.UNDERPRICED: WalletErrorCode.UNDERPRICED,
+    Refusal.REPLACEMENT_UNDERPRICED: WalletErrorCode.UNDERPRICED,
+    Refusal.INSUFFICIENT_FUNDS: WalletErrorCode.INSUFFICIENT_FUNDS,
+    Refusal.DUST: WalletErrorCode.AMOUNT_TOO_SMALL,
+    Refusal.SIGNATURE_INVALID: WalletErrorCode.SIGNATURE_INVALID,
+}
+"""Of all others: TRANSACTION_REFUSED."""
+_REFUSAL_TEXTS: dict[Refusal, str] = {
+    Refusal.ALREADY_KNOWN: "the network knows this transaction already",
+    Refusal.UNDERPRICED: "the transaction's fee is lower than the network takes now",
+    Refusal.REPLACEMENT_UNDERPRICED: "a transaction that replaces another must pay a higher fee, and a higher rate, than that",
+    Refusal.CONFLICT: "another transaction that waits spends the same coins, and cannot be replaced by this one",
+    Refusal.INPUTS_MISSING: "the coins that the transaction spends are spent already, or do not exist",
+    Refusal.IMMATURE: "the transaction spends newly mined coins, which need 100 confirmations first",
+    Refusal.INSUFFICIENT_FUNDS: "the transaction sends more than the coins that it spends",
+    Refusal.DUST: "the transaction pays an amount that is too small for the network to carry",
+    Refusal.NON_FINAL: "the transaction may not be sent yet: its lock time has not come",
+    Refusal.SIGNATURE_INVALID: "a signature of the transaction is missing or wrong",
+    Refusal.FEE_TOO_HIGH: "the transaction's fee is so high that nodes take it for an error",
+    Refusal.TOO_MANY_UNCONFIRMED: "too many transactions before this one are not confirmed; wait for one of them",
+    Refusal.NOT_READABLE: "the nodes cannot read this transaction",
+    Refusal.OTHER: "the network does not take this transaction",
+}
 
 
 def problem_of(refused: NodeRefused) -> TransactionProblem:
@@ -112,8 +111,8 @@ def problem_of(refused: NodeRefused) -> TransactionProblem:
     message = _said(refused.message)
     words = message.lower()
     kind = next((kind for kind, known in _WORDS if any(each in words for each in known)), Refusal.OTHER)
-    code, sentence = _MEANING[kind]
-    return TransactionProblem(kind, code, sentence, _one_line(message))
+    code = _CODES.get(kind, WalletErrorCode.TRANSACTION_REFUSED)
+    return TransactionProblem(kind, code, _REFUSAL_TEXTS[kind], _one_line(message))
 
 
 def _said(message: str) -> str:

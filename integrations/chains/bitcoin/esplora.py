@@ -4,11 +4,11 @@ It knows every address. Blocks and transactions are taken as bytes, so that they
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from integrations.chains.bitcoin.addresses import BitcoinAddress
 from integrations.chains.bitcoin.blocks import BlockSummary
-from integrations.chains.bitcoin.messages import FeeRates, FoundTransaction, HistoryEntry, Place, Unspent, Utxo
+from integrations.chains.bitcoin.messages import FeeRates, FoundTransaction, HistoryEntry, Place, Unspent, Utxo, Waiting
 from integrations.chains.bitcoin.node import (
     FAST_BLOCKS,
     SLOW_BLOCKS,
@@ -16,6 +16,7 @@ from integrations.chains.bitcoin.node import (
     as_bytes,
     as_fee_rate,
     as_hash,
+    as_outpoint,
     as_sats,
     found,
     in_order,
@@ -29,7 +30,7 @@ from integrations.chains.shapes import JsonObject, as_int, as_list, as_object, m
 
 RELAY_FLOOR = 1_000
 """Bitcoin Core's own minimum for long (1 sat/vB), which is on the safe side of today's: Esplora does not tell what its node takes."""
-_NOT_FOUND = 404
+_BAD_REQUEST, _NOT_FOUND = 400, 404
 _AT_ONCE = 8
 
 
@@ -45,6 +46,10 @@ class EsploraNode:
         return True
 
     @property
+    def shows_mempool(self) -> bool:
+        return False
+
+    @property
     def knows_transactions(self) -> bool:
         return True
 
@@ -52,17 +57,15 @@ class EsploraNode:
         await self._http.close()
 
     async def tip(self) -> BlockSummary:
-        tip = await self.summary(await self._hash("/blocks/tip/hash"))
+        answer = await self._bytes("/blocks/tip/hash")
+        tip = None if answer is None else await self.summary(_hash(answer))
         if tip is None:
             raise malformed("tip", "a block")
         return tip
 
     async def block_hash(self, height: int) -> str | None:
-        try:
-            return await self._hash(f"/block-height/{height}")
-        except NodeRefused as refused:
-            _require_absent(refused)
-            return None
+        answer = await self._bytes(f"/block-height/{height}")
+        return None if answer is None else _hash(answer)
 
     async def summary(self, block_hash: str) -> BlockSummary | None:
         answer = await self._object(f"/block/{block_hash}")
@@ -106,27 +109,34 @@ class EsploraNode:
 
     async def unspent(self, address: BitcoinAddress) -> Unspent:
         tip = await self._tip_height()
-        entries = as_list(await self._http.get_json(f"/address/{address.text}/utxo"), "unspent outputs")
+        entries = as_list(await self._json(f"/address/{address.text}/utxo"), "unspent outputs")
         outputs = await asyncio.gather(*(self._utxo(each, address, tip) for each in entries))
         return Unspent(tip, tuple(outputs), complete=True)
 
     async def history(self, address: BitcoinAddress, after: str | None) -> Sequence[HistoryEntry]:
         page = f"/address/{address.text}/txs" + ("" if after is None else f"/chain/{after}")
-        return [_entry(each, address.script) for each in as_list(await self._http.get_json(page), "transactions")]
+        return [_entry(each, address.script) for each in as_list(await self._json(page), "transactions")]
+
+    async def waiting(self, known: Collection[str], most: int) -> Waiting:  # noqa: ARG002
+        raise ProviderFailed(Failure.UNREACHABLE, "is not asked for all that waits, but by address")
 
     async def fee_rates(self) -> FeeRates:
-        answer = as_object(await self._http.get_json("/fee-estimates"), "fee estimates")
+        answer = as_object(await self._json("/fee-estimates"), "fee estimates")
         estimates = {int(key): value for key, value in answer.items() if key.isascii() and key.isdigit()}
         slow, standard, fast = (_estimate(estimates, blocks) for blocks in (SLOW_BLOCKS, STANDARD_BLOCKS, FAST_BLOCKS))
         return in_order(RELAY_FLOOR, slow, standard, fast)
 
     async def broadcast(self, raw: bytes) -> str:
-        answer = await self._http.post_text("/tx", raw.hex())
-        return as_hash(answer.decode(errors="replace").strip(), "txid")
+        try:
+            return _hash(await self._http.post_text("/tx", raw.hex()))
+        except NodeRefused as refused:
+            if refused.code == _BAD_REQUEST:
+                raise
+            raise _unusable(refused) from None
 
     async def _utxo(self, value: object, address: BitcoinAddress, tip: int) -> Utxo:
         entry = as_object(value, "unspent output")
-        outpoint = Outpoint(as_hash(entry.get("txid"), "txid"), as_int(entry.get("vout"), "vout"))
+        outpoint = as_outpoint(entry)
         place = _place(as_object(entry.get("status"), "status"))
         height = None if place is None else place.height
         utxo = Utxo(outpoint, as_sats(entry.get("value"), "value"), address.script, height, False)
@@ -143,31 +153,40 @@ class EsploraNode:
         return read_tx(raw, txid).coinbase
 
     async def _tip_height(self) -> int:
-        answer = await self._http.get_json("/blocks/tip/height")
-        return as_int(answer, "height")
+        return as_int(await self._json("/blocks/tip/height"), "height")
 
-    async def _hash(self, path: str) -> str:
-        return as_hash((await self._http.get_text(path)).decode(errors="replace").strip(), "hash")
+    async def _json(self, path: str) -> object:
+        try:
+            return await self._http.get_json(path)
+        except NodeRefused as refused:
+            raise _unusable(refused) from None
 
     async def _object(self, path: str) -> JsonObject | None:
+        """None where there is none such."""
         try:
             return as_object(await self._http.get_json(path), "answer")
         except NodeRefused as refused:
-            _require_absent(refused)
-            return None
+            if refused.code == _NOT_FOUND:
+                return None
+            raise _unusable(refused) from None
 
     async def _bytes(self, path: str) -> bytes | None:
+        """None where there is none such."""
         try:
             return await self._http.get_text(path)
         except NodeRefused as refused:
-            _require_absent(refused)
-            return None
+            if refused.code == _NOT_FOUND:
+                return None
+            raise _unusable(refused) from None
 
 
-def _require_absent(refused: NodeRefused) -> None:
-    """Raises the refusal, unless it says that there is none such."""
-    if refused.code != _NOT_FOUND:
-        raise refused
+def _unusable(refused: NodeRefused) -> ProviderFailed:
+    """A refusal that says nothing of what was asked: another node may answer."""
+    return ProviderFailed(Failure.UNREACHABLE, f"refuses to answer (HTTP {refused.code})")
+
+
+def _hash(answer: bytes) -> str:
+    return as_hash(answer.decode(errors="replace").strip(), "hash")
 
 
 def _flag(answer: JsonObject, name: str) -> bool:

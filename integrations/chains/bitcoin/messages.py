@@ -57,6 +57,14 @@ class Unspent:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """What waits to be confirmed: all txids, and those transactions that were not known yet, or as many of them as were asked for."""
+
+    txids: frozenset[str]
+    transactions: tuple[Tx, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class FeeRates:
     """Fee rates in satoshis for 1,000 virtual bytes, so that they are whole numbers: 1,000 is 1 sat/vB.
 

@@ -1,17 +1,17 @@
 """A node of a chain of Bitcoin's kind, whatever it speaks; and what is read of it alike."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from decimal import ROUND_CEILING, Decimal
 from typing import Protocol
 
 from integrations.chains.bitcoin.addresses import BitcoinAddress
 from integrations.chains.bitcoin.blocks import BlockSummary
-from integrations.chains.bitcoin.messages import FeeRates, FoundTransaction, HistoryEntry, Place, Unspent, Utxo
+from integrations.chains.bitcoin.messages import FeeRates, FoundTransaction, HistoryEntry, Place, Unspent, Utxo, Waiting
 from integrations.chains.bitcoin.parameters import COIN, MOST_SATS
 from integrations.chains.bitcoin.transactions import NotReadable, Outpoint, Tx, parse_transaction
 from integrations.chains.errors import Failure, ProviderFailed
 from integrations.chains.pool import Head
-from integrations.chains.shapes import as_text, malformed
+from integrations.chains.shapes import JsonObject, as_int, as_text, malformed
 
 FAST_BLOCKS, STANDARD_BLOCKS, SLOW_BLOCKS = 2, 6, 24
 """Within how many blocks a fee of each speed should be confirmed."""
@@ -21,11 +21,16 @@ _HEX = frozenset("0123456789abcdef")
 
 
 class BitcoinNode(Protocol):
-    """A connection to one node. Everything may raise ProviderFailed, and NodeRefused as the node said."""
+    """A connection to one node. Everything may raise ProviderFailed; only `broadcast` raises NodeRefused, for the transaction."""
 
     @property
     def knows_addresses(self) -> bool:
         """Whether it can tell what has happened to an address, and what spends an output."""
+        ...
+
+    @property
+    def shows_mempool(self) -> bool:
+        """Whether it may be asked again and again for all that waits."""
         ...
 
     @property
@@ -71,6 +76,10 @@ class BitcoinNode(Protocol):
         """Transactions that touch an address, the newest first; after the confirmed one with this txid."""
         ...
 
+    async def waiting(self, known: Collection[str], most: int) -> Waiting:
+        """What waits, with the transactions that are not `known`, `most` of them at most."""
+        ...
+
     async def fee_rates(self) -> FeeRates:
         """What fees it advises."""
         ...
@@ -104,6 +113,14 @@ def as_bytes(value: object, what: str) -> bytes:
         return bytes.fromhex(text)
     except ValueError:
         raise malformed(what, "bytes in hexadecimal") from None
+
+
+def as_outpoint(entry: JsonObject) -> Outpoint:
+    """The output that an entry names by `txid` and `vout`."""
+    vout = as_int(entry.get("vout"), "vout")
+    if vout > 0xFFFFFFFF:
+        raise malformed("vout", "the place of an output")
+    return Outpoint(as_hash(entry.get("txid"), "txid"), vout)
 
 
 def as_sats(value: object, what: str) -> int:
