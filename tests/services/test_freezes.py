@@ -167,7 +167,8 @@ def test_what_a_frozen_account_may_still_do_was_judged() -> None:
     assert {name for name, access in ACCESSES.items() if access is Access.ACTIVE} == {"changeEmail", "deleteAccount"}
     assert {name for name, access in ACCESSES.items() if access is Access.VERIFIED} == {
         *("beginPasskeyRegistration", "confirmTotp", "createApiKey", "enrollTotp", "finishPasskeyRegistration"),
-        *("addWithdrawalAddress", "createDepositAddress", "createLinkChallenge", "linkWallet", "updateApiKey"),
+        *("addWithdrawalAddress", "broadcastTransaction", "createDepositAddress", "createLinkChallenge", "linkWallet"),
+        *("prepareContractCall", "prepareTransfer", "updateApiKey"),
     }
 
 
