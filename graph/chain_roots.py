@@ -15,6 +15,7 @@ class ChainQuery:
     resolve_name: str | None = strawberry.field(
         resolver=chain_resolvers.resolve_name,
         description="The EVM address that a name of ENS stands for, with its checksum; null when it stands for none. Names are normalised by ENSIP-15. "
-        "With NOT_ENABLED for a name that is kept off the chain (CCIP-Read). Kept for half a minute. Costs 10 points.",
+        "All nodes are asked, at one block: with PROVIDER_LYING when they differ, with PROVIDER_UNAVAILABLE when too few answer. With NOT_ENABLED for a name "
+        "that is kept off the chain (CCIP-Read). Kept for half a minute. Costs 10 points.",
         directives=[Cost(points=10)],
     )

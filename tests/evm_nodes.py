@@ -117,7 +117,33 @@ class ScriptedNode:
         return None
 
 
-def client_of_nodes(*nodes: ScriptedNode) -> EvmClient:
+@dataclass
+class TwistedNode:
+    """A real node between which and its reader a test may step in, as with ScriptedNode."""
+
+    node: JsonRpc
+    failure: Exception | None = None
+    twist: Callable[[str, Sequence[object], Any], Any] | None = None
+
+    async def close(self) -> None:
+        await self.node.close()
+
+    async def call(self, method: str, *params: object) -> object:
+        if self.failure is not None:
+            raise self.failure
+        answer = await self.node.call(method, *params)
+        return answer if self.twist is None else self.twist(method, params, answer)
+
+    async def batch(self, calls: Sequence[Call]) -> list[object]:
+        if self.failure is not None:
+            raise self.failure
+        answers = await self.node.batch(calls)
+        if self.twist is None:
+            return answers
+        return [self.twist(each.method, each.params, answer) for each, answer in zip(calls, answers, strict=True)]
+
+
+def client_of_nodes(*nodes: ScriptedNode | TwistedNode) -> EvmClient:
     """The real client of these nodes, `node-1` and so on, none of which it ever leaves alone for a while."""
     named: Any = [(f"node-{number}", node) for number, node in enumerate(nodes, start=1)]
 

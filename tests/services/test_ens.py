@@ -1,21 +1,26 @@
 """Names: forwards, backwards with the check, and what is not followed or believed."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from ens._normalization import normalize_name_ensip15
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.clock import ManualClock
 from core.refusals import WalletRefused
 from core.vocabulary import ChainFamily
 from core.wallet_vocabulary import WalletErrorCode
+from integrations.chains.errors import Failure, NodeRefused, ProviderFailed
 from integrations.chains.evm.client import EvmClient
-from integrations.chains.evm.ens import NameMalformed, namehash, normal_name
+from integrations.chains.evm.ens import NameMalformed, namehash, normal_name, normalised
+from integrations.chains.json_rpc import JsonRpc
 from services.chains import Chains
 from services.ens import Names
+from tests.chains import anvil
 from tests.evm import (
     FRIEND,
     OWNER,
@@ -25,9 +30,10 @@ from tests.evm import (
     chains_of,
     client_of,
     deploy,
-    local_chain,
+    mine,
     send,
 )
+from tests.evm_nodes import TwistedNode, client_of_nodes
 
 EVM = ChainFamily.EVM
 
@@ -37,6 +43,7 @@ class Ens:
     """A registry with a resolver, and the service that reads them."""
 
     client: EvmClient
+    url: str
     clock: ManualClock
     registry: str
     resolver: str
@@ -57,12 +64,14 @@ class Ens:
 
 @pytest.fixture
 async def ens() -> AsyncIterator[Ens]:
-    async with local_chain() as client:
+    async with anvil() as url:
+        client = client_of(url)
         registry, resolver = await deploy(client, "EnsRegistry"), await deploy(client, "EnsResolver")
         clock = ManualClock()
         names = Names(chains_of(catalogue_with(ens_registry=registry), client), clock)
-        yield Ens(client, clock, registry, resolver, names)
+        yield Ens(client, url, clock, registry, resolver, names)
         await names.close()
+        await client.close()
 
 
 def test_the_hash_of_a_name_is_the_standards() -> None:
@@ -86,6 +95,7 @@ async def test_what_could_be_mistaken_is_no_name(text: str) -> None:
     assert (refused.value.reason, refused.value.field) == (WalletErrorCode.INVALID_INPUT, ["name"])
 
 
+@settings(deadline=None)  # the tables of names are read with the first
 @given(st.text(max_size=40).map(lambda text: text + ".eth"))
 def test_any_text_is_a_normal_name_or_none(text: str) -> None:
     try:
@@ -149,6 +159,128 @@ async def test_a_resolver_of_nonsense_leads_nowhere(ens: Ens) -> None:
     await ens.serve("empty.eth", STRANGER)
     assert await ens.names.resolve("odd.eth") is None
     assert await ens.names.resolve("empty.eth") is None
+
+
+@dataclass
+class Doubted:
+    """Names as read through two nodes, of which the second may be made to lie. Both are the same real one."""
+
+    ens: Ens
+    liar: TwistedNode
+    names: Names
+
+    def lie(self, about: str, instead: str) -> None:
+        """Have the second node say another address wherever a contract says this one."""
+
+        def twist(method: str, _params: Sequence[object], answer: Any) -> Any:
+            told = method == "eth_call" and isinstance(answer, str)
+            return answer.replace(about[2:].lower(), instead[2:].lower()) if told else answer
+
+        self.liar.twist = twist
+
+
+@pytest.fixture
+async def doubted(ens: Ens) -> AsyncIterator[Doubted]:
+    liar = TwistedNode(JsonRpc(ens.url))
+    client = client_of_nodes(TwistedNode(JsonRpc(ens.url)), liar)
+    names = Names(chains_of(catalogue_with(ens_registry=ens.registry), client), ens.clock)
+    await ens.point("anna.eth", FRIEND)
+    await ens.claim(FRIEND, "anna.eth")
+    yield Doubted(ens, liar, names)
+    await names.close()
+    await client.close()
+
+
+async def _code(asked: Awaitable[str | None]) -> WalletErrorCode:
+    with pytest.raises(WalletRefused) as refused:
+        await asked
+    return refused.value.reason
+
+
+async def test_one_node_that_lies_leads_nobody_anywhere(doubted: Doubted) -> None:
+    doubted.lie(FRIEND, STRANGER)
+    assert await _code(doubted.names.resolve("anna.eth")) is WalletErrorCode.PROVIDER_LYING
+    assert await _code(doubted.names.name_of(EVM, FRIEND)) is WalletErrorCode.PROVIDER_LYING
+    doubted.liar.twist = None
+    assert await doubted.names.resolve("anna.eth") == FRIEND
+    assert await doubted.names.name_of(EVM, FRIEND) == "anna.eth"
+
+
+async def test_one_node_cannot_give_a_name_to_an_address_that_has_none(doubted: Doubted) -> None:
+    await doubted.ens.claim(STRANGER, "anna.eth")
+    doubted.lie(FRIEND, STRANGER)
+    assert await _code(doubted.names.name_of(EVM, STRANGER)) is WalletErrorCode.PROVIDER_LYING
+
+
+async def test_one_node_cannot_say_that_a_name_is_elsewhere(doubted: Doubted) -> None:
+    def twist(method: str, _params: Sequence[object], answer: Any) -> Any:
+        if method == "eth_call":
+            raise NodeRefused(3, "execution reverted", "0x556f1830")
+        return answer
+
+    doubted.liar.twist = twist
+    assert await _code(doubted.names.resolve("anna.eth")) is WalletErrorCode.PROVIDER_LYING
+
+
+async def test_the_word_of_one_of_two_nodes_is_too_little(doubted: Doubted) -> None:
+    doubted.liar.failure = ProviderFailed(Failure.TIMED_OUT, "did not answer in time")
+    assert await _code(doubted.names.resolve("anna.eth")) is WalletErrorCode.PROVIDER_UNAVAILABLE
+    assert await _code(doubted.names.name_of(EVM, FRIEND)) is WalletErrorCode.PROVIDER_UNAVAILABLE
+
+
+async def test_a_node_with_another_block_is_not_believed(doubted: Doubted) -> None:
+    def twist(method: str, _params: Sequence[object], answer: Any) -> Any:
+        return answer | {"hash": "0x" + "ab" * 32} if method == "eth_getBlockByNumber" else answer
+
+    doubted.liar.twist = twist
+    assert await _code(doubted.names.resolve("anna.eth")) is WalletErrorCode.PROVIDER_LYING
+
+
+async def test_an_old_block_of_a_node_that_is_far_behind_is_not_read(doubted: Doubted) -> None:
+    await mine(doubted.ens.client, 20)
+
+    def twist(method: str, params: Sequence[object], answer: Any) -> Any:
+        return answer | {"number": "0x2"} if method == "eth_getBlockByNumber" and params[0] == "latest" else answer
+
+    doubted.liar.twist = twist
+    assert await _code(doubted.names.resolve("anna.eth")) is WalletErrorCode.PROVIDER_UNAVAILABLE
+
+
+async def test_a_node_that_is_a_block_behind_is_waited_for(doubted: Doubted) -> None:
+    """The newest block that both have is read, though one of them has a newer one, where the name leads elsewhere."""
+    before = await doubted.ens.client.block()
+    assert before is not None
+    older = hex(before.number)
+    await doubted.ens.point("anna.eth", STRANGER)
+
+    def twist(method: str, params: Sequence[object], answer: Any) -> Any:
+        is_head = method == "eth_getBlockByNumber" and params[0] == "latest"
+        return answer | {"number": older} if is_head else answer
+
+    doubted.liar.twist = twist
+    assert await doubted.names.resolve("anna.eth") == FRIEND
+
+
+async def test_long_names_are_normalised_while_others_go_on() -> None:
+    """A name that takes long leaves the loop to others, and is found all the same."""
+    long, turns = ".".join(("ü" * 120, "ü" * 120, "eth")), 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    beside = asyncio.create_task(others())
+    assert await normalised(long.upper()) == long
+    beside.cancel()
+    assert turns > 10
+
+
+@pytest.mark.parametrize("text", ["ü" * 252 + ".eth", "a." * 16 + "eth"])
+async def test_names_that_are_too_long_are_not_even_tried(text: str) -> None:
+    with pytest.raises(NameMalformed):
+        await normalised(text)
 
 
 async def test_without_a_registry_or_a_node_it_is_said_why() -> None:

@@ -107,23 +107,23 @@ class EvmClient:
 
     async def call(self, to: str, data: bytes, *, at: At = LATEST, sender: str | None = None, value: int = 0) -> bytes:
         """What a contract answers, without a transaction; `b""` where there is no contract."""
-        return await self.ask("eth_call", [_message(to, data, sender, value), _at(at)], _data("result"))
+        return await self.ask("eth_call", [_message(to, data, sender, value), block_parameter(at)], _data("result"))
 
     async def create_call(self, code: bytes, *, at: At = LATEST) -> bytes:
         """What the constructor of this code answers, without a transaction."""
-        return await self.ask("eth_call", [{"data": _hex(code)}, _at(at)], _data("result"))
+        return await self.ask("eth_call", [{"data": _hex(code)}, block_parameter(at)], _data("result"))
 
     async def code(self, address: str, *, at: At = LATEST) -> bytes:
         """The code at an address; nothing where there is no contract."""
-        return await self.ask("eth_getCode", [address, _at(at)], _data("code"))
+        return await self.ask("eth_getCode", [address, block_parameter(at)], _data("code"))
 
     async def balance(self, address: str, *, at: At = LATEST) -> int:
         """Wei of an address."""
-        return await self.ask("eth_getBalance", [address, _at(at)], _quantity("balance"))
+        return await self.ask("eth_getBalance", [address, block_parameter(at)], _quantity("balance"))
 
     async def nonce(self, address: str, *, at: At = LATEST) -> int:
         """How many transactions an address has made; with `pending`, those that wait counted too."""
-        return await self.ask("eth_getTransactionCount", [address, _at(at)], _quantity("nonce"))
+        return await self.ask("eth_getTransactionCount", [address, block_parameter(at)], _quantity("nonce"))
 
     async def nonces_of_all(self, address: str) -> Mapping[str, int | ChainError]:
         """That number as every node has it."""
@@ -193,7 +193,8 @@ def _block_question(at: At, *, full: bool) -> tuple[str, list[object]]:
     return "eth_getBlockByNumber", [hex(at) if isinstance(at, int) else at, full]
 
 
-def _at(at: At) -> object:
+def block_parameter(at: At) -> object:
+    """The block as nodes want it named beside a call."""
     if isinstance(at, int):
         return hex(at)
     return {"blockHash": at} if len(at) == 66 else at

@@ -1,9 +1,11 @@
 """The Ethereum Name Service, read from a node: name to address, and address to name (ERC-137, ERC-181, ENSIP-10).
 
-Names are normalised by ENSIP-15, which refuses what could be mistaken for another name. Resolvers that send their reader to a gateway off the chain
+Everything is read at one block that the reader names. Names are normalised by ENSIP-15, which refuses what could be mistaken for another name.
+Resolvers that send their reader to a gateway off the chain
 (CCIP-Read, ERC-3668) are not followed: a gateway would learn who asks for whom, and its answer costs a request to wherever a contract says.
 """
 
+import asyncio
 import re
 
 from ens._normalization import normalize_name_ensip15
@@ -14,14 +16,17 @@ from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
 from integrations.chains.errors import NodeRefused
+from integrations.chains.evm.client import At, block_parameter
 from integrations.chains.evm.errors import Refusal, meaning
 from integrations.chains.json_rpc import JsonRpc
 from integrations.chains.shapes import as_data
 
-LONGEST_NAME = 128
-"""Characters of a name. Longer ones could exist; nobody has them, and to normalise them takes too long."""
+LONGEST_NAME = 255
+"""Characters of a name: DNS has no room for more."""
 _PLAIN = re.compile(r"([a-z0-9]+\.)+[a-z0-9]+", re.ASCII)
 """Names that are normal as they are."""
+_MOST_LABELS = 16
+"""Each may take a question to the registry."""
 _LONGEST_LABEL = 255
 """Bytes: its length stands in one (`_dns_name`)."""
 _RESOLVER, _ADDR, _NAME = (bytes.fromhex(each) for each in ("0178b8bf", "3b3b57de", "691f3431"))
@@ -40,9 +45,9 @@ class NameOffChain(Exception):
 
 def normal_name(text: str) -> str:
     """The name in the one form that counts (ENSIP-15). Raises NameMalformed."""
-    if not 0 < len(text) <= LONGEST_NAME or "." not in text:
+    if not 0 < len(text) <= LONGEST_NAME or not 0 < text.count(".") < _MOST_LABELS:
         raise NameMalformed(text[:LONGEST_NAME])
-    if _PLAIN.fullmatch(text.lower()) and text.isascii():
+    if _is_plain(text):
         return text.lower()
     try:
         normal: str = normalize_name_ensip15(text).as_text
@@ -53,6 +58,15 @@ def normal_name(text: str) -> str:
     return normal
 
 
+async def normalised(text: str) -> str:
+    """The same, while others go on: a long name of rare letters takes half a tenth of a second. Raises NameMalformed."""
+    return normal_name(text) if _is_plain(text) else await asyncio.to_thread(normal_name, text)
+
+
+def _is_plain(text: str) -> bool:
+    return text.isascii() and len(text) <= LONGEST_NAME and _PLAIN.fullmatch(text.lower()) is not None
+
+
 def namehash(name: str) -> bytes:
     """The node of a normal name (ERC-137)."""
     node = bytes(32)
@@ -61,43 +75,44 @@ def namehash(name: str) -> bytes:
     return node
 
 
-async def address_of(node: JsonRpc, registry: str, name: str) -> str | None:
-    """What a normal name stands for now; None: for nothing. Raises NameOffChain, ProviderFailed."""
+async def address_of(node: JsonRpc, registry: str, name: str, at: At) -> str | None:
+    """What a normal name stands for at this block; None: for nothing. Raises NameOffChain, ProviderFailed."""
     labels = name.split(".")
     asked = _ADDR + namehash(name)
     for depth in range(len(labels)):
-        resolver = _address(await _ask(node, registry, _RESOLVER + namehash(".".join(labels[depth:]))))
+        resolver = _address(await _ask(node, registry, _RESOLVER + namehash(".".join(labels[depth:])), at))
         if resolver is None:
             continue
-        if await _is_extended(node, resolver):
-            answer = await _ask(node, resolver, _RESOLVE + encode(["bytes", "bytes"], [_dns_name(labels), asked]))
-            return _address(_inner(answer))
-        return _address(await _ask(node, resolver, asked)) if depth == 0 else None
+        if await _is_extended(node, resolver, at):
+            wild = _RESOLVE + encode(["bytes", "bytes"], [_dns_name(labels), asked])
+            return _address(_inner(await _ask(node, resolver, wild, at)))
+        return _address(await _ask(node, resolver, asked, at)) if depth == 0 else None
     return None
 
 
-async def name_of(node: JsonRpc, registry: str, address: str) -> str | None:
+async def name_of(node: JsonRpc, registry: str, address: str, at: At) -> str | None:
     """The name that an address claims and that stands for it (the forward check); None where there is none. Raises NameOffChain, ProviderFailed."""
     reverse = namehash(f"{address[2:].lower()}.addr.reverse")
-    resolver = _address(await _ask(node, registry, _RESOLVER + reverse))
-    claimed = "" if resolver is None else _text(await _ask(node, resolver, _NAME + reverse))
+    resolver = _address(await _ask(node, registry, _RESOLVER + reverse, at))
+    claimed = "" if resolver is None else _text(await _ask(node, resolver, _NAME + reverse, at))
     try:
-        if not claimed or normal_name(claimed) != claimed:
+        if not claimed or await normalised(claimed) != claimed:
             return None
     except NameMalformed:
         return None
-    return claimed if await address_of(node, registry, claimed) == address else None
+    return claimed if await address_of(node, registry, claimed, at) == address else None
 
 
-async def _is_extended(node: JsonRpc, resolver: str) -> bool:
-    answer = await _ask(node, resolver, _SUPPORTS + _RESOLVE.ljust(32, b"\0"))
+async def _is_extended(node: JsonRpc, resolver: str, at: At) -> bool:
+    answer = await _ask(node, resolver, _SUPPORTS + _RESOLVE.ljust(32, b"\0"), at)
     return answer == (1).to_bytes(32)
 
 
-async def _ask(node: JsonRpc, to: str, data: bytes) -> bytes:
+async def _ask(node: JsonRpc, to: str, data: bytes, at: At) -> bytes:
     """What a contract says; nothing where it refuses."""
     try:
-        return as_data(await node.call("eth_call", {"to": to, "data": "0x" + data.hex()}, "latest"), "result")
+        said = await node.call("eth_call", {"to": to, "data": "0x" + data.hex()}, block_parameter(at))
+        return as_data(said, "result")
     except NodeRefused as refused:
         if isinstance(refused.data, str) and refused.data.startswith(_OFFCHAIN_LOOKUP):
             raise NameOffChain from None
