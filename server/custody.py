@@ -26,7 +26,8 @@ from services.chains import Chains
 from services.custody_services import CustodyParts, CustodyRules, CustodyServices, build_custody_services
 from services.debts import Debts
 from services.deposit_addresses import DepositKeys
-from services.deposit_sightings import forms_of
+from services.deposit_evm import EvmDeposits
+from services.deposit_forms import forms_of
 from services.deposit_watch import DepositWatch, Watched
 from services.exchange_gateway import ExchangeGateway
 from services.payouts import Payouts
@@ -135,7 +136,7 @@ def _watch(ground: CustodyGround, services: CustodyServices, key: str, cold: fro
 
     chain = ground.catalogue.chains[key]
     forms = forms_of(ground.catalogue.assets.values(), key)
-    watched = Watched(chain, ground.chains.evm(key), forms, hot, cold)
+    watched = Watched(chain, EvmDeposits(ground.chains.evm(key), forms), forms, hot, cold)
     return DepositWatch(watched, services.deposits, services.transfer_log, ground.gateway, ground.clock)
 
 

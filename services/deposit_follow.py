@@ -4,15 +4,14 @@ from collections.abc import Collection
 
 import structlog
 
-from core.money import CONTEXT
 from core.wallet_vocabulary import DepositStatus
 from integrations.chains.errors import ChainError, NodesContradict
-from integrations.chains.evm.client import EvmClient
 from models import deposit, house_transfer
 from models.chain import ChainEntry
 from models.deposit import DepositDocument, LedgerStage
 from services.chain_votes import count_votes
-from services.deposit_sightings import Form, Sighting, attested
+from services.deposit_chain import DepositChain
+from services.deposit_forms import Form
 from services.deposits import Deposits
 from services.exchange_gateway import ExchangeGateway
 from services.house_transfers import book
@@ -27,13 +26,13 @@ class DepositFollow:
     def __init__(
         self,
         chain: ChainEntry,
-        client: EvmClient,
+        reader: DepositChain,
         forms: Collection[Form],
         deposits: Deposits,
         gateway: ExchangeGateway,
     ) -> None:
         self._chain = chain
-        self._client = client
+        self._reader = reader
         self._forms = {form.asset.code: form for form in forms}
         self._deposits = deposits
         self._gateway = gateway
@@ -69,7 +68,7 @@ class DepositFollow:
             return row, f"{row.asset} is not taken on {self._chain.key} any more"
         try:
             if row.ledger is LedgerStage.NOTHING:
-                await attested(self._client, _sighting(row, form), row.block_hash or "")
+                await self._reader.attested(row, form)
         except ChainError as problem:
             if isinstance(problem, NodesContradict):
                 log.error("deposits.nodes_contradict", chain=self._chain.key, deposit=row.id, reason=str(problem))
@@ -83,16 +82,10 @@ class DepositFollow:
             if head - row.block + 1 < self._chain.final_after:
                 continue
             try:
-                vote = count_votes(self._chain.key, row.block, await self._client.blocks_of_all(row.block))
+                vote = count_votes(self._chain.key, row.block, await self._reader.blocks_at(row.block))
             except ChainError as problem:
                 return str(problem)
             if not vote.stands(row.block_hash):
                 return f"too few nodes have block {row.block} as it was seen"
             await book(self._gateway, row)
         return None
-
-
-def _sighting(row: DepositDocument, form: Form) -> Sighting:
-    """What was seen, of its row."""
-    units = int(CONTEXT.scaleb(row.amount, form.network.decimals))
-    return Sighting(form, row.sender, row.address, units, row.hash, row.place)

@@ -2,9 +2,12 @@
 
 A node that hides something, or has not indexed it yet, must not make a deposit be missed: logs are asked of every node and added up, and what nobody can tell
 now is asked for again. A node that makes something up is found out before it is credited (`attested`).
+
+The place of a token is the log's place within the transaction, which another block does not change, with what the log says: a contract may say something
+else there when it is run again.
 """
 
-from collections.abc import Collection, Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -30,37 +33,13 @@ from integrations.chains.evm.messages import (
     read_transaction,
 )
 from integrations.chains.json_rpc import Call
-from models.asset import AssetEntry, AssetNetworkEntry
 from services.chain_votes import WITNESSES
+from services.deposit_forms import Form, Sighting
 
 TRANSFER = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
 """Topic of ERC-20's Transfer(address,address,uint256)."""
 COINS = "coins"
 """The place of a transaction's own value."""
-
-
-@dataclass(frozen=True, slots=True)
-class Form:
-    """An asset as it exists on a chain."""
-
-    asset: AssetEntry
-    network: AssetNetworkEntry
-
-
-@dataclass(frozen=True, slots=True)
-class Sighting:
-    """What moved: so many of the chain's units of this form, from one address to another, at this place of a transaction.
-
-    The place of a token is the log's place within the transaction, which another block does not change, with what the log says: a contract may say something
-    else there when it is run again.
-    """
-
-    form: Form
-    sender: str
-    address: str
-    units: int
-    hash: str
-    place: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,23 +57,6 @@ class Sightings:
 
     moved: tuple[Sighting, ...] = ()
     fees: tuple[FeePaid, ...] = ()
-
-
-def forms_of(assets: Collection[AssetEntry], chain: str) -> dict[str | None, Form]:
-    """What can be deposited on a chain, by contract; None: its own coin."""
-    return {
-        network.contract: Form(asset, network)
-        for asset in assets
-        for network in asset.networks
-        if network.chain == chain and network.deposit_enabled
-    }
-
-
-def ledger_units(sighting: Sighting) -> int:
-    """What moved, in the ledger's units; what it cannot count is left out."""
-    form = sighting.form
-    units: int = sighting.units * 10**form.asset.decimals // 10**form.network.decimals
-    return units
 
 
 async def transactions_of(client: EvmClient, block: EvmBlock) -> tuple[EvmTransactionInfo, ...]:

@@ -1,4 +1,4 @@
-"""Reading an EVM chain block by block. Which block is the next one, and whether the last one still stands, is decided by all nodes together (`chain_votes.py`).
+"""Reading a chain of blocks, of whatever family, block by block. Which block is the next one, and whether the last one still stands, is decided by all nodes together (`chain_votes.py`).
 
 What a block brings and how far was read are written in one transaction (`deposit_blocks.py`); what follows for deposits is done afterwards (`deposit_follow.py`). A crash
 repeats a step or not, and finds the same deposits under the same ids.
@@ -11,18 +11,17 @@ import structlog
 
 from core.clock import Clock
 from integrations.chains.errors import ChainError, NodesContradict
-from integrations.chains.evm.client import EvmClient
-from integrations.chains.evm.messages import EvmBlock
 from models import deposit, deposit_address
 from models.chain import ChainEntry
 from models.deposit import ChainCursorDocument
 from services.chain_votes import Vote, count_votes
 from services.deposit_blocks import DepositBlocks
+from services.deposit_chain import ChainBlock, DepositChain
 from services.deposit_follow import DepositFollow
-from services.deposit_sightings import Form, in_block, transactions_of
+from services.deposit_forms import Form
 from services.deposits import Deposits, Seen
 from services.exchange_gateway import ExchangeGateway
-from services.house_transfers import HotWallet, HouseWallets, sort_out
+from services.house_transfers import HotWallet, HouseWallets
 from services.transfer_log import TransferLog
 
 log = structlog.get_logger(__name__)
@@ -39,10 +38,10 @@ async def no_hot_wallet() -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """A chain, the way to its nodes, what is taken on it, and the house's own wallets there."""
+    """A chain, the way to its nodes, what is taken on it (by contract), and the house's own wallets there."""
 
     chain: ChainEntry
-    client: EvmClient
+    reader: DepositChain
     forms: Mapping[str | None, Form]
     hot: HotWallet = no_hot_wallet
     cold: frozenset[str] = frozenset()
@@ -57,9 +56,9 @@ class DepositWatch:
         chain = watched.chain
         self._watched = watched
         self._chain = chain
-        self._client = watched.client
+        self._reader = watched.reader
         self._blocks = DepositBlocks(chain, transfers, clock)
-        self._follow = DepositFollow(chain, watched.client, watched.forms.values(), deposits, gateway)
+        self._follow = DepositFollow(chain, watched.reader, watched.forms.values(), deposits, gateway)
         self._owners: dict[str, str] = {}
         self._next_index = 0
 
@@ -98,8 +97,7 @@ class DepositWatch:
 
     async def _begin(self) -> None:
         """The first block ever read is the newest that all nodes have: nobody was given an address on this chain before."""
-        heads = [head.number for head in (await self._client.heads_of_all()).values() if isinstance(head, EvmBlock)]
-        number = min(heads, default=0)
+        number = min(await self._reader.heads(), default=0)
         block = (await self._vote(number)).winner
         if block is None:
             raise NodesContradict(f"nodes of {self._chain.key} have different blocks {number}")
@@ -107,7 +105,7 @@ class DepositWatch:
             ChainCursorDocument(id=self._chain.key, number=block.number, hash=block.hash, recent=[block.hash])
         )
 
-    def _at_tip(self, cursor: ChainCursorDocument, after: Vote[EvmBlock], here: Vote[EvmBlock]) -> str | None:
+    def _at_tip(self, cursor: ChainCursorDocument, after: Vote[ChainBlock], here: Vote[ChainBlock]) -> str | None:
         """What is wrong where no block follows ours and ours was not given up. Raises NodesContradict."""
         if not here.blocks:
             return f"all nodes of {self._chain.key} that answer are behind block {cursor.number}, which was seen"
@@ -117,21 +115,18 @@ class DepositWatch:
             raise NodesContradict(f"nodes of {self._chain.key} have different blocks {after.number}")
         return self._dissent(here, cursor.hash)
 
-    def _dissent(self, vote: Vote[EvmBlock], hash_: str) -> str | None:
+    def _dissent(self, vote: Vote[ChainBlock], hash_: str) -> str | None:
         """Who has another block there; None: nobody."""
         names = vote.against(hash_)
         if not names:
             return None
         return f"nodes of {self._chain.key} contradict each other: {', '.join(names)} has another block {vote.number}"
 
-    async def _vote(self, number: int) -> Vote[EvmBlock]:
-        return count_votes(self._chain.key, number, await self._client.blocks_of_all(number))
+    async def _vote(self, number: int) -> Vote[ChainBlock]:
+        return count_votes(self._chain.key, number, await self._reader.blocks_at(number))
 
-    async def _take_in(self, cursor: ChainCursorDocument, block: EvmBlock) -> None:
-        transactions = await transactions_of(self._client, block)
-        wallets = await self._wallets()
-        found = await in_block(self._client, block, transactions, self._watched.forms, wallets)
-        known = await sort_out(wallets, block, found)
+    async def _take_in(self, cursor: ChainCursorDocument, block: ChainBlock) -> None:
+        known = await self._reader.brought(block, self._wallets)
         seen = [Seen(each, self._owners[each.address], block.number, block.hash) for each in known.deposits]
         new = deposit.forward(cursor, block.number, block.hash, most=KEPT_BLOCKS)
         await self._blocks.take_in(new, seen, known.transfers)

@@ -18,7 +18,7 @@ from exchange.accounts import cold_reserve
 from models import debtor, deposit
 from models.chain import ChainEntry
 from models.deposit import DepositDocument, LedgerStage
-from services.deposit_sightings import Sighting, ledger_units
+from services.deposit_forms import Sighting, ledger_units
 from services.exchange_gateway import ExchangeGateway
 from services.ledger_commands import have_done
 from services.trading_accounts import ReadMarks
@@ -82,7 +82,7 @@ def new_row(chain: ChainEntry, seen: Seen, number: int, now_ms: int) -> DepositD
         block=seen.block,
         block_hash=seen.block_hash,
         confirmations=1,
-        required=form.network.confirmations_required,
+        required=max(form.network.confirmations_required, sighting.least),
         status=_first_status(sighting),
         seen_ms=now_ms,
     )

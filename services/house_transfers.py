@@ -1,19 +1,20 @@
-"""What moves between the house's own wallets on a chain, and what that costs: told apart from deposits, and booked between the ledger's reserves once it is final.
+"""What moves between the house's own wallets on a chain, and what that costs: booked between the ledger's reserves once it is final.
 
 Deposit addresses and cold wallets are one reserve (their keys are offline), the hot wallet is the other. A reserve's account says with the other sign what its wallets have.
+How it is told apart from deposits hangs on the family of the chain (`deposit_evm.py`, `deposit_bitcoin.py`).
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import structlog
 
 from events.commands import HOUSE_KEY, MoveHouseFunds
 from exchange.accounts import House, cold_reserve, hot_reserve
-from integrations.chains.evm.messages import EvmBlock
-from models import house_transfer, withdrawal
+from models import house_transfer
 from models.house_transfer import HouseTransferDocument
-from services.deposit_sightings import FeePaid, Sighting, Sightings, ledger_units
+from services.deposit_forms import Sighting
 from services.exchange_gateway import ExchangeGateway
 from services.ledger_commands import have_done
 
@@ -21,6 +22,16 @@ log = structlog.get_logger(__name__)
 FEE = "fee"
 HotWallet = Callable[[], Awaitable[str | None]]
 """Where a chain's hot wallet is now; None: it has none."""
+
+
+class InBlock(Protocol):
+    """The block that something is in."""
+
+    @property
+    def number(self) -> int: ...
+
+    @property
+    def hash(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,26 +60,16 @@ class Sorted:
     transfers: list[HouseTransferDocument]
 
 
-async def sort_out(wallets: HouseWallets, block: EvmBlock, found: Sightings) -> Sorted:
-    """Tell deposits from the house's own movements. What it cannot place is left out, and said in the log."""
-    paid_out = {
-        hash_
-        for hash_ in {each.hash for each in found.moved} | {each.hash for each in found.fees}
-        if wallets.hot is not None and await withdrawal.by_attempt(hash_) is not None
-    }
-    deposits, transfers = [], []
-    for each in found.moved:
-        is_payout = each.sender == wallets.hot and each.hash in paid_out
-        if each.address in wallets.deposits and (each.sender not in wallets or is_payout):
-            deposits.append(each)
-        elif each.sender in wallets and each.address in wallets:
-            transfers += _movement(wallets, block, each)
-        elif not is_payout:
-            _say_unassigned(wallets, each)
-    for fee in found.fees:
-        if fee.units and not (fee.payer == wallets.hot and fee.hash in paid_out):
-            transfers.append(_fee(wallets, block, fee))
-    return Sorted(deposits, transfers)
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """So many of the ledger's units of an asset went from one reserve to the other, at this place of a transaction."""
+
+    hash: str
+    place: str
+    giving: str
+    taking: str
+    asset: str
+    units: int
 
 
 async def book(gateway: ExchangeGateway, row: HouseTransferDocument) -> None:
@@ -77,53 +78,50 @@ async def book(gateway: ExchangeGateway, row: HouseTransferDocument) -> None:
     await house_transfer.booked(row)
 
 
-def _movement(wallets: HouseWallets, block: EvmBlock, moved: Sighting) -> list[HouseTransferDocument]:
-    giving, taking = wallets.reserve(moved.sender), wallets.reserve(moved.address)
-    units = ledger_units(moved)
-    if giving == taking or not units:
-        return []
-    return [
-        HouseTransferDocument(
-            id=f"{wallets.chain}:{moved.hash}:{moved.place}",
-            chain=wallets.chain,
-            block=block.number,
-            block_hash=block.hash,
-            hash=moved.hash,
-            key=f"{HOUSE_KEY}sweep:{wallets.chain}:{moved.hash}:{moved.place}",
-            digest=f"{taking}:{giving}:{moved.form.asset.code}:{units}",
-            source=taking,
-            target=giving,
-            asset=moved.form.asset.code,
-            units=str(units),
-        )
-    ]
-
-
-def _fee(wallets: HouseWallets, block: EvmBlock, fee: FeePaid) -> HouseTransferDocument:
-    """Under the key that a withdrawal's fee has, so that no fee is booked twice."""
+def movement_row(wallets: HouseWallets, block: InBlock, moved: Movement) -> HouseTransferDocument:
+    """What the ledger is to have of a movement."""
     return HouseTransferDocument(
-        id=f"{wallets.chain}:{fee.hash}:{FEE}",
+        id=f"{wallets.chain}:{moved.hash}:{moved.place}",
         chain=wallets.chain,
         block=block.number,
         block_hash=block.hash,
-        hash=fee.hash,
-        key=f"{HOUSE_KEY}network-fee:{wallets.chain}:{fee.hash}",
-        digest=fee.hash,
-        source=House.NETWORK_FEES,
-        target=wallets.reserve(fee.payer),
-        asset=wallets.coin,
-        units=str(fee.units),
+        hash=moved.hash,
+        key=f"{HOUSE_KEY}sweep:{wallets.chain}:{moved.hash}:{moved.place}",
+        digest=f"{moved.taking}:{moved.giving}:{moved.asset}:{moved.units}",
+        source=moved.taking,
+        target=moved.giving,
+        asset=moved.asset,
+        units=str(moved.units),
     )
 
 
-def _say_unassigned(wallets: HouseWallets, moved: Sighting) -> None:
+def fee_row(wallets: HouseWallets, block: InBlock, hash_: str, payer: str, units: int) -> HouseTransferDocument:
+    """What a transaction cost a reserve, in units of the chain's coin: under the key that a withdrawal's fee has, so that no fee is booked twice."""
+    return HouseTransferDocument(
+        id=f"{wallets.chain}:{hash_}:{FEE}",
+        chain=wallets.chain,
+        block=block.number,
+        block_hash=block.hash,
+        hash=hash_,
+        key=f"{HOUSE_KEY}network-fee:{wallets.chain}:{hash_}",
+        digest=hash_,
+        source=House.NETWORK_FEES,
+        target=payer,
+        asset=wallets.coin,
+        units=str(units),
+    )
+
+
+def say_unassigned(
+    wallets: HouseWallets, hash_: str, asset: str, units: int, *, sender: str = "", recipient: str = ""
+) -> None:
     """Coins of the house went somewhere, or came from somewhere, that the ledger knows nothing of."""
     log.warning(
         "house.unassigned",
         chain=wallets.chain,
-        hash=moved.hash,
-        asset=moved.form.asset.code,
-        units=moved.units,
-        sender=moved.sender,
-        recipient=moved.address,
+        hash=hash_,
+        asset=asset,
+        units=units,
+        sender=sender,
+        recipient=recipient,
     )

@@ -12,7 +12,8 @@ from events.transfer import DepositState
 from integrations.chains.evm.client import EvmClient
 from models import deposit, transfer_event
 from models.deposit import DepositDocument
-from services.deposit_sightings import Form, forms_of
+from services.deposit_evm import EvmDeposits
+from services.deposit_forms import Form, forms_of
 from services.deposit_watch import DepositWatch, Watched
 from services.transfer_log import read_payload
 from tests.accounts import Person, World
@@ -66,7 +67,7 @@ class Site:
         async def hot() -> str | None:
             return self.hot
 
-        watched = Watched(chain, client or self.chain, forms, hot, self.cold)
+        watched = Watched(chain, EvmDeposits(client or self.chain, forms), forms, hot, self.cold)
         gateway = self.house.gateway
         made = DepositWatch(watched, custody.deposits, custody.transfer_log, gateway, world.clock)
         if killer is not None:
