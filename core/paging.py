@@ -59,11 +59,16 @@ class PageRequest:
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[Row]):
-    """Rows in the order asked for, and whether rows follow and precede them."""
+    """Rows in the order asked for, and whether rows follow and precede them.
+
+    `start` and `end` are cursors from which to go on where those of the first and the last row would not do; None: they do.
+    """
 
     items: Sequence[Row]
     has_next: bool
     has_previous: bool
+    start: str | None = None
+    end: str | None = None
 
 
 def number_cursor(text: str | None, field: str) -> int | None:

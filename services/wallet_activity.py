@@ -1,13 +1,15 @@
 """What moved from and to wallets on EVM chains, in pages that stay as they are while the chain grows.
 
-It is read from the chain each time: a page looks at MOST_BLOCKS blocks from where it starts, and no further.
+It is read from the chain each time, in ranges of blocks that grow while nodes answer them quickly. A page ends where it has cost enough, full or not, and the
+next one goes on from there.
 """
 
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from core.paging import Page, PageRequest, number_cursor
+from core.clock import Clock
+from core.paging import Page, PageRequest
 from core.vocabulary import ChainFamily, TimeOrder
 from core.wallet_vocabulary import ChainTxStatus, TransferDirection
 from events.token import TokenState
@@ -20,27 +22,34 @@ from integrations.chains.json_rpc import Call
 from models.chain import ChainEntry
 from services.chain_failures import refused
 from services.chains import Chains
+from services.sparse_paging import SparseHistory, Stretch, read_sparse_page
 from services.tokens import Tokens
 from services.wallet_balances import wanted_chain
-from services.window_paging import History, read_page
 
-MOST_BLOCKS = 20_000
+_FIRST_BLOCKS, _MOST_BLOCKS, _GROWTH = 1_000, 100_000, 4
+"""Of one range."""
+_QUICK_SECONDS = 1.0
+_MOST_RANGES, _ENOUGH_SECONDS = 16, 6.0
+"""After so much no further range is begun."""
 _ANSWER_SECONDS = 15.0
 
 
 class WalletActivity:
     """One per process."""
 
-    def __init__(self, chains: Chains, tokens: Tokens, *, answer_seconds: float = _ANSWER_SECONDS) -> None:
+    def __init__(
+        self, chains: Chains, tokens: Tokens, clock: Clock, *, answer_seconds: float = _ANSWER_SECONDS
+    ) -> None:
         self._chains = chains
         self._tokens = tokens
+        self._clock = clock
         self._reader = ActivityReader()
         self._answer_seconds = answer_seconds
 
     async def page(
         self, family: ChainFamily, address: str, chain: str, order: TimeOrder, request: PageRequest
     ) -> Page[WalletMovement]:
-        """A page of an address (EIP-55) on a chain; `place` is the cursor.
+        """A page of an address (EIP-55) on a chain; `place` is the cursor. One that ends early has the cursor from which to go on.
 
         Raises InvalidInput for a foreign cursor; WalletRefused for a chain that is unknown, of another family or does not answer in time.
         """
@@ -61,16 +70,17 @@ class WalletActivity:
         if head is None:
             raise ChainUnavailable(entry.key, {"all": "has no newest block"})
 
-        async def fetch(low: int, high: int) -> Sequence[Movement]:
-            blocks = (low // SLOTS, min((high - 1) // SLOTS, head.number))
-            found = await client.pool.use(lambda node: self._reader.movements(node, address, *blocks))
-            return [each for each in found if low <= each.place < high]
-
-        low, high = _range(head.number, request)
-        history = History(low=low * SLOTS, high=high * SLOTS, step=SLOTS, fetch=fetch, place=lambda each: each.place)
-        page = await read_page(history, order, request)
+        ranges = _Ranges(client, self._reader, address, head.number, self._clock)
+        history = SparseHistory(
+            low=0,
+            high=(head.number + 1) * SLOTS,
+            fetch=ranges.fetch,
+            place=lambda each: each.place,
+            may_go_on=ranges.may_go_on,
+        )
+        page = await read_sparse_page(history, order, request)
         rows = await self._told(client, entry, address, head, page.items)
-        return Page(items=rows, has_next=page.has_next, has_previous=page.has_previous)
+        return Page(rows, page.has_next, page.has_previous, start=page.start, end=page.end)
 
     async def _told(
         self, client: EvmClient, entry: ChainEntry, address: str, head: EvmBlock, found: Sequence[Movement]
@@ -83,12 +93,39 @@ class WalletActivity:
         return [seen.movement(each) for each in found]
 
 
-def _range(head: int, request: PageRequest) -> tuple[int, int]:
-    """Blocks from the lowest that is looked at to the one after the highest: so many around the cursor, or up to the newest."""
-    cursors = [number_cursor(request.after, "after"), number_cursor(request.before, "before")]
-    places = [min(cursor // SLOTS, head) for cursor in cursors if cursor is not None]
-    lowest = max(0, min(places, default=head) - MOST_BLOCKS + 1)
-    return lowest, min(head, max(places, default=head) + MOST_BLOCKS) + 1
+class _Ranges:
+    """The ranges of blocks that one page is read in."""
+
+    def __init__(self, client: EvmClient, reader: ActivityReader, address: str, head: int, clock: Clock) -> None:
+        self._client = client
+        self._reader = reader
+        self._address = address
+        self._head = head
+        self._clock = clock
+        self._began = clock.monotonic()
+        self._count = 0
+        self._blocks = _FIRST_BLOCKS
+
+    def may_go_on(self) -> bool:
+        """Whether the page has not cost enough yet."""
+        return self._count < _MOST_RANGES and self._clock.monotonic() - self._began < _ENOUGH_SECONDS
+
+    async def fetch(self, low: int, high: int, downwards: bool) -> Stretch[Movement]:
+        """Of the places [low, high), as many as one range of blocks has."""
+        first, last = low // SLOTS, min((high - 1) // SLOTS, self._head)
+        if downwards:
+            first = max(first, last - self._blocks + 1)
+        else:
+            last = min(last, first + self._blocks - 1)
+        self._count += 1
+        began = self._clock.monotonic()
+        looked = await self._client.pool.use(
+            lambda node: self._reader.look(node, self._address, first, last, downwards=downwards)
+        )
+        if self._clock.monotonic() - began < _QUICK_SECONDS:
+            self._blocks = min(self._blocks * _GROWTH, _MOST_BLOCKS)
+        seen_low, seen_high = max(low, looked.low * SLOTS), min(high, (looked.high + 1) * SLOTS)
+        return Stretch([each for each in looked.moved if seen_low <= each.place < seen_high], seen_low, seen_high)
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,5 +34,5 @@ def build_wallet_views(catalogue: Catalogue, chains: Chains, clock: Clock) -> Wa
         tokens=tokens,
         balances=WalletBalances(chains, tokens, clock),
         names=Names(chains, clock),
-        activity=WalletActivity(chains, tokens),
+        activity=WalletActivity(chains, tokens, clock),
     )

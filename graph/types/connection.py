@@ -20,8 +20,12 @@ Before = Annotated[str | None, strawberry.argument(description="Return rows befo
 class PageInfo:
     has_next_page: bool = strawberry.field(description="Whether rows follow this page.")
     has_previous_page: bool = strawberry.field(description="Whether rows precede this page.")
-    start_cursor: str | None = strawberry.field(description="Cursor of the page's first row.")
-    end_cursor: str | None = strawberry.field(description="Cursor of the page's last row; pass it as `after`.")
+    start_cursor: str | None = strawberry.field(
+        description="Cursor of the page's first row, or of where reading ended before it; pass it as `before`."
+    )
+    end_cursor: str | None = strawberry.field(
+        description="Cursor of the page's last row, or of where reading ended after it; pass it as `after`."
+    )
 
 
 @strawberry.type(description="A row with its cursor.")
@@ -50,15 +54,15 @@ def connect(
     return Connection(
         edges=edges,
         nodes=[edge.node for edge in edges],
-        page_info=_page_info(edges, has_next=page.has_next, has_previous=page.has_previous),
+        page_info=_page_info(edges, page),
         total_count=total_count,
     )
 
 
-def _page_info(edges: Sequence[Edge[Node]], *, has_next: bool, has_previous: bool) -> PageInfo:
+def _page_info(edges: Sequence[Edge[Node]], page: Page[Row]) -> PageInfo:
     return PageInfo(
-        has_next_page=has_next,
-        has_previous_page=has_previous,
-        start_cursor=edges[0].cursor if edges else None,
-        end_cursor=edges[-1].cursor if edges else None,
+        has_next_page=page.has_next,
+        has_previous_page=page.has_previous,
+        start_cursor=page.start or (edges[0].cursor if edges else None),
+        end_cursor=page.end or (edges[-1].cursor if edges else None),
     )

@@ -75,8 +75,9 @@ class Wallet(Node):
 
     @strawberry.field(
         description="What moved from and to it on an EVM chain: tokens, and the chain's own coin where a node keeps an index of it; not what a contract "
-        "paid out within somebody else's transaction, and nothing of an amount of 0. A page looks at most at 20,000 blocks beyond its cursor, or "
-        "before the newest block: `hasNextPage` is false when there is nothing in them. At most 100 a page. Costs 50 points.",
+        "paid out within somebody else's transaction, and nothing of an amount of 0. A page of a long history with little in it may end before it is full, "
+        "or be empty, with `hasNextPage` true: go on from its `endCursor`, which comes to the beginning of the chain in the end. (Backwards: from `startCursor`.) "
+        "At most 100 a page. Costs 50 points.",
         directives=[Cost(points=50)],
     )
     async def activity(

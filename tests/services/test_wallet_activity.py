@@ -54,7 +54,7 @@ class Wallet:
 def made(client: EvmClient, *tokens: TokenState, seconds: float = 10) -> WalletActivity:
     known = catalogue_with(*tokens)
     chains = chains_of(known, client)
-    return WalletActivity(chains, Tokens(known, chains, SystemClock()), answer_seconds=seconds)
+    return WalletActivity(chains, Tokens(known, chains, SystemClock()), SystemClock(), answer_seconds=seconds)
 
 
 @pytest.fixture
@@ -133,15 +133,32 @@ def _transfer(contract: str, amount: int) -> dict[str, str]:
     return {"to": contract, "data": "0x" + calldata("transfer(address,uint256)", FRIEND, amount).hex()}
 
 
-async def test_what_is_too_far_back_is_found_from_a_cursor(wallet: Wallet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wallet_activity, "MOST_BLOCKS", 50)
+async def test_however_far_back_it_is_everything_is_reached(wallet: Wallet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages that end before they are full have the cursor of where they ended."""
+    monkeypatch.setattr(wallet_activity, "_FIRST_BLOCKS", 10)
+    monkeypatch.setattr(wallet_activity, "_GROWTH", 1)
+    monkeypatch.setattr(wallet_activity, "_MOST_RANGES", 2)
     await send(wallet.client, FRIEND, value=1)
-    await mine(wallet.client, 45)
+    await mine(wallet.client, 95)
     await send(wallet.client, FRIEND, value=2)
-    await mine(wallet.client, 45)
-    first = await wallet.page()
-    assert (units(first), first.has_next) == ([2], False)
-    assert units(await wallet.page(after=str(first.items[0].place))) == [1]
+    for order, wanted in ((NEWEST, [2, 1]), (OLDEST, [1, 2])):
+        page, found, pages = await wallet.page(order), [], 1
+        while True:
+            found += units(page)
+            if not page.has_next:
+                break
+            assert page.end is not None
+            page, pages = await wallet.page(order, after=page.end), pages + 1
+        assert (found, pages) == (wanted, 5)
+        back: list[int] = []
+        page = await wallet.page(order, last=5)
+        while True:
+            back = units(page) + back
+            if not page.has_previous:
+                break
+            assert page.start is not None
+            page = await wallet.page(order, last=5, before=page.start)
+        assert back == wanted
 
 
 async def test_a_movement_whose_block_was_given_up_is_gone_or_reverted(wallet: Wallet) -> None:
@@ -197,7 +214,7 @@ async def test_a_chain_that_stalls_or_is_not_the_wallets_is_refused() -> None:
         await client.close()
     known = catalogue_with()
     chains = Chains(known.chains, {}, SystemClock())
-    activity = WalletActivity(chains, Tokens(known, chains, SystemClock()))
+    activity = WalletActivity(chains, Tokens(known, chains, SystemClock()), SystemClock())
     for family, chain, code in (
         (EVM, "dogecoin", WalletErrorCode.UNKNOWN_CHAIN),
         (EVM, "solana", WalletErrorCode.ADDRESS_WRONG_NETWORK),

@@ -21,7 +21,8 @@ TRANSFER = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
 SLOTS = 100_000
 """Places of one block: coins first, then logs."""
 _FIRST_LOG = SLOTS // 2
-_NO_SUCH_METHOD = frozenset({-32601, -32600, -32602, -32004})
+_UNKNOWN_METHOD = -32601
+_NO_SUCH_METHOD = frozenset({_UNKNOWN_METHOD, -32600, -32602, -32004})
 """Of JSON-RPC and EIP-1474, and what providers say of methods that a plan lacks."""
 _PAGE = 100
 _MOST_PAGES = 20
@@ -49,6 +50,23 @@ class Movement:
         return self.place // SLOTS
 
 
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What moved in the blocks low <= number <= high, lowest place first."""
+
+    moved: Sequence[Movement]
+    low: int
+    high: int
+
+
+class _TooMuch(Exception):
+    """More than a node tells of so many blocks at once; `code`: what it said."""
+
+    def __init__(self, code: int | None = None) -> None:
+        super().__init__()
+        self.code = code
+
+
 class _Index(Enum):
     """What a node knows of coins."""
 
@@ -64,34 +82,36 @@ class ActivityReader:
         self._indexes: WeakKeyDictionary[JsonRpc, _Index] = WeakKeyDictionary()
         self._spans: WeakKeyDictionary[JsonRpc, int] = WeakKeyDictionary()
 
-    async def movements(self, node: JsonRpc, address: str, low: int, high: int) -> list[Movement]:
-        """In blocks low <= number <= high, lowest place first; nothing of an amount of 0. Raises ProviderFailed."""
+    async def look(self, node: JsonRpc, address: str, low: int, high: int, *, downwards: bool) -> Looked:
+        """What moved in as many of these blocks as the node tells at once, from the upper or the lower end. Raises ProviderFailed.
+
+        A node that finds a range too long is asked for half, and for a little more with each range that it took.
+        """
+        span = min(high - low + 1, self._spans.get(node, high - low + 1))
+        while True:
+            first, last = (high - span + 1, high) if downwards else (low, low + span - 1)
+            try:
+                moved = await self._movements(node, address, first, last)
+            except _TooMuch as refused:
+                if span == 1 or refused.code == _UNKNOWN_METHOD:
+                    raise ProviderFailed(Failure.MALFORMED, f"tells no history (error {refused.code})") from None
+                self._spans[node] = span = span // 2
+                continue
+            if span == self._spans.get(node):
+                self._spans[node] = span + span // 8 + 1
+            return Looked(moved, first, last)
+
+    async def _movements(self, node: JsonRpc, address: str, low: int, high: int) -> list[Movement]:
         topic = "0x" + encode(["address"], [address]).hex()
         found: dict[int, Movement] = {}
         for topics in ([TRANSFER, topic], [TRANSFER, None, topic]):
-            for log in await self._logs(node, topics, low, high):
+            for log in await _logs(node, topics, low, high):
                 moved = _of_log(log)
                 if moved is not None and address in (moved.sender, moved.to):
                     found[moved.place] = moved
         for coin in await self._coins(node, address, low, high):
             found[coin.place] = coin
         return [found[place] for place in sorted(found) if low <= found[place].block <= high]
-
-    async def _logs(self, node: JsonRpc, topics: Sequence[str | None], low: int, high: int) -> list[EvmLog]:
-        """A node that finds a range too long is asked for halves, and for no longer ones again."""
-        found: list[EvmLog] = []
-        while low <= high:
-            end = min(high, low + self._spans.get(node, high - low + 1) - 1)
-            asked = {"fromBlock": hex(low), "toBlock": hex(end), "topics": list(topics)}
-            try:
-                found += read_logs(await node.call("eth_getLogs", asked))
-            except NodeRefused as refused:
-                if end == low or refused.code == -32601:
-                    raise ProviderFailed(Failure.MALFORMED, f"tells no logs (error {refused.code})") from None
-                self._spans[node] = (end - low + 1) // 2
-            else:
-                low = end + 1
-        return found
 
     async def _coins(self, node: JsonRpc, address: str, low: int, high: int) -> list[Movement]:
         readers = {_Index.ALCHEMY: _by_alchemy, _Index.OTTERSCAN: _by_otterscan}
@@ -108,6 +128,14 @@ class ActivityReader:
                     return found
         self._indexes[node] = _Index.NONE
         return []
+
+
+async def _logs(node: JsonRpc, topics: Sequence[str | None], low: int, high: int) -> tuple[EvmLog, ...]:
+    asked = {"fromBlock": hex(low), "toBlock": hex(high), "topics": list(topics)}
+    try:
+        return read_logs(await node.call("eth_getLogs", asked))
+    except NodeRefused as refused:
+        raise _TooMuch(refused.code) from None
 
 
 def _of_log(log: EvmLog) -> Movement | None:
@@ -146,7 +174,7 @@ async def _by_otterscan(node: JsonRpc, address: str, low: int, high: int) -> lis
         if page.get("lastPage") is True or lowest == before or lowest < low:
             return found
         before = lowest
-    raise ProviderFailed(Failure.MALFORMED, "has too much of this address in so few blocks")
+    raise _TooMuch
 
 
 async def _by_alchemy(node: JsonRpc, address: str, low: int, high: int) -> list[Movement]:
@@ -166,7 +194,7 @@ async def _by_alchemy(node: JsonRpc, address: str, low: int, high: int) -> list[
                 break
             asked["pageKey"] = as_text(page["pageKey"], "pageKey")
         else:
-            raise ProviderFailed(Failure.MALFORMED, "has too much of this address in so few blocks")
+            raise _TooMuch
     found: list[Movement] = []
     in_block: dict[int, int] = {}
     for _, each in sorted(transfers.items()):

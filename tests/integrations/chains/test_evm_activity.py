@@ -24,8 +24,21 @@ async def chain() -> AsyncIterator[EvmClient]:
 
 
 async def read(client: EvmClient, address: str, low: int, high: int) -> list[Movement]:
-    reader = ActivityReader()
-    return await client.pool.use(lambda node: reader.movements(node, address, low, high))
+    return await client.pool.use(lambda node: everything(node, ActivityReader(), address, low, high))
+
+
+async def everything(
+    node: JsonRpc, reader: ActivityReader, address: str, low: int, high: int, *, downwards: bool = False
+) -> list[Movement]:
+    """All of these blocks, in as many looks as it takes; each goes on where the one before has ended."""
+    found: list[Movement] = []
+    while low <= high:
+        looked = await reader.look(node, address, low, high, downwards=downwards)
+        assert low <= looked.low <= looked.high <= high
+        assert (looked.high == high) if downwards else (looked.low == low)
+        found = [*looked.moved, *found] if downwards else [*found, *looked.moved]
+        low, high = (low, looked.low - 1) if downwards else (looked.high + 1, high)
+    return found
 
 
 def seen(moved: Movement) -> tuple[int, str, str, str | None, int]:
@@ -91,11 +104,11 @@ def log(block: int, index: int = 0, **changed: object) -> dict[str, object]:
     }
 
 
-async def asked_of(answer: Answer, low: int = 0, high: int = 99) -> list[Movement]:
+async def asked_of(answer: Answer, low: int = 0, high: int = 99, *, downwards: bool = False) -> list[Movement]:
     async with node(answer) as url:
         rpc = JsonRpc(url)
         try:
-            return await ActivityReader().movements(rpc, FRIEND, low, high)
+            return await everything(rpc, ActivityReader(), FRIEND, low, high, downwards=downwards)
         finally:
             await rpc.close()
 
@@ -114,7 +127,8 @@ async def test_what_is_no_movement_of_a_token_is_left_out() -> None:
     assert [each.place for each in found] == [6 * SLOTS + SLOTS // 2 + 3]
 
 
-async def test_a_node_that_takes_short_ranges_only_is_asked_for_them() -> None:
+@pytest.mark.parametrize("downwards", [False, True])
+async def test_a_node_that_takes_short_ranges_only_is_asked_for_them(downwards: bool) -> None:
     asked: list[tuple[str, list[Any]]] = []
 
     def logs(params: list[Any]) -> object:
@@ -124,10 +138,36 @@ async def test_a_node_that_takes_short_ranges_only_is_asked_for_them() -> None:
         return [log(block) for block in (3, 50, 99) if low <= block <= high and params[0]["topics"][1] is None]
 
     answer = telling({"eth_getLogs": logs}, asked)
-    found = await asked_of(answer)
+    found = await asked_of(answer, downwards=downwards)
     assert [each.block for each in found] == [3, 50, 99]
-    refused = [params for method, params in asked if method == "eth_getLogs"]
-    assert len(refused) <= 2 * 17 + 5
+    questions = [params for method, params in asked if method == "eth_getLogs"]
+    assert len(questions) <= 2 * 17 + 10
+
+
+async def test_a_busy_address_is_read_in_shorter_ranges() -> None:
+    """An index that has more of these blocks than it tells in all its pages."""
+
+    def page(params: list[Any]) -> object:
+        block = params[1] - 1
+        return {"txs": [_transaction(block, 0)], "receipts": [], "lastPage": block == 0}
+
+    known: dict[str, Tell] = {"eth_getLogs": lambda _: [], "ots_searchTransactionsBefore": page}
+    assert [each.block for each in await asked_of(telling(known))] == list(range(100))
+
+
+def _transaction(block: int, index: int) -> dict[str, object]:
+    return {
+        "hash": "0x" + f"{block:064x}",
+        "blockHash": "0x" + "ab" * 32,
+        "blockNumber": hex(block),
+        "transactionIndex": hex(index),
+        "from": OWNER,
+        "to": FRIEND,
+        "value": "0x1",
+        "nonce": "0x0",
+        "gas": "0x5208",
+        "input": "0x",
+    }
 
 
 @pytest.mark.parametrize("code", [-32601, -32000])
@@ -173,7 +213,7 @@ async def test_a_node_without_an_index_tells_tokens_alone_and_is_not_asked_again
     async with node(telling({"eth_getLogs": lambda _: [log(1)]}, asked)) as url:
         rpc, reader = JsonRpc(url), ActivityReader()
         for _ in range(3):
-            assert len(await reader.movements(rpc, FRIEND, 0, 99)) == 1
+            assert len(await everything(rpc, reader, FRIEND, 0, 99)) == 1
         await rpc.close()
     assert [method for method, _ in asked if method != "eth_getLogs"] == [
         "alchemy_getAssetTransfers",
