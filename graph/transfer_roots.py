@@ -20,7 +20,7 @@ class TransferQuery:
     )
     chain_transaction: ChainTransaction | None = query(
         transfer_resolvers.chain_transaction,
-        "A transaction of anybody's on an EVM chain, as it is now; null when no node knows it.",
+        "A transaction of anybody's on a chain, as it is now; null when no node knows it.",
         access=Access.SELF,
         scope=ApiScope.READ,
     )

@@ -13,8 +13,9 @@ MOST_REMEMBERED = 1000
 
 
 class BroadcastDocument(Document):
-    """One under `account:client's key`. `digest` is of all that was given; `counterparties` are who received something or may spend it, and the contracts
-    that were called. `sent_ms` is None until a node has taken it."""
+    """One under `account:client's key`. `digest` is of all that was given; `raw` is what nodes get; `spends` is what the chain lets be spent once (an EVM
+    nonce, outpoints); `terms` are the family's own; `counterparties` are who received something or may spend it, and the contracts that were called.
+    `sent_ms` is None until a node has taken it."""
 
     id: str  # type: ignore[assignment]
     user_id: str
@@ -24,7 +25,8 @@ class BroadcastDocument(Document):
     hash: str
     raw: bytes
     sender: str
-    nonce: int
+    spends: list[str]
+    terms: dict[str, str] = {}
     counterparties: list[str]
     prepared_id: str | None = None
     created_ms: int

@@ -44,7 +44,8 @@ class WarningEntry(BaseModel, frozen=True):
 
 
 class PreparedTransactionDocument(Document):
-    """An unsigned transaction. Whole numbers are texts, in wei; `priority_fee` is None where the chain has no EIP-1559, and `max_fee` then its gas price.
+    """An unsigned transaction of any family. `payload` is what wallets take, `terms` what the family needs beside it; `fee`, the most it can cost, is a text in
+    whole coins of the chain; `gas` and `nonce` are of EVM chains alone.
 
     `summary` is an English template, `summary_values` what stands in it. It stays for a while after its end, so that it can be told from none.
     """
@@ -52,15 +53,13 @@ class PreparedTransactionDocument(Document):
     id: str  # type: ignore[assignment]
     user_id: str
     chain: str
-    chain_id: int
     sender: str
     to: str
-    value: str
-    data: str
-    gas: int
-    max_fee: str
-    priority_fee: str | None = None
-    nonce: int
+    payload: dict[str, str]
+    terms: dict[str, str] = {}
+    fee: str
+    gas: int | None = None
+    nonce: int | None = None
     summary: str
     summary_values: dict[str, str | int]
     effects: list[EffectEntry]

@@ -23,7 +23,8 @@ from graph.types.prepared_transaction import (
 from resolvers.viewers import viewer_of
 from services.broadcasts import BroadcastWish
 from services.contract_reads import ContractCallWish
-from services.prepared_transactions import CallWish, TransferWish
+from services.evm_transfers import CallWish
+from services.sending_families import TransferWish
 
 Info = strawberry.Info[Context, None]
 
@@ -38,7 +39,7 @@ async def contract_read(
 
 async def chain_transaction(
     info: Info,
-    chain: Annotated[str, strawberry.argument(description="Key of the chain, one of EVM's.")],
+    chain: Annotated[str, strawberry.argument(description="Key of the chain.")],
     hash: Annotated[str, strawberry.argument(description="The transaction's hash.")],
 ) -> ChainTransaction | None:
     state = await info.context.transfers.transactions.read(chain, hash)
@@ -57,7 +58,7 @@ async def prepare_transfer(
         send_all=input.send_all,
         speed=input.speed,
     )
-    row = await info.context.transfers.prepared.transfer(viewer_of(info).user_id, wish)
+    row = await info.context.transfers.families.of(wish.chain).transfer(viewer_of(info).user_id, wish)
     return UnsignedTransactionPayload(transaction=UnsignedTransaction.of(row))
 
 
@@ -66,7 +67,7 @@ async def prepare_contract_call(
 ) -> UnsignedTransactionPayload:
     call = ContractCallWish(input.chain, input.contract, input.abi, input.function, list(input.arguments))
     wish = CallWish(call, input.from_, input.value, input.speed)
-    row = await info.context.transfers.prepared.contract_call(viewer_of(info).user_id, wish)
+    row = await info.context.transfers.evm.contract_call(viewer_of(info).user_id, wish)
     return UnsignedTransactionPayload(transaction=UnsignedTransaction.of(row))
 
 

@@ -3,11 +3,15 @@
 from dataclasses import dataclass
 
 from core.clock import Clock
+from core.vocabulary import ChainFamily
 from services.broadcasts import Broadcasts
 from services.chain_transactions import ChainTransactions
 from services.chains import Chains
 from services.contract_reads import ContractReads
+from services.evm_transfers import EvmTransfers
 from services.prepared_transactions import PreparedTransactions, Worth
+from services.sending_evm import EvmSending
+from services.sending_families import SendingFamilies, SendingFamily
 from services.tokens import Tokens
 
 
@@ -16,17 +20,23 @@ class TransferServices:
     """The parts that resolvers use."""
 
     reads: ContractReads
-    prepared: PreparedTransactions
+    families: SendingFamilies
+    evm: EvmTransfers
     broadcasts: Broadcasts
     transactions: ChainTransactions
 
 
 def build_transfer_services(chains: Chains, tokens: Tokens, worth: Worth, clock: Clock) -> TransferServices:
     """Nothing is asked yet."""
-    transactions = ChainTransactions(chains)
+    prepared = PreparedTransactions(chains, tokens, worth, clock)
+    evm = EvmTransfers(chains, tokens, prepared)
+    by_family: dict[ChainFamily, SendingFamily] = {ChainFamily.EVM: EvmSending(chains, tokens, evm)}
+    families = SendingFamilies(chains.entries, by_family)
+    transactions = ChainTransactions(families)
     return TransferServices(
         reads=ContractReads(chains),
-        prepared=PreparedTransactions(chains, tokens, worth, clock),
-        broadcasts=Broadcasts(chains, tokens, transactions, clock),
+        families=families,
+        evm=evm,
+        broadcasts=Broadcasts(families, transactions, clock),
         transactions=transactions,
     )

@@ -93,9 +93,9 @@ class BroadcastTransactionInput:
     client_broadcast_id: str = strawberry.field(
         description="Your key for it, 1 to 64 printable ASCII characters. A transaction that no node takes leaves it free."
     )
-    chain: str = strawberry.field(description="Key of the chain, one of EVM's.")
+    chain: str = strawberry.field(description="Key of the chain.")
     signed: str = strawberry.field(
-        description="The signed bytes, as `eth_sendRawTransaction` takes them: 0x and hexadecimal digits. Types 0 (with EIP-155), 1 and 2."
+        description="What was signed. On EVM chains the bytes as `eth_sendRawTransaction` takes them: 0x and hexadecimal digits; types 0 (with EIP-155), 1 and 2."
     )
     prepared_id: strawberry.ID | None = strawberry.field(
         default=None,

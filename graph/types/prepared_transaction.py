@@ -21,7 +21,6 @@ from graph.types.wallet_errors import WalletError, WalletRefusable
 from models.prepared_transaction import EffectEntry, PreparedTransactionDocument, TokenEntry, WarningEntry
 
 Info = strawberry.Info[Context, None]
-_COIN_DIGITS = 18
 
 
 @strawberry.type(description="What a transaction does.")
@@ -70,8 +69,10 @@ class UnsignedTransaction:
     row: strawberry.Private[PreparedTransactionDocument]
     from_: str = strawberry.field(name="from", description="Who is to sign it.")
     to: str = strawberry.field(description="Where it is sent; for tokens their contract.")
-    gas_limit: Long | None = strawberry.field(description="The most gas it may use.")
-    nonce: Long | None = strawberry.field(description="The sender's number for it; what waits for a block is counted.")
+    gas_limit: Long | None = strawberry.field(description="The most gas it may use; null on chains without gas.")
+    nonce: Long | None = strawberry.field(
+        description="The sender's number for it; what waits for a block is counted. Null on chains without one."
+    )
     expires_at: datetime = strawberry.field(description="Until when it is taken signed: ten minutes.")
 
     @strawberry.field(description="The chain it is for.")
@@ -79,10 +80,11 @@ class UnsignedTransaction:
         return Chain.of(info.context.catalogue.chains[self.row.chain])
 
     @strawberry.field(
-        description="The transaction as wallets take it in `eth_sendTransaction` and `eth_signTransaction`: every number 0x and hexadecimal digits."
+        description="The transaction as wallets of its chain take it; on EVM chains in `eth_sendTransaction` and `eth_signTransaction`: every number 0x and "
+        "hexadecimal digits."
     )
     def payload(self) -> JSON:
-        return JSON(_payload(self.row))
+        return JSON(self.row.payload)
 
     @strawberry.field(description="What it is about, in one sentence.")
     def summary(self, info: Info) -> str:
@@ -96,13 +98,13 @@ class UnsignedTransaction:
         description="The most it can cost in the chain's own coin; a rollup's fee for data on Ethereum comes on top of it."
     )
     def fee(self) -> Decimal | None:
-        return _fee(self.row)
+        return Decimal(self.row.fee)
 
     @strawberry.field(description="What `fee` is worth by fresh reference prices; null while one is stale or missing.")
     async def fee_value(self, info: Info, quote: Quote = None) -> Decimal | None:
         coin = info.context.catalogue.chains[self.row.chain].native
         wanted = await info.context.quote_of_viewer(quote)
-        return info.context.funds.valuation.value(coin, _fee(self.row), wanted)
+        return info.context.funds.valuation.value(coin, Decimal(self.row.fee), wanted)
 
     @strawberry.field(description="What to look at before it is signed.")
     def warnings(self, info: Info) -> list[TransactionWarning]:
@@ -116,15 +118,15 @@ class UnsignedTransaction:
             row=row,
             from_=row.sender,
             to=row.to,
-            gas_limit=Long(row.gas),
-            nonce=Long(row.nonce),
+            gas_limit=None if row.gas is None else Long(row.gas),
+            nonce=None if row.nonce is None else Long(row.nonce),
             expires_at=to_datetime(row.expires_ms),
         )
 
 
 @strawberry.input(description="A transfer of a coin or token from a wallet.")
 class PrepareTransferInput:
-    chain: str = strawberry.field(description="Key of the chain, one of EVM's.")
+    chain: str = strawberry.field(description="Key of the chain.")
     from_: str = strawberry.field(name="from", description="Address of the wallet.")
     to: str = strawberry.field(description="Address of whoever gets it; a checksum must be right.")
     token: str = strawberry.field(
@@ -159,32 +161,8 @@ class UnsignedTransactionPayload(WalletRefusable):
     errors: list[WalletError] = strawberry.field(default_factory=list, description=ERRORS)
 
 
-def _payload(row: PreparedTransactionDocument) -> dict[str, str]:
-    fees = {"type": "0x0", "gasPrice": hex(int(row.max_fee))}
-    if row.priority_fee is not None:
-        fees = {
-            "type": "0x2",
-            "maxFeePerGas": hex(int(row.max_fee)),
-            "maxPriorityFeePerGas": hex(int(row.priority_fee)),
-        }
-    return {
-        **fees,
-        "chainId": hex(row.chain_id),
-        "nonce": hex(row.nonce),
-        "from": row.sender,
-        "to": row.to,
-        "value": hex(int(row.value)),
-        "gas": hex(row.gas),
-        "data": "0x" + row.data,
-    }
-
-
 def _token(entry: TokenEntry) -> TokenState:
     return TokenState(entry.chain, entry.contract, entry.symbol, entry.name, entry.decimals, entry.asset, entry.spam)
-
-
-def _fee(row: PreparedTransactionDocument) -> Decimal:
-    return _whole(str(row.gas * int(row.max_fee)), _COIN_DIGITS)
 
 
 def _whole(units: str, decimals: int) -> Decimal:

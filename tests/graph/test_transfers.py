@@ -1,5 +1,6 @@
 """Sending from wallets of people's own: prepared here, signed by them, sent once."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -74,9 +75,13 @@ class Desk:
         answer = await self.vault.data(CALL, self.person, input={**given, "arguments": arguments, **changes})
         return dict(answer["prepareContractCall"])
 
-    async def send(self, signed: str, key: str = "b1", **changes: Any) -> dict[str, Any]:
+    async def send(self, signed: str, key: str = "b1", *, until_mined: bool = True, **changes: Any) -> dict[str, Any]:
         given = {"clientBroadcastId": key, "chain": "ethereum", "signed": signed, **changes}
-        return dict((await self.vault.data(SEND, self.person, input=given))["broadcastTransaction"])
+        sent = dict((await self.vault.data(SEND, self.person, input=given))["broadcastTransaction"])
+        async with asyncio.timeout(10):
+            while until_mined and sent["transaction"] is not None and sent["transaction"]["status"] == "PENDING":
+                sent["transaction"] = await self.look(sent["transaction"]["hash"])
+        return sent
 
     async def look(self, hash_: str) -> dict[str, Any]:
         return dict((await self.vault.data(LOOK, self.person, hash=hash_))["chainTransaction"])
@@ -283,7 +288,7 @@ async def test_one_that_waits_is_pending_and_known_nodes_take_it_again(database:
         await rpc(client, "evm_setAutomine", False)
         signed = sign(await desk.prepare())
         for key in ("b1", "b2"):
-            sent = await desk.send(signed, key=key)
+            sent = await desk.send(signed, key=key, until_mined=False)
             assert (sent["errors"], sent["transaction"]["status"]) == ([], "PENDING")
             assert (sent["transaction"]["blockNumber"], sent["transaction"]["confirmations"]) == (None, 0)
         assert (await desk.prepare())["transaction"]["nonce"] == 2
