@@ -4,7 +4,7 @@ Assets are named by their codes. Values are in the quote that a state names; Non
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
@@ -95,8 +95,7 @@ class EventsMissed:
 @dataclass(slots=True)
 class AuditLine:
     """One asset over all people. `house` is what the house has of it, `chain_loss` what it lacks of that because people owe it; `off` adds up,
-    without their signs, what single accounts are off. `hot` and `cold` are what the wallets of all chains hold by the ledger; None: there are
-    none of the asset."""
+    without their signs, what single accounts are off. `hot` and `cold` are what the house's wallets hold by the ledger, by chain."""
 
     asset: str
     postings: Decimal = _ZERO
@@ -108,8 +107,8 @@ class AuditLine:
     withdrawals: Decimal = _ZERO
     debts: Decimal = _ZERO
     chain_loss: Decimal = _ZERO
-    hot: Decimal | None = None
-    cold: Decimal | None = None
+    hot: dict[str, Decimal] = field(default_factory=dict)
+    cold: dict[str, Decimal] = field(default_factory=dict)
 
     @property
     def difference(self) -> Decimal:

@@ -104,9 +104,12 @@ def open_custody(settings: Settings, ground: CustodyGround, stack: AsyncExitStac
             audit=ground.audit,
             normal_address=payable_address,
             is_ours=is_ours,
+            chains=ground.chains,
+            cold=cold,
             deposit_keys=keys,
         ),
     )
+    stack.push_async_callback(services.reserves.close)
 
     async def open_steps() -> WithdrawalSteps:
         return WithdrawalSteps(

@@ -9,11 +9,13 @@ from core.clock import Clock
 from core.vocabulary import ChainFamily
 from services.audit import AuditLog
 from services.catalogue import Catalogue
+from services.chains import Chains
 from services.deposit_addresses import DepositAddresses, DepositKeys
 from services.deposit_reads import DepositReads
 from services.deposits import Deposits
 from services.exchange_gateway import ExchangeGateway
 from services.mail import Mailbox
+from services.reserves import Reserves
 from services.trading_accounts import ReadMarks, TradingAccounts
 from services.transfer_log import TransferLog
 from services.withdrawal_addresses import IsOurs, NormalAddress, WithdrawalAddresses
@@ -36,7 +38,7 @@ class CustodyRules:
 
 @dataclass(frozen=True, slots=True)
 class CustodyParts:
-    """What custody is built on. `is_ours` tells addresses of the house by chain and address."""
+    """What custody is built on. `is_ours` tells addresses of the house by chain and address; `cold` are those of cold wallets by chain."""
 
     gateway: ExchangeGateway
     accounts: TradingAccounts
@@ -48,6 +50,8 @@ class CustodyParts:
     audit: AuditLog
     normal_address: NormalAddress
     is_ours: IsOurs
+    chains: Chains
+    cold: Mapping[str, frozenset[str]]
     deposit_keys: Mapping[ChainFamily, DepositKeys]
 
 
@@ -64,6 +68,7 @@ class CustodyServices:
     withdrawal_changes: WithdrawalChanges
     transfer_log: TransferLog
     mailbox: Mailbox
+    reserves: Reserves
 
 
 def build_custody_services(rules: CustodyRules, parts: CustodyParts) -> CustodyServices:
@@ -106,4 +111,5 @@ def build_custody_services(rules: CustodyRules, parts: CustodyParts) -> CustodyS
         withdrawal_changes=changes,
         transfer_log=log,
         mailbox=mailbox,
+        reserves=Reserves(parts.chains, parts.catalogue, parts.cold, parts.clock),
     )

@@ -71,10 +71,9 @@ def _add_house(line: AuditLine, name: str, total: Decimal) -> None:
     line.house += total
     if name == House.CHAIN_LOSS:
         line.chain_loss -= total
-    elif name.startswith(hot_reserve("")):
-        line.hot = (line.hot or _ZERO) - total
-    elif name.startswith(cold_reserve("")):
-        line.cold = (line.cold or _ZERO) - total
+    for prefix, reserves in ((hot_reserve(""), line.hot), (cold_reserve(""), line.cold)):
+        if name.startswith(prefix):
+            reserves[name.removeprefix(prefix)] = -total
 
 
 def facts_of(account: TradingAccount, postings: Mapping[str, Decimal]) -> AccountFacts:

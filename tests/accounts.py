@@ -149,6 +149,7 @@ class World:
         known: Catalogue | None = None,
         reached: Callable[[Catalogue, Clock], Chains] | None = None,
         network: ChainNetwork = ChainNetwork.MAINNET,
+        cold: Mapping[str, frozenset[str]] | None = None,
         aggregators: Sequence[SwapSource] = (),
     ) -> None:
         self.clock = ManualClock(1_790_000_000_000)
@@ -185,6 +186,7 @@ class World:
             FundsRules(test_funds_allowed=True, test_funds_daily=Decimal(100_000)),
             FundsParts(self.exchange, self.marks, self.bus, self.clock, known, view),
         )
+        self.chains = Chains(known.chains, {}, self.clock) if reached is None else reached(known, self.clock)
         self.custody = build_custody(
             gateway=self.gateway,
             accounts=self.funds.accounts,
@@ -193,9 +195,10 @@ class World:
             bus=self.bus,
             clock=self.clock,
             audit=self.accounts.audit,
+            chains=self.chains,
+            cold=cold,
         )
         self.catalogue = known
-        self.chains = Chains(known.chains, {}, self.clock) if reached is None else reached(known, self.clock)
         self.swaps = build_swaps(
             catalogue=known,
             chains=self.chains,

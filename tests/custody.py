@@ -1,5 +1,6 @@
 """Custody for tests: the real services with what a test says of prices, and a chain that does what it is told."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -13,6 +14,7 @@ from models.withdrawal import AttemptEntry, WithdrawalDocument
 from services.audit import AuditLog
 from services.catalogue import Catalogue
 from services.chain_addresses import payable_address
+from services.chains import Chains
 from services.custody_services import CustodyParts, CustodyRules, CustodyServices, build_custody_services
 from services.exchange_gateway import ExchangeGateway
 from services.payouts import Fate, FateKind, Payouts, Promise, SendRefused, Wait
@@ -53,6 +55,8 @@ def build_custody(
     bus: Bus,
     clock: Clock,
     audit: AuditLog,
+    chains: Chains | None = None,
+    cold: Mapping[str, frozenset[str]] | None = None,
     rules: CustodyRules = RULES,
 ) -> CustodyServices:
     """The services at fixed prices."""
@@ -67,6 +71,8 @@ def build_custody(
         audit=audit,
         normal_address=payable_address,
         is_ours=_is_the_hot_wallet,
+        chains=chains or Chains(catalogue.chains, {}, clock),
+        cold=cold or {},
         deposit_keys={ChainFamily.EVM: parse_evm_account(XPUB)},
     )
     return build_custody_services(rules, parts)

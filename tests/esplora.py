@@ -98,8 +98,10 @@ class Esplora:
             return {"spent": False}
         return {"spent": True, "txid": spender["txid"], "vin": _spends(spender).index((txid, int(vout)))}
 
-    async def _address(self, address: str, what: str, *chain: str) -> object:
+    async def _address(self, address: str, what: str = "", *chain: str) -> object:
         everything = await self._all()
+        if not what:
+            return {"address": address, "chain_stats": await self._sums(address, everything)}
         if what == "utxo":
             spent = {each for tx in everything for each in _spends(tx)}
             return [
@@ -117,6 +119,16 @@ class Esplora:
             return confirmed[place + 1 :][:25]
         waiting = [each for each in touching if not each["status"]["confirmed"]]
         return waiting[:50] + [each for each in touching if each["status"]["confirmed"]][:25]
+
+    async def _sums(self, address: str, everything: list[Json]) -> Json:
+        """Of blocks alone."""
+        found = [tx for tx in everything if (await self._status(tx))["confirmed"]]
+        spent = {each for tx in found for each in _spends(tx)}
+        own = [(tx["txid"], out["n"], _sats(out)) for tx in found for out in tx["vout"] if _is_of(out, address)]
+        return {
+            "funded_txo_sum": sum(sats for _, _, sats in own),
+            "spent_txo_sum": sum(sats for txid, place, sats in own if (txid, place) in spent),
+        }
 
     async def _fees(self) -> object:
         return {str(blocks): 10.5 if blocks < 6 else 2.25 for blocks in (1, 2, 3, 4, 5, 6, 10, 20, 25, 144, 504, 1008)}

@@ -7,11 +7,55 @@ import strawberry
 
 from core.clock import to_datetime
 from events.funds import AuditLine, HousePositionState, LedgerReport
+from events.reserve import ReserveState, ReserveSums, sums_of
 from graph.context import Context
 from graph.scalars import Long
-from graph.types.asset import Asset
+from graph.types.asset import Asset, Chain
+from graph.types.wallet_balance import ChainFailure
 
 Info = strawberry.Info[Context, None]
+
+
+@strawberry.type(description="What the house's wallets on one chain hold of an asset. Amounts in the asset.")
+class ChainReserve:
+    key: strawberry.Private[str]
+    hot: Decimal | None = strawberry.field(
+        description="In the wallet that withdrawals are paid from; null where there is none."
+    )
+    unswept: Decimal | None = strawberry.field(
+        description="On people's deposit addresses; null where nobody was given one."
+    )
+    cold: Decimal | None = strawberry.field(description="In the cold wallets that are configured; null where none is.")
+    ledger_hot: Decimal = strawberry.field(description="What the ledger says that `hot` should be.")
+    ledger_cold: Decimal = strawberry.field(
+        description="What the ledger says that `unswept` and `cold` should be together."
+    )
+    block: Long | None = strawberry.field(description="The block it is true at, on Solana the slot.")
+    time: datetime | None = strawberry.field(description="The time in that block.")
+    age: int | None = strawberry.field(description="How long ago that was, in seconds.")
+    failure: ChainFailure | None = strawberry.field(
+        description="Why nothing is known; then all amounts of the chain are null, and none is 0. Null when it is known."
+    )
+
+    @strawberry.field(description="The chain.")
+    def chain(self, info: Info) -> Chain:
+        return Chain.of(info.context.catalogue.chains[self.key])
+
+    @staticmethod
+    def of(state: ReserveState, line: AuditLine, locale: str) -> "ChainReserve":
+        """The reserve as operators see it, beside the ledger's line."""
+        return ChainReserve(
+            key=state.chain,
+            hot=state.hot,
+            unswept=state.unswept,
+            cold=state.cold,
+            ledger_hot=line.hot.get(state.chain, Decimal(0)),
+            ledger_cold=line.cold.get(state.chain, Decimal(0)),
+            block=None if state.block is None else Long(state.block),
+            time=None if state.time_ms is None else to_datetime(state.time_ms),
+            age=state.age_seconds,
+            failure=None if state.trouble is None else ChainFailure.of(state.trouble, locale),
+        )
 
 
 @strawberry.type(description="One asset over all people. Amounts in the asset.")
@@ -27,20 +71,45 @@ class LedgerAuditLine:
     debts: Decimal = strawberry.field(
         description="What people owe after deposits were reversed. It is no part of `balances`; the house has lost as much until it is repaid."
     )
-    hot_reserve: Decimal | None = strawberry.field(
-        description="What the hot wallets of all chains hold by the ledger, not by the chains; null where there are none."
-    )
-    cold_reserve: Decimal | None = strawberry.field(
-        description="What the cold wallets of all chains hold by the ledger, not by the chains; null where there are none."
-    )
     difference: Decimal = strawberry.field(
         description="0 when everything agrees: what each account is off, what people and the house together have, and what the house has lost "
-        "beyond `debts`, without signs."
+        "beyond `debts`, without signs. It is of the books alone; `reserveDifference` sets them against the chains."
     )
 
     @strawberry.field(description="The asset.")
     def asset(self, info: Info) -> Asset:
         return Asset.of(info.context.catalogue.asset(self.line.asset))
+
+    @strawberry.field(
+        description="What the wallets whose keys this server signs with hold now, by their chains and summed over them, all configured nodes agreeing. "
+        "Null where there are none, and while a chain cannot be read: `reserves` says why."
+    )
+    async def hot_reserve(self, info: Info) -> Decimal | None:
+        return (await self._sums(info)).hot
+
+    @strawberry.field(
+        description="What is held now under keys that are offline, by the chains: in cold wallets, and on deposit addresses that were not swept yet. "
+        "Null as `hotReserve`."
+    )
+    async def cold_reserve(self, info: Info) -> Decimal | None:
+        return (await self._sums(info)).cold
+
+    @strawberry.field(
+        description="What the wallets hold beyond what the ledger says; negative: they lack it. Null while a chain cannot be read. It is not 0 while "
+        "something is on its way: deposits that are not credited yet, dust, withdrawals that have left and are not settled."
+    )
+    async def reserve_difference(self, info: Info) -> Decimal | None:
+        return (await self._sums(info)).beyond
+
+    @strawberry.field(description="The same by chain, those first that the catalogue lists first.")
+    async def reserves(self, info: Info) -> list["ChainReserve"]:
+        return [ChainReserve.of(state, self.line, info.context.client.locale) for state in await self._states(info)]
+
+    async def _states(self, info: Info) -> list[ReserveState]:
+        return await info.context.custody.reserves.of_asset(self.line.asset, {*self.line.hot, *self.line.cold})
+
+    async def _sums(self, info: Info) -> ReserveSums:
+        return sums_of(await self._states(info), [*self.line.hot.values(), *self.line.cold.values()])
 
     @staticmethod
     def of(line: AuditLine) -> "LedgerAuditLine":
@@ -53,8 +122,6 @@ class LedgerAuditLine:
             open_orders=line.open_orders,
             withdrawals=line.withdrawals,
             debts=line.debts,
-            hot_reserve=line.hot,
-            cold_reserve=line.cold,
             difference=line.difference,
         )
 

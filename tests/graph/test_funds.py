@@ -245,7 +245,8 @@ async def test_what_operators_see_of_funds(here: World, anna: Person, database: 
     here.exchange.state = HouseState((HouseLine("BTC", Decimal(-2), Decimal(5), Decimal("0.5")),), 9)
     text = """query($id: ID!) { admin {
       ledgerAudit { time sequence balanced assets {
-        asset { code } postings balances holds openOrders withdrawals debts hotReserve coldReserve difference
+        asset { code } postings balances holds openOrders withdrawals debts hotReserve coldReserve reserveDifference difference
+        reserves { chain { key } hot unswept cold ledgerHot ledgerCold block time age failure { code message } }
       } }
       house { asset { code } inventory limit pnl }
       user(id: $id) { balances { available } }
@@ -253,16 +254,26 @@ async def test_what_operators_see_of_funds(here: World, anna: Person, database: 
     with query_guard.RECORDER.recording(database.handle.name):  # an audit reads everybody
         admin = (await here.data(text, operator, id=encode_id("User", anna.user_id)))["admin"]
     assert admin["house"] == [{"asset": {"code": "BTC"}, "inventory": "-2", "limit": "5", "pnl": "-150"}]
+    no_wallet = {
+        **{"chain": {"key": "ethereum"}, "hot": None, "unswept": None, "cold": None, "block": None, "time": None},
+        **{"age": None, "ledgerHot": "5", "ledgerCold": "0"},
+        "failure": {
+            "code": "NOT_ENABLED",
+            "message": "the ledger has a reserve on this chain, and no wallet of it is configured here",
+        },
+    }
     assert admin["ledgerAudit"] == {
         **{"time": to_datetime(0).strftime("%Y-%m-%dT%H:%M:%S.000Z"), "sequence": 0, "balanced": True},
         "assets": [
             {
                 **{"asset": {"code": "BTC"}, "postings": "3", "balances": "3", "holds": "0", "openOrders": "0"},
                 **{"withdrawals": "0", "debts": "0", "hotReserve": None, "coldReserve": None, "difference": "0"},
+                **{"reserveDifference": None, "reserves": []},
             },
             {
                 **{"asset": {"code": "ETH"}, "postings": "0", "balances": "0", "holds": "0", "openOrders": "0"},
-                **{"withdrawals": "0", "debts": "2", "hotReserve": "5", "coldReserve": None, "difference": "0"},
+                **{"withdrawals": "0", "debts": "2", "hotReserve": None, "coldReserve": None, "difference": "0"},
+                **{"reserveDifference": None, "reserves": [no_wallet]},
             },
         ],
     }

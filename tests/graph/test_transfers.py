@@ -32,7 +32,7 @@ from tests.evm import (
     local_chain,
     mine,
     rpc,
-    submit,
+    send,
     token,
     token_balance,
 )
@@ -296,7 +296,7 @@ async def test_one_that_waits_is_pending_and_known_nodes_take_it_again(database:
 
 async def test_a_transaction_of_anybody_is_looked_up(desk: Desk) -> None:
     data = calldata("transferFrom(address,address,uint256)", FRIEND, OWNER, 5)
-    failed = await desk.look(await submit(desk.chain, desk.contract, data))
+    failed = await desk.look((await send(desk.chain, desk.contract, data)).hash)
     assert (failed["status"], failed["error"]) == ("FAILED", "the contract refused the call: allowance too small")
     unknown = await desk.vault.data(LOOK, desk.person, hash="0x" + "00" * 32)
     assert unknown == {"chainTransaction": None}

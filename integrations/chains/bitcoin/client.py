@@ -21,6 +21,7 @@ from integrations.chains.bitcoin.transactions import Outpoint, parse_transaction
 from integrations.chains.errors import ChainError, ChainUnavailable, Failure, NodeRefused, ProviderFailed
 from integrations.chains.http import NodeLimits
 from integrations.chains.pool import Head, PoolPolicy, ProviderPool, ProviderState
+from integrations.chains.reserves import ChainReserves
 
 POLICY = PoolPolicy(most_behind=2, probe_seconds=30.0)
 """Blocks are far apart: two of them are twenty minutes."""
@@ -144,6 +145,10 @@ class BitcoinClient:
                 if not self._has_others:
                     raise
         return await self.pool.use(lambda node: node.unspent(address), among=lambda node: not node.knows_addresses)
+
+    async def confirmed_of_all(self, addresses: Sequence[BitcoinAddress]) -> Mapping[str, ChainReserves | ChainError]:
+        """What every node says that these addresses own by blocks alone, by its name: one's own nodes take minutes on the main network."""
+        return await self.pool.ask_all(lambda node: node.confirmed(addresses))
 
     async def history(self, address: BitcoinAddress, *, after: str | None = None) -> Sequence[HistoryEntry] | None:
         """Transactions that touch an address, the newest first, some 25 to 75; `after`: the txid of the last confirmed one that was seen.

@@ -28,6 +28,7 @@ from integrations.chains.bitcoin.transactions import Outpoint
 from integrations.chains.errors import Failure, NodeRefused, ProviderFailed
 from integrations.chains.http import NodeLimits
 from integrations.chains.json_rpc import Call, JsonRpc
+from integrations.chains.reserves import ChainReserves, Owned
 from integrations.chains.shapes import JsonObject, as_int, as_list, as_object, malformed
 
 _NOT_FOUND, _INVALID_PARAMETER, _WARMING_UP = -5, -8, -28
@@ -143,9 +144,7 @@ class CoreNode:
 
     async def unspent(self, address: BitcoinAddress) -> Unspent:
         async with self._scanning:
-            answer = as_object(await self._scan(address.script), "scan")
-        if answer.get("success") is not True:
-            raise ProviderFailed(Failure.UNREACHABLE, "its scan was stopped")
+            answer = await self._scan([address.script])
         height = as_int(answer.get("height"), "height")
         found_at: dict[Outpoint, int] = {}
         for each in as_list(answer.get("unspents"), "unspent outputs"):
@@ -159,6 +158,22 @@ class CoreNode:
         if any(each.script != address.script for each in outputs):
             raise ProviderFailed(Failure.CONTRADICTS, "it lists outputs of another address")
         return Unspent(height, tuple(outputs), complete=False)
+
+    async def confirmed(self, addresses: Sequence[BitcoinAddress]) -> ChainReserves:
+        async with self._scanning:
+            answer = await self._scan([address.script for address in addresses])
+        sats = dict.fromkeys((address.script for address in addresses), 0)
+        for each in as_list(answer.get("unspents"), "unspent outputs"):
+            entry = as_object(each, "unspent output")
+            script = as_bytes(entry.get("scriptPubKey"), "script")
+            if script not in sats:
+                raise ProviderFailed(Failure.CONTRADICTS, "it lists outputs of another address")
+            sats[script] += coins_as_sats(entry.get("amount"), "amount")
+        block = await self.summary(as_hash(answer.get("bestblock"), "best block"))
+        if block is None:
+            raise ProviderFailed(Failure.BEHIND, "does not know the block of its own scan any more")
+        owned: Owned = {address.text: {None: sats[address.script]} for address in addresses}
+        return ChainReserves(block.height, block.hash, block.time_ms, owned)
 
     async def history(self, address: BitcoinAddress, after: str | None) -> Sequence[HistoryEntry]:  # noqa: ARG002
         raise ProviderFailed(Failure.UNREACHABLE, "does not know what happened to an address")
@@ -210,15 +225,20 @@ class CoreNode:
         answer = await self._maybe(_NO_SUCH_METHOD, "getindexinfo", "txindex")
         return answer is None or "txindex" in as_object(answer, "indexes")
 
-    async def _scan(self, script: bytes) -> object:
-        """The scan's result; waits a while for one that someone else has begun."""
+    async def _scan(self, scripts: Sequence[bytes]) -> JsonObject:
+        """The result of a scan for these; waits a while for one that someone else has begun."""
         deadline = asyncio.get_running_loop().time() + self._patience_seconds
         while True:
             try:
-                return await self._scan_rpc.call("scantxoutset", "start", [f"raw({script.hex()})"])
+                wanted = [f"raw({script.hex()})" for script in scripts]
+                answer = as_object(await self._scan_rpc.call("scantxoutset", "start", wanted), "scan")
             except NodeRefused as refused:
                 if refused.code != _INVALID_PARAMETER or "in progress" not in refused.message:
                     raise _unusable("scantxoutset", refused) from None
+            else:
+                if answer.get("success") is not True:
+                    raise ProviderFailed(Failure.UNREACHABLE, "its scan was stopped")
+                return answer
             if asyncio.get_running_loop().time() >= deadline:
                 raise ProviderFailed(Failure.RATE_LIMITED, "is busy with another scan of all outputs")
             await asyncio.sleep(self._between_seconds)

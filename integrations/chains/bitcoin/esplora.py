@@ -26,12 +26,14 @@ from integrations.chains.bitcoin.parameters import COINBASE_MATURITY
 from integrations.chains.bitcoin.transactions import Outpoint, TxOutput
 from integrations.chains.errors import Failure, NodeRefused, ProviderFailed
 from integrations.chains.http import NodeHttp, NodeLimits
+from integrations.chains.reserves import ChainReserves, Owned
 from integrations.chains.shapes import JsonObject, as_int, as_list, as_object, malformed
 
 RELAY_FLOOR = 1_000
 """Bitcoin Core's own minimum for long (1 sat/vB), which is on the safe side of today's: Esplora does not tell what its node takes."""
 _BAD_REQUEST, _NOT_FOUND = 400, 404
 _AT_ONCE = 8
+_TRIES = 3
 
 
 class EsploraNode:
@@ -112,6 +114,23 @@ class EsploraNode:
         entries = as_list(await self._json(f"/address/{address.text}/utxo"), "unspent outputs")
         outputs = await asyncio.gather(*(self._utxo(each, address, tip) for each in entries))
         return Unspent(tip, tuple(outputs), complete=True)
+
+    async def confirmed(self, addresses: Sequence[BitcoinAddress]) -> ChainReserves:
+        """Each address is asked for by itself: what was told around a new block is not mixed up with what was told before it."""
+        for _ in range(_TRIES):
+            tip = await self.tip()
+            sats = await asyncio.gather(*(self._confirmed(each) for each in addresses))
+            if (await self.tip()).hash == tip.hash:
+                owned: Owned = {each.text: {None: found} for each, found in zip(addresses, sats, strict=True)}
+                return ChainReserves(tip.height, tip.hash, tip.time_ms, owned)
+        raise ProviderFailed(Failure.BEHIND, "has new blocks faster than it can be read")
+
+    async def _confirmed(self, address: BitcoinAddress) -> int:
+        async with self._few:
+            told = as_object(await self._json(f"/address/{address.text}"), "address")
+        stats = as_object(told.get("chain_stats"), "chain_stats")
+        given, taken = (as_sats(stats.get(f"{each}_txo_sum"), each) for each in ("funded", "spent"))
+        return as_sats(given - taken, "what is left")
 
     async def history(self, address: BitcoinAddress, after: str | None) -> Sequence[HistoryEntry]:
         page = f"/address/{address.text}/txs" + ("" if after is None else f"/chain/{after}")

@@ -11,6 +11,7 @@ from integrations.chains.bitcoin.parameters import COIN, MOST_SATS
 from integrations.chains.bitcoin.transactions import NotReadable, Outpoint, Tx, parse_transaction
 from integrations.chains.errors import Failure, ProviderFailed
 from integrations.chains.pool import Head
+from integrations.chains.reserves import ChainReserves
 from integrations.chains.shapes import JsonObject, as_int, as_text, malformed
 
 FAST_BLOCKS, STANDARD_BLOCKS, SLOW_BLOCKS = 2, 6, 24
@@ -70,6 +71,10 @@ class BitcoinNode(Protocol):
 
     async def unspent(self, address: BitcoinAddress) -> Unspent:
         """What an address owns."""
+        ...
+
+    async def confirmed(self, addresses: Sequence[BitcoinAddress]) -> ChainReserves:
+        """What blocks up to its newest one have given to these addresses and not taken again, all as of that one."""
         ...
 
     async def history(self, address: BitcoinAddress, after: str | None) -> Sequence[HistoryEntry]:

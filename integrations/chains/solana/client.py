@@ -16,11 +16,11 @@ from integrations.chains.errors import (
     ProviderFailed,
 )
 from integrations.chains.http import NodeLimits
-from integrations.chains.json_rpc import Call, JsonRpc
+from integrations.chains.json_rpc import JsonRpc
 from integrations.chains.pool import Head, PoolPolicy, ProviderPool
+from integrations.chains.reserves import ChainReserves
 from integrations.chains.shapes import as_list, malformed
 from integrations.chains.solana import reading
-from integrations.chains.solana.addresses import TOKEN_PROGRAMS
 from integrations.chains.solana.errors import ProblemCode, TransactionRefused
 from integrations.chains.solana.fees import speeds
 from integrations.chains.solana.listing import Listing, merged, since
@@ -40,8 +40,10 @@ from integrations.chains.solana.messages import (
 from integrations.chains.solana.node import (
     block_of,
     call,
+    holdings_of,
     programs_of,
     records_of,
+    reserves_of,
     send_to,
     simulate_at,
     statuses_of,
@@ -92,27 +94,11 @@ class SolanaClient:
 
     async def holdings(self, address: str, commitment: Commitment = Commitment.CONFIRMED) -> Holdings:
         """Lamports and token accounts, of SPL Token and Token-2022. Decimals are the node's word."""
-        at = {"commitment": commitment}
-        parsed = {**at, "encoding": "jsonParsed"}
-        calls = [
-            Call("getBalance", [address, at]),
-            *(Call("getTokenAccountsByOwner", [address, {"programId": each}, parsed]) for each in TOKEN_PROGRAMS),
-        ]
+        return await self.pool.use(lambda node: holdings_of(node, address, commitment))
 
-        async def ask(node: JsonRpc) -> Holdings:
-            answers = await node.batch(calls)
-            for answer in answers:
-                if isinstance(answer, NodeRefused):
-                    raise answer
-            slot, value = reading.in_context(answers[0], "balance")
-            tokens = []
-            for program, answer in zip(TOKEN_PROGRAMS, answers[1:], strict=True):
-                told_at, found = reading.token_holdings(answer, address, program)
-                slot = min(slot, told_at)
-                tokens += found
-            return Holdings(reading.as_u64(value, "balance"), tuple(tokens), slot)
-
-        return await self.pool.use(ask)
+    async def reserves_of_all(self, addresses: Sequence[str]) -> Mapping[str, ChainReserves | ChainError]:
+        """What every node says that these addresses own, by its name, so that nothing can undo it (finalized)."""
+        return await self.pool.ask_all(lambda node: reserves_of(node, addresses))
 
     async def lamports(self, address: str, commitment: Commitment = Commitment.CONFIRMED) -> int:
         """The balance of an address; 0 for one that does not exist."""

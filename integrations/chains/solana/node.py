@@ -6,9 +6,11 @@ All raise ProviderFailed when another node may know better, NodeRefused when eve
 from collections.abc import Sequence
 
 from integrations.chains.errors import Failure, NodeRefused, ProviderFailed
-from integrations.chains.json_rpc import JsonRpc
+from integrations.chains.json_rpc import Call, JsonRpc
+from integrations.chains.reserves import ChainReserves
 from integrations.chains.shapes import as_text, malformed
 from integrations.chains.solana import reading
+from integrations.chains.solana.addresses import TOKEN_PROGRAMS
 from integrations.chains.solana.errors import (
     ProblemCode,
     TransactionProblem,
@@ -21,6 +23,7 @@ from integrations.chains.solana.messages import (
     Block,
     ChainTransaction,
     Commitment,
+    Holdings,
     SignatureRecord,
     SignatureStatus,
     Simulation,
@@ -64,6 +67,46 @@ async def tip_of(node: JsonRpc, commitment: Commitment) -> Tip:
 async def first_slot_of(node: JsonRpc) -> int:
     """The oldest slot that it still has."""
     return reading.as_u64(await call(node, "getFirstAvailableBlock"), "first available block")
+
+
+async def holdings_of(node: JsonRpc, address: str, commitment: Commitment) -> Holdings:
+    """Lamports and token accounts of an address, in one batch; as of the lowest slot that a part of it was told for."""
+    at = {"commitment": commitment}
+    parsed = {**at, "encoding": "jsonParsed"}
+    calls = [
+        Call("getBalance", [address, at]),
+        *(Call("getTokenAccountsByOwner", [address, {"programId": each}, parsed]) for each in TOKEN_PROGRAMS),
+    ]
+    answers = await node.batch(calls)
+    for answer in answers:
+        if isinstance(answer, NodeRefused):
+            raise answer
+    slot, value = reading.in_context(answers[0], "balance")
+    tokens = []
+    for program, answer in zip(TOKEN_PROGRAMS, answers[1:], strict=True):
+        told_at, found = reading.token_holdings(answer, address, program)
+        slot = min(slot, told_at)
+        tokens += found
+    return Holdings(reading.as_u64(value, "balance"), tuple(tokens), slot)
+
+
+async def reserves_of(node: JsonRpc, addresses: Sequence[str]) -> ChainReserves:
+    """What these addresses own, finalized, in all their token accounts; the time is that of the slot, where the node still tells it."""
+    owned: dict[str, dict[str | None, int | None]] = {}
+    slots = []
+    for address in addresses:
+        found = await holdings_of(node, address, Commitment.FINALIZED)
+        units: dict[str | None, int | None] = {None: found.lamports}
+        for token in found.tokens:
+            units[token.mint] = (units.get(token.mint) or 0) + token.amount
+        owned[address] = units
+        slots.append(found.slot)
+    slot = min(slots)
+    try:
+        time_ms = reading.as_time_ms(await call(node, "getBlockTime", slot), "block time")
+    except NodeRefused:
+        time_ms = None
+    return ChainReserves(slot, None, time_ms, owned)
 
 
 async def statuses_of(
