@@ -244,7 +244,7 @@ class CustodySettings(BaseSettings):
     deposit_xpubs: DepositKeys | None = Field(
         default=None,
         description="Extended public keys of the accounts that deposit addresses are derived from, such as `evm=xpub…` of "
-        "m/44'/60'/0'; unset: no deposits are taken. Never a private key.",
+        "m/44'/60'/0', `bitcoin=zpub…` of m/84'/0'/0'; a family without one takes no deposits. Never a private key.",
     )
     cold_addresses: ChainAddresses = Field(
         default=(),

@@ -11,6 +11,7 @@ from core.refusals import WalletRefused
 from core.settings import Settings
 from core.settings_values import deposit_key_of
 from core.vocabulary import ChainFamily
+from integrations.chains.bitcoin.keys import parse_deposit_account
 from integrations.chains.evm.client import EvmClient
 from integrations.chains.keys import KeyRefused, parse_evm_account
 from integrations.signers.addresses import address_of
@@ -21,11 +22,13 @@ from models.chain import ChainEntry
 from server.errors import CannotRun
 from services.audit import AuditLog
 from services.catalogue import Catalogue
-from services.chain_addresses import payable_address
+from services.chain_addresses import bitcoin_network, payable_address
 from services.chains import Chains
 from services.custody_services import CustodyParts, CustodyRules, CustodyServices, build_custody_services
 from services.debts import Debts
 from services.deposit_addresses import DepositKeys
+from services.deposit_bitcoin import BitcoinDeposits
+from services.deposit_chain import DepositChain
 from services.deposit_evm import EvmDeposits
 from services.deposit_forms import forms_of
 from services.deposit_watch import DepositWatch, Watched
@@ -77,7 +80,7 @@ def open_custody(settings: Settings, ground: CustodyGround, stack: AsyncExitStac
     """
     cold = cold_wallets(settings, ground.catalogue)
 
-    keys = _deposit_keys(settings)
+    keys = _deposit_keys(settings, ground.catalogue)
     watched = frozenset(
         key for key, chain in ground.catalogue.chains.items() if chain.family in keys and ground.chains.configured(key)
     )
@@ -139,19 +142,30 @@ def _watch(ground: CustodyGround, services: CustodyServices, key: str, cold: fro
 
     chain = ground.catalogue.chains[key]
     forms = forms_of(ground.catalogue.assets.values(), key)
-    watched = Watched(chain, EvmDeposits(ground.chains.evm(key), forms), forms, hot, cold)
+    reader: DepositChain
+    if chain.family is ChainFamily.BITCOIN:
+        reader = BitcoinDeposits(ground.chains.bitcoin(key), forms.get(None))
+    else:
+        reader = EvmDeposits(ground.chains.evm(key), forms)
+    watched = Watched(chain, reader, forms, hot, cold)
     return DepositWatch(watched, services.deposits, services.transfer_log, ground.gateway, ground.clock)
 
 
-def _deposit_keys(settings: Settings) -> Mapping[ChainFamily, DepositKeys]:
+def _deposit_keys(settings: Settings, catalogue: Catalogue) -> Mapping[ChainFamily, DepositKeys]:
     """What addresses are derived from. Raises CannotRun."""
-    text = None if settings.deposit_xpubs is None else deposit_key_of(settings.deposit_xpubs, "evm")
-    if text is None:
+    if settings.deposit_xpubs is None:
         return {}
+    found: dict[ChainFamily, DepositKeys] = {}
+    evm, bitcoin = (deposit_key_of(settings.deposit_xpubs, family) for family in ("evm", "bitcoin"))
     try:
-        return {ChainFamily.EVM: parse_evm_account(text)}
+        if evm is not None:
+            found[ChainFamily.EVM] = parse_evm_account(evm)
+        for chain in catalogue.chains.values():
+            if bitcoin is not None and chain.family is ChainFamily.BITCOIN:
+                found[chain.family] = parse_deposit_account(bitcoin, bitcoin_network(chain))
     except KeyRefused as refused:
         raise CannotRun(f"DEPOSIT_XPUBS: {refused}") from None
+    return found
 
 
 def cold_wallets(settings: Settings, catalogue: Catalogue) -> Mapping[str, frozenset[str]]:

@@ -27,6 +27,8 @@ from services.transfer_log import TransferLog
 log = structlog.get_logger(__name__)
 KEPT_BLOCKS = 512
 """Hashes of blocks that are kept: so deep may a reorganisation go."""
+_SOONEST_SECONDS, _LATEST_SECONDS, _LOOKS = 1.0, 15.0, 12
+"""How long to wait for a next block before nodes are asked again: so many times within the usual time between two."""
 _AT_ONCE = 500
 """Addresses that are learnt in one query."""
 
@@ -61,6 +63,11 @@ class DepositWatch:
         self._follow = DepositFollow(chain, watched.reader, watched.forms.values(), deposits, gateway)
         self._owners: dict[str, str] = {}
         self._next_index = 0
+
+    @property
+    def pause_seconds(self) -> float:
+        """How long to wait when a step found nothing to do."""
+        return min(max(self._chain.block_seconds / _LOOKS, _SOONEST_SECONDS), _LATEST_SECONDS)
 
     async def step(self) -> bool:
         """Take in the next block, or give up the last one, and do what follows for deposits. False: there is nothing to do now.

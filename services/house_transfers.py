@@ -95,15 +95,20 @@ def movement_row(wallets: HouseWallets, block: InBlock, moved: Movement) -> Hous
     )
 
 
-def fee_row(wallets: HouseWallets, block: InBlock, hash_: str, payer: str, units: int) -> HouseTransferDocument:
-    """What a transaction cost a reserve, in units of the chain's coin: under the key that a withdrawal's fee has, so that no fee is booked twice."""
+def fee_row(
+    wallets: HouseWallets, block: InBlock, hash_: str, payer: str, units: int, *, part: str = ""
+) -> HouseTransferDocument:
+    """What a transaction cost a reserve, in units of the chain's coin: under the key that a withdrawal's fee has, so that no fee is booked twice.
+
+    `part` tells the second reserve's part of a fee from the first's.
+    """
     return HouseTransferDocument(
-        id=f"{wallets.chain}:{hash_}:{FEE}",
+        id=f"{wallets.chain}:{hash_}:{FEE}{part}",
         chain=wallets.chain,
         block=block.number,
         block_hash=block.hash,
         hash=hash_,
-        key=f"{HOUSE_KEY}network-fee:{wallets.chain}:{hash_}",
+        key=f"{HOUSE_KEY}network-fee:{wallets.chain}:{hash_}{part}",
         digest=hash_,
         source=House.NETWORK_FEES,
         target=payer,

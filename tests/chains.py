@@ -75,8 +75,8 @@ async def anvil(*options: str, port: int | None = None, chain_id: int = 31337) -
 
 
 @asynccontextmanager
-async def litecoind(folder: Path) -> AsyncIterator[str]:
-    """A litecoin node in regtest with a funded wallet (101 blocks); yields its URL with user and password."""
+async def litecoind(folder: Path, *options: str) -> AsyncIterator[str]:
+    """A litecoin node in regtest with a funded wallet (101 blocks); yields its URL with user and password. Of two options alike the last one counts."""
     binary = shutil.which("litecoind")
     if binary is None:
         missing("litecoind")
@@ -85,7 +85,7 @@ async def litecoind(folder: Path) -> AsyncIterator[str]:
         str(binary),
         *("-regtest", f"-datadir={folder}", f"-rpcport={port}", "-rpcuser=u", "-rpcpassword=p", "-server", "-listen=0"),
         *("-txindex", "-fallbackfee=0.0001", "-acceptnonstdtxn=0", "-vbparams=mweb:-2:0"),
-        *("-mempoolreplacement=1", "-dustrelayfee=0.00003"),  # as Bitcoin Core does
+        *("-mempoolreplacement=1", "-dustrelayfee=0.00003", *options),  # as Bitcoin Core does
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
     )

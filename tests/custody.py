@@ -7,13 +7,14 @@ from decimal import Decimal
 from core.bus import Bus
 from core.clock import Clock
 from core.vocabulary import ChainFamily
+from integrations.chains.bitcoin.keys import parse_deposit_account
 from integrations.chains.errors import ChainUnavailable
 from integrations.chains.keys import parse_evm_account
 from models.hot_wallet import HotWalletDocument
 from models.withdrawal import AttemptEntry, WithdrawalDocument
 from services.audit import AuditLog
 from services.catalogue import Catalogue
-from services.chain_addresses import payable_address
+from services.chain_addresses import bitcoin_network, payable_address
 from services.chains import Chains
 from services.custody_services import CustodyParts, CustodyRules, CustodyServices, build_custody_services
 from services.exchange_gateway import ExchangeGateway
@@ -21,6 +22,7 @@ from services.payouts import Fate, FateKind, Payouts, Promise, SendRefused, Wait
 from services.trading_accounts import ReadMarks, TradingAccounts
 from services.withdrawal_rules import Route
 from services.withdrawal_steps import WithdrawalSteps
+from tests.chains import LITECOIN
 
 RULES = CustodyRules(
     address_delay_hours=24,
@@ -32,6 +34,10 @@ RULES = CustodyRules(
 PRICES = {"ETH": Decimal(2_000), "USDT": Decimal(1), "USDC": Decimal(1), "BTC": Decimal(50_000), "USD": Decimal(1)}
 XPUB = "xpub6Ce9NcJvTk37JBtr1eY9EsMZtMiNE1eTP4tmjVpfv5jBrmMxag6m2Vx99tzFbrPSgbYYCGJE82UetSJzNurv8JAzgEx2Duh3aa4p5ZW2gHX"
 """Of m/44'/60'/7' of the mnemonic that Anvil's accounts come from."""
+BITCOIN_XPUB = (
+    "vpub5YRRorZVvAATbadFBqXxBKY7eBYuJoytrCzsTtmYjGUrzhPQbDRgKodrHYmuY1Z42bAhRR53cJ9nuoHY2debCGrpjVPKbCNbSRop4pJP4TD"
+)
+"""Of m/84'/1'/7' of the same mnemonic."""
 STRANGER = "0x00000000219ab540356cBB839Cbe05303d7705Fa"
 """An address that is nobody's here."""
 
@@ -73,7 +79,10 @@ def build_custody(
         is_ours=_is_the_hot_wallet,
         chains=chains or Chains(catalogue.chains, {}, clock),
         cold=cold or {},
-        deposit_keys={ChainFamily.EVM: parse_evm_account(XPUB)},
+        deposit_keys={
+            ChainFamily.EVM: parse_evm_account(XPUB),
+            ChainFamily.BITCOIN: parse_deposit_account(BITCOIN_XPUB, bitcoin_network(LITECOIN)),
+        },
     )
     return build_custody_services(rules, parts)
 

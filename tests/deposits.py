@@ -1,10 +1,11 @@
-"""Deposits for tests: the exchange, a real Ethereum node, an account with an address, and a watcher of the chain that may die at any step."""
+"""Deposits for tests: the exchange, a chain, an account with an address, and a watcher of the chain that may die at any step."""
 
-from collections.abc import AsyncIterator
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 from core.bus import MemoryBus
 from core.wallet_vocabulary import ChainNetwork, DepositStatus
@@ -12,6 +13,7 @@ from events.transfer import DepositState
 from integrations.chains.evm.client import EvmClient
 from models import deposit, transfer_event
 from models.deposit import DepositDocument
+from services.deposit_chain import DepositChain
 from services.deposit_evm import EvmDeposits
 from services.deposit_forms import Form, forms_of
 from services.deposit_watch import DepositWatch, Watched
@@ -27,24 +29,27 @@ D = Decimal
 ETH = 10**18
 USDC = "0x5FbDB2315678afecb367f032d93F642f64180aa3"
 """Where the catalogue has it on local chains."""
-COLD, HOT = "house:cold:ethereum", "house:hot:ethereum"
+HOT = "house:hot:ethereum"
 REQUIRED, FINAL = 4, 6
 """Confirmations that credit a deposit here, and after which nothing is taken back."""
 
 
-@dataclass
-class Site:
-    """The exchange, the chain, an account with an address, and the watcher."""
+@dataclass(kw_only=True)
+class Reading(ABC):
+    """The exchange, a chain, an account with an address on it, and the watcher."""
 
-    url: str
-    chain: EvmClient
-    usdc: str
     house: TradingHouse
     world: World
+    key: ClassVar[str]
+    coin: ClassVar[str]
     person: Person = field(init=False)
     address: str = field(init=False)
     hot: str | None = None
     cold: frozenset[str] = frozenset()
+
+    @abstractmethod
+    def reader(self, client: Any, forms: Mapping[str | None, Form]) -> DepositChain:
+        """The chain's, over this client; None: over that of the site."""
 
     async def settle_in(self) -> None:
         await self.run()
@@ -52,22 +57,22 @@ class Site:
 
     async def newcomer(self, email: str) -> tuple[Person, str]:
         person = await self.world.signed_up(email)
-        row, _ = await self.world.custody.deposit_addresses.create(person.viewer, "ethereum")
+        row, _ = await self.world.custody.deposit_addresses.create(person.viewer, self.key)
         return person, row.address
 
-    def watch(self, client: EvmClient | None = None, killer: Killer | None = None) -> DepositWatch:
+    def watch(self, client: Any = None, killer: Killer | None = None) -> DepositWatch:
         """A new life of the watcher."""
         custody, world = self.world.custody, self.world
         forms = {
             contract: Form(form.asset, form.network.model_copy(update={"confirmations_required": REQUIRED}))
-            for contract, form in forms_of(world.catalogue.assets.values(), "ethereum").items()
+            for contract, form in forms_of(world.catalogue.assets.values(), self.key).items()
         }
-        chain = world.catalogue.chains["ethereum"].model_copy(update={"final_after": FINAL})
+        chain = world.catalogue.chains[self.key].model_copy(update={"final_after": FINAL})
 
         async def hot() -> str | None:
             return self.hot
 
-        watched = Watched(chain, EvmDeposits(client or self.chain, forms), forms, hot, self.cold)
+        watched = Watched(chain, self.reader(client, forms), forms, hot, self.cold)
         gateway = self.house.gateway
         made = DepositWatch(watched, custody.deposits, custody.transfer_log, gateway, world.clock)
         if killer is not None:
@@ -78,7 +83,7 @@ class Site:
             steps._blocks = killer.wrap(made._blocks, "take_in", "give_up")
         return made
 
-    async def run(self, client: EvmClient | None = None, killer: Killer | None = None) -> bool:
+    async def run(self, client: Any = None, killer: Killer | None = None) -> bool:
         """Read all blocks there are. False when it was killed."""
         watch = self.watch(client, killer)
         try:
@@ -99,28 +104,43 @@ class Site:
         (row,) = await self.rows()
         return row
 
-    async def funds(self, asset: str = "ETH") -> tuple[Decimal, Decimal]:
+    async def funds(self, asset: str | None = None) -> tuple[Decimal, Decimal]:
         """What is available, and owed."""
         await self.house.projected()
-        found = (await self.world.funds.accounts.read(self.person.user_id)).balances.get(asset)
+        found = (await self.world.funds.accounts.read(self.person.user_id)).balances.get(asset or self.coin)
         return (D(0), D(0)) if found is None else (found.available, found.debt)
 
-    def reserve(self, asset: str = "ETH", account: str = COLD) -> int:
+    def reserve(self, asset: str | None = None, account: str | None = None) -> int:
         """What the wallets of a reserve have, as the ledger says."""
-        house = self.house.writer.exchange.state.house
-        return -house[account][asset] if account in house else 0
+        house, name = self.house.writer.exchange.state.house, account or f"house:cold:{self.key}"
+        return -house[name][asset or self.coin] if name in house else 0
 
     async def problem(self) -> str | None:
         """What is wrong with the chain, as anybody is told."""
-        status = (await self.world.data('{ chain(key: "ethereum") { status { healthy error } } }'))["chain"]["status"]
+        query = "query($key: String!) { chain(key: $key) { status { healthy error } } }"
+        status = (await self.world.data(query, key=self.key))["chain"]["status"]
         assert not status["healthy"]
-        return await self.world.custody.deposit_reads.problem("ethereum")
+        return await self.world.custody.deposit_reads.problem(self.key)
 
     async def told(self) -> list[tuple[DepositStatus, int]]:
         """What the owner's log says of deposits: status and confirmations."""
         newest = await transfer_event.newest(self.person.user_id)
         found = [read_payload(row.payload) for row in await transfer_event.between(self.person.user_id, 1, newest + 1)]
         return [(state.status, state.confirmations) for state in found if isinstance(state, DepositState)]
+
+
+@dataclass(kw_only=True)
+class Site(Reading):
+    """On Ethereum."""
+
+    url: str
+    chain: EvmClient
+    usdc: str
+    key: ClassVar[str] = "ethereum"
+    coin: ClassVar[str] = "ETH"
+
+    def reader(self, client: EvmClient | None, forms: Mapping[str | None, Form]) -> DepositChain:
+        return EvmDeposits(client or self.chain, forms)
 
 
 @asynccontextmanager
@@ -131,7 +151,7 @@ async def _at(client: EvmClient, url: str, usdc: str) -> AsyncIterator[Site]:
     house.clock = world.clock
     await world.accounts.load()
     async with house.open():
-        site = Site(url, client, usdc, house, world)
+        site = Site(url=url, chain=client, usdc=usdc, house=house, world=world)
         await site.settle_in()
         yield site
 

@@ -70,4 +70,4 @@ async def _read(chain: str, watch: DepositWatch, holding: Holding) -> None:
             await asyncio.sleep(AGAIN_SECONDS)
             continue
         if not more:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(watch.pause_seconds)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,9 @@ from core.database import Database
 from core.ids import encode_id
 from graph.request import ALL_OPERATIONS, GraphQLRequest
 from models import deposit
+from services.deposit_addresses import qr_svg
+from tests.bitcoin_deposits import BTC, opened
+from tests.chains import litecoind
 from tests.deposits import ETH, REQUIRED, USDC, Site, scripted
 from tests.evm_nodes import OUTSIDER, Moved, ScriptedNode, Transaction
 from tests.stored import unchanged
@@ -122,3 +126,20 @@ async def test_an_id_of_something_else_is_none(site: Site) -> None:
         found = await site.world.data("query($id: ID!) { node(id: $id) { id } }", site.person, id=id_)
         assert found["node"] is None
     assert await deposit.last_number(site.person.user_id) == 0
+
+
+async def test_on_bitcoin_an_address_pays_by_bip_21_and_a_deposit_is_told(database: Database, tmp_path: Path) -> None:
+    async with litecoind(tmp_path) as url, opened(url, "core") as bitcoin:
+        made = (await bitcoin.world.data(CREATE, bitcoin.person, chain="bitcoin"))["createDepositAddress"]
+        assert made["errors"] == []
+        address = made["depositAddress"]["address"]
+        assert address.startswith("rltc1q")
+        assert made["depositAddress"]["uri"] == f"bitcoin:{address}"
+        assert made["depositAddress"]["qrSvg"] == qr_svg(f"bitcoin:{address}")
+        txid = await bitcoin.nodes.pay(address, BTC, mine=REQUIRED)
+        await bitcoin.run()
+        (found,) = (await bitcoin.world.data(LIST, bitcoin.person))["viewer"]["deposits"]["nodes"]
+        assert (found["amount"], found["status"], found["asset"]) == ("1", "CREDITED", {"code": "BTC"})
+        assert (found["hash"], found["explorerUrl"]) == (txid, f"https://explorer.example/tx/{txid}")
+        node = await bitcoin.world.data("query($id: ID!) { node(id: $id) { id } }", bitcoin.person, id=found["id"])
+        assert node["node"] == {"id": found["id"]}

@@ -82,6 +82,26 @@ class BitcoinClient:
         """What every node says to that, by its name: for what must not hang on one of them."""
         return await self.pool.ask_all(lambda node: node.block_hash(height))
 
+    async def tips_of_all(self) -> Mapping[str, BlockSummary | ChainError]:
+        """The newest block as every node has it, by its name."""
+        return await self.pool.ask_all(lambda node: node.tip())
+
+    async def blocks_of_all(self, height: int) -> Mapping[str, BlockSummary | ChainError | None]:
+        """The block of the best chain at this height as every node has it, unchecked; None above its tip."""
+
+        async def ask(node: BitcoinNode) -> BlockSummary | None:
+            block_hash = await node.block_hash(height)
+            if block_hash is None:
+                return None
+            found = await node.summary(block_hash)
+            if found is None:
+                raise ProviderFailed(Failure.BEHIND, f"does not tell its block {height} now")
+            if found.height != height:
+                raise ProviderFailed(Failure.CONTRADICTS, "its block is of another height than the one asked for")
+            return found
+
+        return await self.pool.ask_all(ask)
+
     async def summary(self, block_hash: str) -> BlockSummary | None:
         """A block without its transactions, unchecked, of the best chain or not."""
         _require_hash(block_hash)
@@ -115,10 +135,15 @@ class BitcoinClient:
         among = _knows_transactions if block_hash is None else None
         return await self.pool.use(lambda node: node.transaction(txid, block_hash), among=among)
 
-    async def transactions_of_all(self, txid: str) -> Mapping[str, FoundTransaction | ChainError | None]:
-        """What every node says to that which finds all transactions, by its name: before it is believed that one is gone."""
+    async def transactions_of_all(
+        self, txid: str, *, block_hash: str | None = None
+    ) -> Mapping[str, FoundTransaction | ChainError | None]:
+        """What every node says to that which can find it, by its name: before it is believed that one is gone, or there."""
         _require_hash(txid)
-        return await self.pool.ask_all(lambda node: node.transaction(txid, None), among=_knows_transactions)
+        if block_hash is not None:
+            _require_hash(block_hash)
+        among = _knows_transactions if block_hash is None else None
+        return await self.pool.ask_all(lambda node: node.transaction(txid, block_hash), among=among)
 
     async def output(self, outpoint: Outpoint) -> Utxo | None:
         """An output that nothing spends, nor anything that waits; None for a spent one, and for one that there is not."""

@@ -38,6 +38,32 @@ class BitcoinAccount:
         return self.key.path(self.purpose, self.network.coin_type, index)
 
 
+@dataclass(frozen=True)
+class ReceivingAddresses:
+    """An account's addresses for receiving, as texts."""
+
+    account: BitcoinAccount
+
+    def address(self, index: int) -> str:
+        """The address with this index. Raises ValueError for an index that there is not."""
+        return self.account.address(index).text
+
+    def path(self, index: int) -> str:
+        """Where the private key of that address is found by whoever has the seed."""
+        return self.account.path(index)
+
+
+def parse_deposit_account(text: str, network: BitcoinNetwork) -> ReceivingAddresses:
+    """The account whose addresses are given out. Raises KeyRefused: also for a key that does not tell of which kind they are."""
+    account = parse_bitcoin_account(text, network)
+    if account.key.purpose is None:
+        example = (
+            "zpub…, or [fingerprint/84h/0h/0h]xpub…" if network.is_main else "vpub…, or [fingerprint/84h/1h/0h]tpub…"
+        )
+        raise KeyRefused(f"this key does not tell of which kind its addresses are; expected one such as {example}")
+    return ReceivingAddresses(account)
+
+
 def parse_bitcoin_account(text: str, network: BitcoinNetwork, purpose: int | None = None) -> BitcoinAccount:
     """An account's key. The kind of its addresses is told by its prefix (SLIP-132), its origin or `purpose`; where nothing tells it, it is BIP-44's.
 

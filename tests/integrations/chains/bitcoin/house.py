@@ -7,6 +7,7 @@ from typing import Any
 from embit.ec import PrivateKey
 from embit.hashes import hash160
 from embit.psbt import PSBT
+from embit.script import Script
 
 from integrations.chains.bitcoin.addresses import BitcoinAddress, ScriptType, address_of, parse_address, script_of
 from integrations.chains.bitcoin.coins import Coin
@@ -27,12 +28,13 @@ TEST = BitcoinNetwork(hrp="tb", p2pkh=111, p2sh=196, coin_type=1)
 
 
 class Key:
-    """A fresh key and its address."""
+    """A key, fresh unless it is given, and its address."""
 
-    def __init__(self, type_: ScriptType = ScriptType.P2WPKH) -> None:
-        self.private = PrivateKey(secrets.token_bytes(32))
+    def __init__(self, type_: ScriptType = ScriptType.P2WPKH, *, private: PrivateKey | None = None) -> None:
+        self.private = private or PrivateKey(secrets.token_bytes(32))
         public = self.private.get_public_key()
         payload = hash160(public.sec())
+        self.redeem = b""
         if type_ is ScriptType.P2SH:
             self.redeem = script_of(ScriptType.P2WPKH, payload)
             payload = hash160(self.redeem)
@@ -45,6 +47,16 @@ class Key:
     @property
     def script(self) -> bytes:
         return self.address.script
+
+    def sign_own(self, psbt: str) -> str:
+        """The PSBT with the signatures of this key, of which there may be others."""
+        parsed = PSBT.from_base64(psbt)
+        for scope in parsed.inputs:
+            if self.redeem and scope.utxo.script_pubkey.data == self.script:
+                scope.redeem_script = Script(self.redeem)
+        assert parsed.sign_with(self.private)
+        text: str = parsed.to_base64()
+        return text
 
     def sign(self, psbt: str) -> str:
         """The PSBT with the signature, not finalized."""

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from integrations.chains.bitcoin.addresses import ScriptType
-from integrations.chains.bitcoin.keys import parse_bitcoin_account
+from integrations.chains.bitcoin.keys import parse_bitcoin_account, parse_deposit_account
 from integrations.chains.bitcoin.parameters import BitcoinNetwork
 from integrations.chains.keys import KeyRefused, PrivateKeyRefused, parse_account_key, parse_evm_account
 from tests.integrations.chains.bitcoin.house import MAIN, NETWORK, TEST
@@ -138,3 +138,19 @@ def test_an_evm_account_is_of_coin_60() -> None:
     for text in (ZPUB, UPUB, f"[73c5da0a/44'/0'/0']{account_key('m/44h/0h/0h')}"):
         with pytest.raises(KeyRefused, match="another chain"):
             parse_evm_account(text)
+
+
+def test_deposit_addresses_are_bip_84s_and_their_kind_is_never_guessed() -> None:
+    """Addresses as the proposal publishes them."""
+    addresses = parse_deposit_account(ZPUB, MAIN)
+    assert [addresses.address(index) for index in (0, 1)] == [
+        "bc1qcr8te4kr609gcawutmrza0j4xv80jy8z306fyu",
+        "bc1qnjg0jd8228aq7egyzacy8cys3knf9xvrerkf9g",
+    ]
+    assert addresses.path(1) == "m/84'/0'/0'/0/1"
+    told = f"[73c5da0a/84h/0h/0h]{account_key('m/84h/0h/0h')}"
+    assert parse_deposit_account(told, MAIN).address(0) == addresses.address(0)
+    with pytest.raises(KeyRefused, match="of which kind"):
+        parse_deposit_account(account_key("m/84h/0h/0h"), MAIN)
+    with pytest.raises(KeyRefused, match="another network"):
+        parse_deposit_account(ZPUB, NETWORK)
