@@ -328,6 +328,23 @@ async def test_a_wallet_with_too_little_waits(database: Database, litecoin_url: 
         assert isinstance(await site.promise(row), Promise)
 
 
+async def test_after_a_top_up_it_is_paid_by_itself(site: Site) -> None:
+    await site.fund(500_000)
+    row = await site.approved("w1")
+    row = await site.step(row.id)
+    assert (row.status, row.reason) == (S.HELD, "the hot wallet has too little of it now")
+    site.world.clock.advance(31)
+    version = row.version
+    row = await site.step(row.id)
+    assert (row.status, len(row.timeline), row.version) == (S.HELD, 3, version + 1)
+    await site.fund(2_000_000)
+    site.world.clock.advance(31)
+    assert await site.until_over(row.id)
+    row = await site.row(row.id)
+    assert [each.status for each in row.timeline][1:] == [S.APPROVED, S.HELD, S.SIGNING, S.BROADCAST, S.CONFIRMED]
+    assert await site.received() == [int((row.amount - row.fee) * 10**8)]
+
+
 async def test_the_last_coins_are_spent_too_though_no_dearer_one_can_follow(core: Site) -> None:
     row = await core.approved("w1")
     paid = int((row.amount - row.fee) * 10**8)

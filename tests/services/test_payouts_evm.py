@@ -225,11 +225,14 @@ async def test_a_transaction_of_somebody_with_the_same_key_stops_it(site: Site) 
     assert await site.chain.balance(TO) == 1
 
 
-async def test_what_the_hot_wallet_has_not_waits_with_a_reason(site: Site) -> None:
-    row_id = await site.approved("w1", "USDC", "100")
+@pytest.mark.parametrize(("asset", "amount"), [("USDC", "100"), ("ETH", "1")])
+async def test_what_the_hot_wallet_has_not_waits_until_it_is_topped_up(site: Site, asset: str, amount: str) -> None:
+    row_id = await site.approved("w1", asset, amount)
+    await rpc(site.chain, "anvil_setBalance", HOT, hex(10**17))
     row = await site.step(row_id)
     assert (row.status, row.reason) == (S.HELD, "the hot wallet has too little of it now")
     await send(site.chain, site.token, calldata("transfer(address,uint256)", HOT, 100 * 10**6))
+    await send(site.chain, HOT, value=10**18)
     site.world.clock.advance(31)
     assert await site.until_over(row_id)
 

@@ -197,3 +197,8 @@ async def test_what_the_hot_wallet_has_not_waits_with_a_reason(site: Site) -> No
     row_id = await site.approved("w1", "60")
     row = await site.step(row_id)
     assert (row.status, row.reason) == (S.HELD, "the hot wallet has too little of it now")
+    site.chain.airdrop(Keypair().pubkey().from_string(site.hot), 20 * SOL)
+    site.chain.finalize()
+    site.world.clock.advance(31)
+    assert await site.until_over(row_id)
+    assert site.received() == int((D(60) - row.fee) * SOL)
