@@ -38,10 +38,12 @@ class WalletHoldings:
 
 @dataclass(frozen=True, slots=True)
 class WalletMovement:
-    """So many smallest units of a token from or to a wallet. `place` is its place in the chain, and its cursor; `time_ms` of its block, if that is known."""
+    """So many smallest units of a token from or to a wallet. `place` is its place in the chain, and its cursor; `part` tells it from
+    others of its transaction, whatever the block; `time_ms` of its block, if that is known."""
 
     place: int
     hash: str
+    part: str
     direction: TransferDirection
     token: TokenState
     units: int

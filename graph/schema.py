@@ -51,7 +51,7 @@ from graph.types.trade import Trade
 from graph.types.transaction import Transaction
 from graph.types.user import User
 from graph.types.wallet import Wallet
-from graph.wallet_roots import WalletMutation
+from graph.wallet_roots import WalletMutation, WalletSubscription
 from resolvers import accounts as account_resolvers
 from resolvers import api_keys as api_key_resolvers
 from resolvers import assets as asset_resolvers
@@ -106,7 +106,7 @@ class Query(OperatorQuery, TradingQuery, CustodyQuery, ChainQuery, SwapQuery, Tr
 
 
 @strawberry.type(description="Everything that can be watched. Each stream gives the current value first, then changes.")
-class Subscription(TradingSubscription, CustodySubscription):
+class Subscription(TradingSubscription, CustodySubscription, WalletSubscription):
     price_ticks: AsyncGenerator[PriceTick, None] = strawberry.subscription(
         resolver=market_resolvers.price_ticks,
         description="Prices of markets. A reader that falls behind skips to the newest of each market.",

@@ -1,13 +1,29 @@
 """The roots of linked wallets: parts of the roots in `graph/schema.py`."""
 
+from collections.abc import AsyncGenerator
+
 import strawberry
 
+from core.account_vocabulary import ApiScope
 from graph.access import Access
-from graph.fields import mutation
+from graph.fields import mutation, subscription
 from graph.step_up import StepUpDemanded
 from graph.types.auth import LogInPayload
+from graph.types.wallet import WalletActivity
 from graph.types.wallet_payloads import LinkChallengePayload, WalletPayload
 from resolvers import wallets as wallet_resolvers
+
+
+@strawberry.type
+class WalletSubscription:
+    wallet_activity: AsyncGenerator[WalletActivity, None] = subscription(
+        wallet_resolvers.wallet_activity,
+        "What moves from and to a wallet of yours on EVM chains, or all of them: what is not final yet, then every new movement, and again whenever its "
+        "status or its confirmations change, until it is final. Steps in between may be left out for a slow reader, movements are not. It ends when the wallet is "
+        "unlinked; with PROVIDER_UNAVAILABLE when no node of a chain has answered for a minute, with LIMIT_EXCEEDED when it would be too much.",
+        access=Access.SELF,
+        scope=ApiScope.READ,
+    )
 
 
 @strawberry.type

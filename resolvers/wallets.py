@@ -1,5 +1,7 @@
 """Linking wallets, and signing in by them."""
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Annotated
 
 import strawberry
@@ -17,6 +19,7 @@ from graph.types.wallet import (
     RenameWalletInput,
     UnlinkWalletInput,
     Wallet,
+    WalletActivity,
 )
 from graph.types.wallet_payloads import LinkChallengePayload, WalletPayload
 from resolvers.sessions import log_in_payload, wish_of
@@ -88,6 +91,20 @@ async def finish_wallet_log_in(
         client=info.context.client,
     )
     return log_in_payload(info, result)
+
+
+async def wallet_activity(
+    info: Info,
+    wallet_id: Annotated[
+        strawberry.ID | None,
+        strawberry.argument(description="One of your wallets; without it, all that you have at any time."),
+    ] = None,
+) -> AsyncGenerator[WalletActivity, None]:
+    wanted = None if wallet_id is None else key_in(wallet_id, "Wallet") or ""
+    streams = info.context.wallet_views.streams
+    async with aclosing(streams.watch(viewer_of(info).user_id, wanted)) as movements:
+        async for moved in movements:
+            yield WalletActivity.of(Wallet.of(moved.wallet), moved.movement)
 
 
 def _challenge_payload(asked: AskedSignature) -> LinkChallengePayload:

@@ -137,7 +137,7 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
         view = MarketView(bus, known, process=process, observer=metrics)
         exchange_view = MarketView(bus, known, process=process, observer=metrics, origin=MarketDataOrigin.EXCHANGE)
         chains = open_chains(settings, known, clock, stack)
-        wallet_views = build_wallet_views(known, chains, clock)
+        wallet_views = build_wallet_views(known, chains, bus, clock)
         stack.push_async_callback(wallet_views.close)
         holder = "embedded" if settings.embedded_database else process
         exchange = open_exchange(settings, ExchangeGround(clock, bus, known, view, process, holder), stack)

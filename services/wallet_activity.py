@@ -5,8 +5,7 @@ next one goes on from there.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from core.clock import Clock
 from core.paging import Page, PageRequest
@@ -89,8 +88,13 @@ class WalletActivity:
         described = await asyncio.gather(*(self._tokens.describe(entry.key, each) for each in sorted(contracts)))
         tokens: dict[str | None, TokenState] = {token.contract: token for token in described}
         tokens[None] = self._tokens.coin(entry.key)
-        seen = _Seen(address, entry, head, tokens, await _blocks(client, found))
-        return [seen.movement(each) for each in found]
+        blocks = await _blocks(client, found)
+        rows = []
+        for each in found:
+            block = blocks[each.block, each.block_hash]
+            time_ms = None if block is None else block.time_ms
+            rows.append(as_seen(address, entry, tokens[each.contract], each, head=head.number, time_ms=time_ms))
+        return rows
 
 
 class _Ranges:
@@ -128,42 +132,35 @@ class _Ranges:
         return Stretch([each for each in looked.moved if seen_low <= each.place < seen_high], seen_low, seen_high)
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """What a wallet's movements are seen with."""
+def as_seen(
+    address: str, entry: ChainEntry, token: TokenState, moved: Movement, *, head: int, time_ms: int | None
+) -> WalletMovement:
+    """A movement as the wallet of this address sees it. `time_ms`: of its block; None: that was given up."""
+    confirmations = 0 if time_ms is None else max(0, head - moved.block + 1)
+    if moved.sender == moved.to:
+        direction = TransferDirection.SELF
+    else:
+        direction = TransferDirection.IN if moved.to == address else TransferDirection.OUT
+    return WalletMovement(
+        place=moved.place,
+        hash=moved.hash,
+        part=moved.part,
+        direction=direction,
+        token=token,
+        units=moved.units,
+        counterparty=moved.sender if direction is TransferDirection.IN else moved.to,
+        status=_status(entry, moved, confirmations, is_given_up=time_ms is None),
+        confirmations=confirmations,
+        time_ms=time_ms,
+    )
 
-    address: str
-    entry: ChainEntry
-    head: EvmBlock
-    tokens: Mapping[str | None, TokenState]
-    blocks: Mapping[tuple[int, str | None], EvmBlock | None]
 
-    def movement(self, moved: Movement) -> WalletMovement:
-        """The movement as the wallet sees it."""
-        block = self.blocks[moved.block, moved.block_hash]
-        confirmations = 0 if block is None else max(0, self.head.number - moved.block + 1)
-        if moved.sender == moved.to:
-            direction = TransferDirection.SELF
-        else:
-            direction = TransferDirection.IN if moved.to == self.address else TransferDirection.OUT
-        return WalletMovement(
-            place=moved.place,
-            hash=moved.hash,
-            direction=direction,
-            token=self.tokens[moved.contract],
-            units=moved.units,
-            counterparty=moved.sender if direction is TransferDirection.IN else moved.to,
-            status=self._status(moved, block, confirmations),
-            confirmations=confirmations,
-            time_ms=None if block is None else block.time_ms,
-        )
-
-    def _status(self, moved: Movement, block: EvmBlock | None, confirmations: int) -> ChainTxStatus:
-        if block is None:
-            return ChainTxStatus.REVERTED
-        if moved.failed:
-            return ChainTxStatus.FAILED
-        return ChainTxStatus.FINAL if confirmations >= self.entry.final_after else ChainTxStatus.CONFIRMED
+def _status(entry: ChainEntry, moved: Movement, confirmations: int, *, is_given_up: bool) -> ChainTxStatus:
+    if is_given_up:
+        return ChainTxStatus.REVERTED
+    if moved.failed:
+        return ChainTxStatus.FAILED
+    return ChainTxStatus.FINAL if confirmations >= entry.final_after else ChainTxStatus.CONFIRMED
 
 
 async def _blocks(client: EvmClient, found: Sequence[Movement]) -> dict[tuple[int, str | None], EvmBlock | None]:

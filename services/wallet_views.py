@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from core.bus import Bus
 from core.clock import Clock
 from services.catalogue import Catalogue
 from services.chains import Chains
@@ -9,6 +10,7 @@ from services.ens import Names
 from services.tokens import Tokens
 from services.wallet_activity import WalletActivity
 from services.wallet_balances import WalletBalances
+from services.wallet_streams import WalletStreams
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,15 +21,17 @@ class WalletViews:
     balances: WalletBalances
     names: Names
     activity: WalletActivity
+    streams: WalletStreams
 
     async def close(self) -> None:
         """Give up what is being asked."""
+        await self.streams.close()
         await self.names.close()
         await self.balances.close()
         await self.tokens.close()
 
 
-def build_wallet_views(catalogue: Catalogue, chains: Chains, clock: Clock) -> WalletViews:
+def build_wallet_views(catalogue: Catalogue, chains: Chains, bus: Bus, clock: Clock) -> WalletViews:
     """Nothing is asked yet."""
     tokens = Tokens(catalogue, chains, clock)
     return WalletViews(
@@ -35,4 +39,5 @@ def build_wallet_views(catalogue: Catalogue, chains: Chains, clock: Clock) -> Wa
         balances=WalletBalances(chains, tokens, clock),
         names=Names(chains, clock),
         activity=WalletActivity(chains, tokens, clock),
+        streams=WalletStreams(chains, tokens, bus, clock),
     )

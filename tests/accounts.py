@@ -206,7 +206,7 @@ class World:
             limits=limits or NoLimits(),
             sources=aggregators,
         )
-        wallet_views = build_wallet_views(known, self.chains, self.clock)
+        wallet_views = build_wallet_views(known, self.chains, self.bus, self.clock)
         self.pipeline = build_pipeline(
             settings=Settings(_env_file=None),
             clock=self.clock,

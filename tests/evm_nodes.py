@@ -117,7 +117,7 @@ class ScriptedNode:
         return None
 
 
-@dataclass
+@dataclass(eq=False)
 class TwistedNode:
     """A real node between which and its reader a test may step in, as with ScriptedNode."""
 

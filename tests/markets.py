@@ -190,7 +190,7 @@ class Markets:
                 ),
                 chains=(chains := Chains(self.catalogue.chains, {}, ManualClock())),
                 swaps=build_swaps(catalogue=self.catalogue, chains=chains, clock=ManualClock(), limits=NoLimits()),
-                wallet_views=(views := build_wallet_views(self.catalogue, chains, ManualClock())),
+                wallet_views=(views := build_wallet_views(self.catalogue, chains, self.bus, ManualClock())),
                 transfers=build_transfer_services(chains, views.tokens, lambda *_: None, ManualClock()),
                 server_status=_no_status,
             ),

@@ -139,7 +139,7 @@ class WalletActivity:
         """The movement as the wallet's owner sees it."""
         token = moved.token
         return WalletActivity(
-            id=strawberry.ID(encode_id("WalletActivity", token.chain, wallet.address, moved.hash, moved.place)),
+            id=strawberry.ID(encode_id("WalletActivity", token.chain, wallet.address, moved.hash, moved.part)),
             movement=moved,
             wallet=wallet,
             hash=moved.hash,

@@ -1,8 +1,11 @@
 """What moved from and to wallets, as their owners see it."""
 
+from contextlib import aclosing
 from dataclasses import replace
 
 from core.database import Database
+from core.ids import encode_id
+from graph.request import ALL_OPERATIONS, GraphQLRequest
 from tests.accounts import world
 from tests.evm import FRIEND, OWNER, catalogue_with, chains_of, local_chain, send
 from tests.graph.test_wallet_balances import owner_of
@@ -50,3 +53,35 @@ async def test_a_movement_is_shown_with_where_it_can_be_looked_up(database: Data
             assert codes(await vault.ask(ACTIVITY, person, chain="solana")) == [
                 ("ADDRESS_WRONG_NETWORK", ["viewer", "wallets", 0, "activity"])
             ]
+
+
+async def test_what_moves_is_told_live_under_the_id_it_has_in_the_list(database: Database) -> None:
+    fields = "id direction quantity status confirmations wallet { id } token { symbol }"
+    live = f"subscription($wallet: ID) {{ walletActivity(walletId: $wallet) {{ {fields} }} }}"
+    async with (
+        local_chain() as client,
+        world(known=catalogue_with(), reached=lambda known, _: chains_of(known, client)) as vault,
+    ):
+        person = await owner_of(vault)
+        wallet_id = encode_id("Wallet", "w1")
+        request = GraphQLRequest(live, variables={"wallet": wallet_id})
+        stream = vault.pipeline.stream(request, vault.caller(person), allowed=ALL_OPERATIONS)
+        async with aclosing(stream) as answers:
+            await send(client, FRIEND, value=10**18)
+            body = (await anext(answers)).body
+        told = body["data"]["walletActivity"]  # type: ignore[index]
+        data = await vault.data(ACTIVITY, person)
+        (edge,) = data["viewer"]["wallets"][0]["activity"]["edges"]
+        assert told == {
+            "id": edge["node"]["id"],
+            "direction": "IN",
+            "quantity": "1",
+            "status": "CONFIRMED",
+            "confirmations": 1,
+            "wallet": {"id": wallet_id},
+            "token": {"symbol": "ETH"},
+        }
+        other = await vault.signed_up("bela@example.com")
+        stream = vault.pipeline.stream(request, vault.caller(other), allowed=ALL_OPERATIONS)
+        async with aclosing(stream) as answers:
+            assert codes((await anext(answers)).body) == [("UNKNOWN_WALLET", ())]

@@ -49,6 +49,11 @@ class Movement:
         """Number of its block."""
         return self.place // SLOTS
 
+    @property
+    def part(self) -> str:
+        """Which part of its transaction it is; a transaction pays its own coins once."""
+        return "coin" if self.contract is None else f"log-{self.place % SLOTS - _FIRST_LOG}"
+
 
 @dataclass(frozen=True, slots=True)
 class Looked:
@@ -106,7 +111,7 @@ class ActivityReader:
         found: dict[int, Movement] = {}
         for topics in ([TRANSFER, topic], [TRANSFER, None, topic]):
             for log in await _logs(node, topics, low, high):
-                moved = _of_log(log)
+                moved = movement_of_log(log)
                 if moved is not None and address in (moved.sender, moved.to):
                     found[moved.place] = moved
         for coin in await self._coins(node, address, low, high):
@@ -138,7 +143,7 @@ async def _logs(node: JsonRpc, topics: Sequence[str | None], low: int, high: int
         raise _TooMuch(refused.code) from None
 
 
-def _of_log(log: EvmLog) -> Movement | None:
+def movement_of_log(log: EvmLog) -> Movement | None:
     """None for what is no movement of an EIP-20 token: transfers of collectibles (EIP-721) name theirs in a fourth topic."""
     if len(log.topics) != 3 or log.topics[0] != TRANSFER or len(log.data) != 32:
         return None
