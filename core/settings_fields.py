@@ -246,6 +246,11 @@ class CustodySettings(BaseSettings):
         description="Extended public keys of the accounts that deposit addresses are derived from, such as `evm=xpub…` of "
         "m/44'/60'/0', `bitcoin=zpub…` of m/84'/0'/0'; a family without one takes no deposits. Never a private key.",
     )
+    deposit_addresses: ChainAddresses = Field(
+        default=(),
+        description="Where everybody deposits on chains whose addresses cannot be derived from a public key, told apart by memos: `solana=ADDRESS`, its key offline. "
+        "The first of a chain is given out; those after it are still read.",
+    )
     cold_addresses: ChainAddresses = Field(
         default=(),
         description="Cold wallets, such as `ethereum=0x…,bitcoin=bc1…`: what they hold is the house's reserve.",

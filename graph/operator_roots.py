@@ -8,10 +8,12 @@ from graph.step_up import StepUpDemanded
 from graph.types.admin import AdminUser, AdminUserPayload
 from graph.types.audit import AuditEvent
 from graph.types.connection import Connection
+from graph.types.deposit import DepositPayload, UnclaimedDeposit
 from graph.types.ledger import HousePosition, LedgerAudit
 from graph.types.order_payloads import MarketPayload
 from graph.types.withdrawal import Withdrawal, WithdrawalPayload
 from resolvers import admin as admin_resolvers
+from resolvers import deposits as deposit_resolvers
 from resolvers import withdrawals as withdrawal_resolvers
 
 
@@ -25,6 +27,10 @@ class AdminQuery:
     withdrawals_in_review: Connection[Withdrawal] | None = query(
         withdrawal_resolvers.withdrawals_in_review,
         "Withdrawals that wait for an operator's word, the oldest first. At most 500 a page, 50 without a size.",
+    )
+    unclaimed_deposits: Connection[UnclaimedDeposit] | None = query(
+        deposit_resolvers.unclaimed_deposits,
+        "What came in to addresses that all pay to and names no account, newest first. At most 500 a page, 50 without a size.",
     )
     audit_log: Connection[AuditEvent] | None = query(
         admin_resolvers.audit_log, "Security events, newest first. At most 500 a page, 50 without a size."
@@ -60,6 +66,13 @@ class OperatorMutation:
     review_withdrawal: WithdrawalPayload = mutation(
         withdrawal_resolvers.review_withdrawal,
         "Let a withdrawal in review be paid out, or refuse it. Nobody reviews their own.",
+        access=Access.ADMIN,
+        step_up=StepUpDemanded(),
+        alone=True,
+    )
+    assign_deposit: DepositPayload = mutation(
+        deposit_resolvers.assign_deposit,
+        "Let an unclaimed deposit be an account's; it is credited next. Nobody assigns to their own account.",
         access=Access.ADMIN,
         step_up=StepUpDemanded(),
         alone=True,

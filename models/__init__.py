@@ -12,6 +12,7 @@ from models.client_key import ClientKeyDocument
 from models.debtor import DebtorDocument
 from models.deposit import ChainCursorDocument, DepositDocument
 from models.deposit_address import DepositAddressDocument, DepositCountDocument
+from models.deposit_memo import DepositMemoDocument
 from models.fill import FillDocument
 from models.hot_wallet import HotWalletDocument
 from models.house_transfer import HouseTransferDocument
@@ -44,6 +45,7 @@ from models.swap_quote import SwapQuoteDocument
 from models.trade import TradeDocument
 from models.trading_account import TradingAccountDocument
 from models.transfer_event import TransferEventDocument, TransferHeadDocument
+from models.unclaimed_deposit import UnclaimedDepositDocument
 from models.user import UserDocument
 from models.wallet import WalletDocument
 from models.wallet_challenge import WalletChallengeDocument
@@ -65,6 +67,7 @@ DOCUMENTS: tuple[type[Document], ...] = (
     DepositAddressDocument,
     DepositCountDocument,
     DepositDocument,
+    DepositMemoDocument,
     FillDocument,
     HotWalletDocument,
     HouseTransferDocument,
@@ -99,6 +102,7 @@ DOCUMENTS: tuple[type[Document], ...] = (
     TradingAccountDocument,
     TransferEventDocument,
     TransferHeadDocument,
+    UnclaimedDepositDocument,
     UserDocument,
     WithdrawalAddressDocument,
     WithdrawalCountDocument,

@@ -1,5 +1,6 @@
 """Addresses that people deposit to: one for each account and family of chains, derived from an extended public key at its index, which nobody else ever gets."""
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 from beanie import Document
@@ -8,6 +9,16 @@ from pymongo.errors import DuplicateKeyError
 
 from core.vocabulary import ChainFamily
 from models.base import stored
+
+
+@dataclass(frozen=True, slots=True)
+class DepositPlace:
+    """Where an account deposits on a chain; with a `memo`, what has none is nobody's."""
+
+    user_id: str
+    address: str
+    memo: str | None
+    created_ms: int
 
 
 class DepositAddressDocument(Document):

@@ -19,11 +19,11 @@ from graph.types.market import Market
 from graph.types.order_inputs import SetMarketStatusInput
 from graph.types.order_payloads import MarketPayload
 from resolvers.ids import key_of
+from resolvers.reasons import reason_of
 from resolvers.viewers import viewer_of
 from services import ledger_audit as ledger
 
 Info = strawberry.Info[Context, None]
-LONGEST_REASON = 500
 
 
 async def users(
@@ -81,7 +81,7 @@ async def set_user_status(
 ) -> AdminUserPayload:
     if input.status is UserStatus.DELETED:
         raise UnknownObject("expected one of {choices}", {"choices": "ACTIVE, FROZEN, SUSPENDED"}, field=["status"])
-    reason = _reason(input.reason)
+    reason = reason_of(input.reason)
     person = await info.context.accounts.freezes.by_operator(
         viewer_of(info), key_of(input.id, "User", "AdminUser"), input.status, reason, info.context.client
     )
@@ -92,18 +92,9 @@ async def set_market_status(
     info: Info, input: Annotated[SetMarketStatusInput, strawberry.argument(description="The decision.")]
 ) -> MarketPayload:
     market = await info.context.trading.markets.set_status(
-        viewer_of(info), input.symbol, input.status, _reason(input.reason), info.context.client
+        viewer_of(info), input.symbol, input.status, reason_of(input.reason), info.context.client
     )
     return MarketPayload(market=Market.of(market))
-
-
-def _reason(text: str) -> str:
-    reason = text.strip()
-    if not 0 < len(reason) <= LONGEST_REASON or not reason.isprintable():
-        raise InvalidInput(
-            f"expected a reason of 1 to {LONGEST_REASON} characters that can be seen", field=["input", "reason"]
-        )
-    return reason
 
 
 def _key(id_: str) -> str:

@@ -16,7 +16,7 @@ from graph.context import Context
 from graph.types.admin import AdminUser
 from graph.types.asset import Asset, Chain
 from graph.types.audit import AuditEvent
-from graph.types.deposit import Deposit, DepositAddress
+from graph.types.deposit import Deposit, DepositAddress, UnclaimedDeposit
 from graph.types.market import Market
 from graph.types.node import Node
 from graph.types.order import Fill, Order, OrderGroup
@@ -193,6 +193,13 @@ async def _deposit(context: Context, parts: list[str]) -> Node | None:
     return None if state is None else Deposit.of(state)
 
 
+async def _unclaimed_deposit(context: Context, parts: list[str]) -> Node | None:
+    if not await _is_operator(context):
+        return None
+    row = await context.custody.unclaimed.open(":".join(parts))
+    return None if row is None else UnclaimedDeposit.of(row)
+
+
 async def _deposit_address(context: Context, parts: list[str]) -> Node | None:
     viewer = context.viewer
     if viewer is None or len(parts) != 2 or parts[0] != viewer.user_id:
@@ -258,6 +265,7 @@ _PRIVATE: dict[str, Callable[[Context, list[str]], Awaitable[Node | None]]] = {
     "Session": _session,
     "SwapQuote": _swap_quote,
     "Transaction": _transaction,
+    "UnclaimedDeposit": _unclaimed_deposit,
     "User": _user,
     "Withdrawal": _withdrawal,
     "WithdrawalAddress": _withdrawal_address,

@@ -1,7 +1,7 @@
 """What moves between the ledger and chains, in a process: the services, and the workers that sign and watch, made from the settings."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -32,6 +32,7 @@ from services.deposit_chain import DepositChain
 from services.deposit_evm import EvmDeposits
 from services.deposit_forms import forms_of
 from services.deposit_watch import DepositWatch, Watched
+from services.deposit_watch_solana import SolanaDepositWatch, WatchedSolana
 from services.exchange_gateway import ExchangeGateway
 from services.payouts import Payouts
 from services.payouts_bitcoin import BitcoinPayouts
@@ -42,7 +43,7 @@ from services.valuation import Valuation
 from services.withdrawal_steps import WithdrawalSteps
 from workers import deposits as deposit_worker
 from workers import withdrawals as withdrawal_worker
-from workers.deposits import DepositWorker
+from workers.deposits import ChainWatch, DepositWorker
 from workers.leased import Loop
 from workers.withdrawals import Interrupted, WithdrawalWorker
 
@@ -79,14 +80,17 @@ def open_custody(settings: Settings, ground: CustodyGround, stack: AsyncExitStac
     Raises CannotRun for a cold wallet's address that is none.
     """
     cold = cold_wallets(settings, ground.catalogue)
-
+    shared = _shared_addresses(settings, ground.catalogue)
     keys = _deposit_keys(settings, ground.catalogue)
     watched = frozenset(
-        key for key, chain in ground.catalogue.chains.items() if chain.family in keys and ground.chains.configured(key)
+        key
+        for key, chain in ground.catalogue.chains.items()
+        if (chain.family in keys or key in shared) and ground.chains.configured(key)
     )
 
     async def is_ours(chain: str, address: str) -> bool:
-        return address in cold.get(chain, ()) or (await hot_wallet.addresses()).get(chain) == address
+        known = (*cold.get(chain, ()), *shared.get(chain, ()))
+        return address in known or (await hot_wallet.addresses()).get(chain) == address
 
     services = build_custody_services(
         CustodyRules(
@@ -110,6 +114,7 @@ def open_custody(settings: Settings, ground: CustodyGround, stack: AsyncExitStac
             chains=ground.chains,
             cold=cold,
             deposit_keys=keys,
+            shared_addresses=shared,
         ),
     )
     stack.push_async_callback(services.reserves.close)
@@ -129,19 +134,25 @@ def open_custody(settings: Settings, ground: CustodyGround, stack: AsyncExitStac
 
     worker = WithdrawalWorker(ground.clock, ground.holder, open_steps)
     watches = {
-        key: functools.partial(_watch, ground, services, key, cold.get(key, frozenset())) for key in sorted(watched)
+        key: functools.partial(_watch, ground, services, key, cold.get(key, frozenset()), shared.get(key, ()))
+        for key in sorted(watched)
     }
     debts = Debts(ground.gateway, ground.accounts, ground.clock)
     deposits = DepositWorker(ground.clock, ground.holder, watches, debts)
     return Custody(services, {withdrawal_worker.NAME: worker.run, deposit_worker.NAME: deposits.run})
 
 
-def _watch(ground: CustodyGround, services: CustodyServices, key: str, cold: frozenset[str]) -> DepositWatch:
+def _watch(
+    ground: CustodyGround, services: CustodyServices, key: str, cold: frozenset[str], shared: tuple[str, ...]
+) -> ChainWatch:
     async def hot() -> str | None:
         return (await hot_wallet.read(key)).address
 
     chain = ground.catalogue.chains[key]
     forms = forms_of(ground.catalogue.assets.values(), key)
+    if chain.family is ChainFamily.SOLANA:
+        on_solana = WatchedSolana(chain, ground.chains.solana(key), forms, shared, hot, cold)
+        return SolanaDepositWatch(on_solana, services.deposits, services.transfer_log, ground.gateway, ground.clock)
     reader: DepositChain
     if chain.family is ChainFamily.BITCOIN:
         reader = BitcoinDeposits(ground.chains.bitcoin(key), forms.get(None))
@@ -170,17 +181,33 @@ def _deposit_keys(settings: Settings, catalogue: Catalogue) -> Mapping[ChainFami
 
 def cold_wallets(settings: Settings, catalogue: Catalogue) -> Mapping[str, frozenset[str]]:
     """Addresses of cold wallets by chain. Raises CannotRun."""
-    found: dict[str, set[str]] = {}
-    for entry in settings.cold_addresses:
+    found = _addresses("COLD_ADDRESSES", settings.cold_addresses, catalogue)
+    return {chain: frozenset(addresses) for chain, addresses in found.items()}
+
+
+def _shared_addresses(settings: Settings, catalogue: Catalogue) -> Mapping[str, tuple[str, ...]]:
+    """Addresses that everybody deposits to, by chain, the one that is given out first. Raises CannotRun."""
+    found = _addresses("DEPOSIT_ADDRESSES", settings.deposit_addresses, catalogue)
+    for key in found:
+        if catalogue.chains[key].family is not ChainFamily.SOLANA:
+            raise CannotRun(f"DEPOSIT_ADDRESSES: {key} has an address for each account; see DEPOSIT_XPUBS")
+    return found
+
+
+def _addresses(name: str, entries: Iterable[str], catalogue: Catalogue) -> dict[str, tuple[str, ...]]:
+    """Addresses by chain, as a setting names them, each once. Raises CannotRun."""
+    found: dict[str, tuple[str, ...]] = {}
+    for entry in entries:
         key, _, address = entry.partition("=")
         chain = catalogue.chains.get(key)
         if chain is None:
-            raise CannotRun(f"COLD_ADDRESSES: there is no chain {key}; there are {', '.join(catalogue.chains)}")
+            raise CannotRun(f"{name}: there is no chain {key}; there are {', '.join(catalogue.chains)}")
         try:
-            found.setdefault(key, set()).add(payable_address(chain, address))
+            normal = payable_address(chain, address)
         except WalletRefused as refused:
-            raise CannotRun(f"COLD_ADDRESSES: {address}: {refused.message}") from None
-    return {chain: frozenset(addresses) for chain, addresses in found.items()}
+            raise CannotRun(f"{name}: {address}: {refused.message}") from None
+        found[key] = tuple(dict.fromkeys((*found.get(key, ()), normal)))
+    return found
 
 
 def _served(settings: Settings, ground: CustodyGround) -> frozenset[str]:

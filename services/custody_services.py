@@ -18,6 +18,7 @@ from services.mail import Mailbox
 from services.reserves import Reserves
 from services.trading_accounts import ReadMarks, TradingAccounts
 from services.transfer_log import TransferLog
+from services.unclaimed_deposits import UnclaimedDeposits
 from services.withdrawal_addresses import IsOurs, NormalAddress, WithdrawalAddresses
 from services.withdrawal_reads import WithdrawalReads
 from services.withdrawal_states import WithdrawalChanges
@@ -38,7 +39,8 @@ class CustodyRules:
 
 @dataclass(frozen=True, slots=True)
 class CustodyParts:
-    """What custody is built on. `is_ours` tells addresses of the house by chain and address; `cold` are those of cold wallets by chain."""
+    """What custody is built on. `is_ours` tells addresses of the house by chain and address. By chain: `cold` are addresses of cold wallets, `shared_addresses` those
+    that all deposit to, the one that is given out first."""
 
     gateway: ExchangeGateway
     accounts: TradingAccounts
@@ -53,6 +55,7 @@ class CustodyParts:
     chains: Chains
     cold: Mapping[str, frozenset[str]]
     deposit_keys: Mapping[ChainFamily, DepositKeys]
+    shared_addresses: Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,7 @@ class CustodyServices:
     deposit_addresses: DepositAddresses
     deposits: Deposits
     deposit_reads: DepositReads
+    unclaimed: UnclaimedDeposits
     addresses: WithdrawalAddresses
     withdrawals: Withdrawals
     withdrawal_reads: WithdrawalReads
@@ -101,8 +105,13 @@ def build_custody_services(rules: CustodyRules, parts: CustodyParts) -> CustodyS
     )
     return CustodyServices(
         deposit_addresses=DepositAddresses(
-            catalogue=parts.catalogue, keys=parts.deposit_keys, watched=rules.watched, clock=parts.clock
+            catalogue=parts.catalogue,
+            keys=parts.deposit_keys,
+            shared={chain: addresses[0] for chain, addresses in parts.shared_addresses.items()},
+            watched=rules.watched,
+            clock=parts.clock,
         ),
+        unclaimed=UnclaimedDeposits(catalogue=parts.catalogue, transfers=log, audit=parts.audit, clock=parts.clock),
         deposits=Deposits(parts.gateway, parts.marks, log, parts.clock),
         deposit_reads=DepositReads(parts.bus),
         addresses=addresses,
@@ -111,5 +120,5 @@ def build_custody_services(rules: CustodyRules, parts: CustodyParts) -> CustodyS
         withdrawal_changes=changes,
         transfer_log=log,
         mailbox=mailbox,
-        reserves=Reserves(parts.chains, parts.catalogue, parts.cold, parts.clock),
+        reserves=Reserves(parts.chains, parts.catalogue, parts.cold, parts.clock, shared=parts.shared_addresses),
     )

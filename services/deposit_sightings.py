@@ -8,7 +8,6 @@ else there when it is run again.
 """
 
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 
 from eth_utils.address import to_checksum_address
@@ -35,28 +34,12 @@ from integrations.chains.evm.messages import (
 from integrations.chains.json_rpc import Call
 from services.chain_votes import WITNESSES
 from services.deposit_forms import Form, Sighting
+from services.house_sorting import FeePaid, Sightings
 
 TRANSFER = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
 """Topic of ERC-20's Transfer(address,address,uint256)."""
 COINS = "coins"
 """The place of a transaction's own value."""
-
-
-@dataclass(frozen=True, slots=True)
-class FeePaid:
-    """What a transaction cost its sender, in units of the chain's coin."""
-
-    hash: str
-    payer: str
-    units: int
-
-
-@dataclass(frozen=True, slots=True)
-class Sightings:
-    """Of one block."""
-
-    moved: tuple[Sighting, ...] = ()
-    fees: tuple[FeePaid, ...] = ()
 
 
 async def transactions_of(client: EvmClient, block: EvmBlock) -> tuple[EvmTransactionInfo, ...]:

@@ -47,6 +47,12 @@ class HouseWallets:
     def __contains__(self, address: object) -> bool:
         return address is not None and (address == self.hot or address in self.deposits or address in self.cold)
 
+    @property
+    def everyone(self) -> list[str]:
+        """All addresses, each once."""
+        hot = () if self.hot is None else (self.hot,)
+        return list(dict.fromkeys((*self.deposits, *hot, *sorted(self.cold))))
+
     def reserve(self, address: str) -> str:
         """The ledger's account of what this wallet has."""
         return hot_reserve(self.chain) if address == self.hot else cold_reserve(self.chain)

@@ -74,7 +74,7 @@ _Reader = Callable[[ChainEntry, Sequence[str]], Awaitable[ChainReserves]]
 
 
 class Reserves:
-    """One per process. `cold`: addresses of cold wallets by chain."""
+    """One per process. By chain: `cold` are addresses of cold wallets, `shared` those that all people deposit to."""
 
     def __init__(
         self,
@@ -83,11 +83,13 @@ class Reserves:
         cold: Mapping[str, Iterable[str]],
         clock: Clock,
         *,
+        shared: Mapping[str, Sequence[str]] | None = None,
         answer_seconds: float = _ANSWER_SECONDS,
     ) -> None:
         self._chains = chains
         self._catalogue = catalogue
         self._cold = cold
+        self._shared = shared or {}
         self._clock = clock
         self._answer_seconds = answer_seconds
         self._wallets: BriefMemory[str, HouseAddresses] = BriefMemory(clock, most=_MOST_CHAINS)
@@ -114,7 +116,7 @@ class Reserves:
     async def addresses(self, chain: ChainEntry) -> HouseAddresses:
         """The house's addresses on a chain as they are now."""
         hot = (await hot_wallet.read(chain.key)).address
-        given: list[str] = []
+        given = list(self._shared.get(chain.key, ()))
         low = 0
         while found := await deposit_address.from_index(chain.family, low, low + _AT_ONCE):
             given += [row.address for row in found]

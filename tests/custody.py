@@ -29,7 +29,7 @@ RULES = CustodyRules(
     daily=Decimal(50_000),
     review_from=Decimal(10_000),
     served=frozenset({"ethereum", "polygon", "bsc", "bitcoin", "solana"}),
-    watched=frozenset({"ethereum", "polygon", "bsc"}),
+    watched=frozenset({"ethereum", "polygon", "bsc", "solana"}),
 )
 PRICES = {"ETH": Decimal(2_000), "USDT": Decimal(1), "USDC": Decimal(1), "BTC": Decimal(50_000), "USD": Decimal(1)}
 XPUB = "xpub6Ce9NcJvTk37JBtr1eY9EsMZtMiNE1eTP4tmjVpfv5jBrmMxag6m2Vx99tzFbrPSgbYYCGJE82UetSJzNurv8JAzgEx2Duh3aa4p5ZW2gHX"
@@ -38,6 +38,8 @@ BITCOIN_XPUB = (
     "vpub5YRRorZVvAATbadFBqXxBKY7eBYuJoytrCzsTtmYjGUrzhPQbDRgKodrHYmuY1Z42bAhRR53cJ9nuoHY2debCGrpjVPKbCNbSRop4pJP4TD"
 )
 """Of m/84'/1'/7' of the same mnemonic."""
+SOLANA_HOUSE = "GmaDrppBC7P5ARKV8g3djiwP89vz1jLK23V2GBjuAEGB"
+"""Of the seed of 32 times 7: all deposits on Solana come in here."""
 STRANGER = "0x00000000219ab540356cBB839Cbe05303d7705Fa"
 """An address that is nobody's here."""
 
@@ -83,6 +85,7 @@ def build_custody(
             ChainFamily.EVM: parse_evm_account(XPUB),
             ChainFamily.BITCOIN: parse_deposit_account(BITCOIN_XPUB, bitcoin_network(LITECOIN)),
         },
+        shared_addresses={"solana": (SOLANA_HOUSE,)},
     )
     return build_custody_services(rules, parts)
 

@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import structlog
 
 from core.clock import Clock
 from integrations.chains.errors import ChainError
 from services.debts import Debts
-from services.deposit_watch import DepositWatch
 from services.leases import Holding
 from services.ledger_commands import LedgerSilent
 from workers.leased import keep_working
@@ -25,13 +25,21 @@ class Interrupted(Exception):
     """The lease may be held by another process."""
 
 
+class ChainWatch(Protocol):
+    """Reads one chain."""
+
+    async def step(self) -> bool:
+        """Do what is next; False: there is nothing to do now."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class DepositWorker:
     """What the worker needs: by chain, what makes its watch anew every time the lease is taken."""
 
     clock: Clock
     holder: str
-    watches: Mapping[str, Callable[[], DepositWatch]]
+    watches: Mapping[str, Callable[[], ChainWatch]]
     debts: Debts
 
     async def run(self) -> None:
@@ -60,7 +68,7 @@ def _require(holding: Holding) -> None:
         raise Interrupted("the lease of the deposits could not be renewed in time")
 
 
-async def _read(chain: str, watch: DepositWatch, holding: Holding) -> None:
+async def _read(chain: str, watch: ChainWatch, holding: Holding) -> None:
     while True:
         _require(holding)
         try:

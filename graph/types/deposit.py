@@ -16,18 +16,22 @@ from graph.types.errors import ERRORS
 from graph.types.node import Node
 from graph.types.wallet_errors import WalletError, WalletRefusable
 from models.chain import ChainEntry
-from models.deposit_address import DepositAddressDocument
+from models.deposit_address import DepositPlace
+from models.unclaimed_deposit import UnclaimedDepositDocument
 
 Info = strawberry.Info[Context, None]
 
 
 @strawberry.type(
-    description="Where you deposit on a chain. One address serves all EVM chains; what you send to it on a chain that is not watched is not seen."
+    description="Where you deposit on a chain. One address serves all EVM chains; what you send to it on a chain that is not watched is not seen. "
+    "Where there is a memo, all pay to one address: what comes without yours is credited only once you have asked for it and an operator has found it."
 )
 class DepositAddress(Node):
     entry: strawberry.Private[ChainEntry]
     address: str = strawberry.field(description="The address.")
-    memo: str | None = strawberry.field(description="What must be sent along; null where nothing is.")
+    memo: str | None = strawberry.field(
+        description="What must be sent along, as the memo of the transfer; null where nothing is."
+    )
     uri: str = strawberry.field(description="What a wallet opens: EIP-681, BIP-21 or Solana Pay.")
     qr_svg: str = strawberry.field(description="The URI as a QR code, an SVG image.")
     created_at: datetime = strawberry.field(description="When it was made.")
@@ -37,16 +41,16 @@ class DepositAddress(Node):
         return Chain.of(self.entry)
 
     @staticmethod
-    def of(row: DepositAddressDocument, chain: ChainEntry, uri: str, qr_svg: str) -> "DepositAddress":
+    def of(place: DepositPlace, chain: ChainEntry, uri: str, qr_svg: str) -> "DepositAddress":
         """The address as clients see it."""
         return DepositAddress(
-            id=strawberry.ID(encode_id("DepositAddress", row.user_id, chain.key)),
+            id=strawberry.ID(encode_id("DepositAddress", place.user_id, chain.key)),
             entry=chain,
-            address=row.address,
-            memo=None,
+            address=place.address,
+            memo=place.memo,
             uri=uri,
             qr_svg=qr_svg,
-            created_at=to_datetime(row.created_ms),
+            created_at=to_datetime(place.created_ms),
         )
 
 
@@ -90,6 +94,60 @@ class Deposit(Node):
             time=to_datetime(state.time_ms),
             credited_at=None if state.credited_ms is None else to_datetime(state.credited_ms),
         )
+
+
+@strawberry.type(description="What came in to an address that all pay to, and names no account. Operators see it.")
+class UnclaimedDeposit(Node):
+    row: strawberry.Private[UnclaimedDepositDocument]
+    address: str = strawberry.field(description="The address it came in at.")
+    amount: Decimal = strawberry.field(description="How much.")
+    hash: str = strawberry.field(description="Its transaction.")
+    sender: str = strawberry.field(description="Who paid the transaction's fee, mostly the sender.")
+    memos: list[str] = strawberry.field(
+        description="The texts that came along, at most 4 of them, cut after 200 characters."
+    )
+    time: datetime = strawberry.field(description="When it was first seen here.")
+
+    @strawberry.field(description="What came in.")
+    def asset(self, info: Info) -> Asset:
+        return Asset.of(info.context.catalogue.asset(self.row.asset))
+
+    @strawberry.field(description="The chain it came in on.")
+    def chain(self, info: Info) -> Chain:
+        return Chain.of(info.context.catalogue.chains[self.row.chain])
+
+    @strawberry.field(description="Its transaction in the chain's explorer.")
+    def explorer_url(self, info: Info) -> URL | None:
+        url = info.context.catalogue.chains[self.row.chain].transaction_url(self.row.hash)
+        return None if url is None else URL(url)
+
+    @staticmethod
+    def of(row: UnclaimedDepositDocument) -> "UnclaimedDeposit":
+        """The row as operators see it."""
+        return UnclaimedDeposit(
+            id=strawberry.ID(encode_id("UnclaimedDeposit", *row.id.split(":"))),
+            row=row,
+            address=row.address,
+            amount=row.amount,
+            hash=row.hash,
+            sender=row.sender,
+            memos=list(row.memos),
+            time=to_datetime(row.seen_ms),
+        )
+
+
+@strawberry.input(description="Whose an unclaimed deposit is.")
+class AssignDepositInput:
+    id: strawberry.ID = strawberry.field(description="Id of an UnclaimedDeposit.")
+    account: strawberry.ID = strawberry.field(description="Id of a User or an AdminUser.")
+    reason: str = strawberry.field(description="Why it is theirs, 1 to 500 characters; kept in the audit log.")
+    step_up_proof: str | None = strawberry.field(default=None, description="From `reauthenticate`.")
+
+
+@strawberry.type(description="A deposit.")
+class DepositPayload(WalletRefusable):
+    deposit: Deposit | None = strawberry.field(default=None, description="The deposit.")
+    errors: list[WalletError] = strawberry.field(default_factory=list, description=ERRORS)
 
 
 @strawberry.input(description="A chain to deposit on.")

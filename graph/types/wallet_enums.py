@@ -143,6 +143,7 @@ describe(
         "EXCHANGE_UNAVAILABLE": "The exchange cannot be reached, or did not answer in time; try again with the same key.",
         "UNKNOWN_WITHDRAWAL": "There is no such withdrawal.",
         "UNKNOWN_WALLET": "There is no such wallet.",
+        "UNKNOWN_DEPOSIT": "There is no such deposit, or it is somebody's already.",
         "LAST_FACTOR": "Without it nobody could sign in to the account any more.",
     },
 )

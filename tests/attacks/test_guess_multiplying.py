@@ -24,7 +24,7 @@ PLAIN = frozenset(
     {
         *("antiPhishingCode", "delivery", "deviceName", "displayName", "email", "everywhere", "expiresAt", "id"),
         *("ipAllowlist", "locale", "name", "operation", "parameters", "provider", "purpose", "quoteAsset", "reason"),
-        *("redirectUri", "scopes", "status"),
+        *("redirectUri", "scopes", "status", "account"),
         *("activationPrice", "clientGroupId", "clientOrderId", "displayQuantity", "expectedSequence", "goodTillTime"),
         *("maxSlippage", "postOnly", "price", "quantity", "quoteQuantity", "selfTradePrevention", "side", "sides"),
         *("stopLimitPrice", "stopPrice", "symbol", "symbols", "takeProfitPrice", "timeInForce", "timeoutSeconds"),

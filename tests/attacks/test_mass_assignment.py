@@ -33,6 +33,7 @@ REVIEWED: dict[str, set[str]] = {
     "CancelOrderGroupInput": {"by"},
     "AddWithdrawalAddressInput": {"address", "chain", "label", "stepUpProof"},
     "CancelOrderInput": {"by"},
+    "AssignDepositInput": {"account", "id", "reason", "stepUpProof"},
     "CancelWithdrawalInput": {"by"},
     "ChangeEmailInput": {"email", "stepUpProof"},
     "ChangePasswordInput": {"current", "password", "stepUpProof"},

@@ -89,6 +89,7 @@ MUTATIONS: dict[str, Access] = {
     "setUserStatus": Access.ADMIN,
     "setMarketStatus": Access.ADMIN,
     "reviewWithdrawal": Access.ADMIN,
+    "assignDeposit": Access.ADMIN,
     "createDepositAddress": Access.VERIFIED,
     "addWithdrawalAddress": Access.VERIFIED,
     "removeWithdrawalAddress": Access.SESSION,

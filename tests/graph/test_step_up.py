@@ -375,6 +375,7 @@ def test_the_schema_marks_what_the_design_marks() -> None:
     assert sorted(MARKED) == [
         *(
             "addWithdrawalAddress",
+            "assignDeposit",
             "beginOAuth",
             "beginPasskeyRegistration",
             "changeEmail",

@@ -23,7 +23,7 @@ from integrations.chains.shapes import as_list, malformed
 from integrations.chains.solana import reading
 from integrations.chains.solana.errors import ProblemCode, TransactionRefused
 from integrations.chains.solana.fees import speeds
-from integrations.chains.solana.listing import Listing, merged, since
+from integrations.chains.solana.listing import Listing, merged
 from integrations.chains.solana.messages import (
     Account,
     Block,
@@ -38,8 +38,11 @@ from integrations.chains.solana.messages import (
     Tip,
 )
 from integrations.chains.solana.node import (
+    MOST_RECORDS,
     block_of,
     call,
+    first_slot_of,
+    history_of,
     holdings_of,
     programs_of,
     records_of,
@@ -59,8 +62,6 @@ MOST_FEE_ACCOUNTS = 128
 """Of getRecentPrioritizationFees."""
 MOST_STATUSES = 256
 """Of getSignatureStatuses."""
-MOST_RECORDS = 1000
-"""Of getSignaturesForAddress."""
 
 
 class SolanaClient:
@@ -146,6 +147,14 @@ class SolanaClient:
         """Slot and height of the newest block."""
         return await self.pool.use(lambda node: tip_of(node, commitment))
 
+    async def common_tip(self, commitment: Commitment, *, witnesses: int = 2) -> Tip:
+        """The newest block that all nodes have which answer, `witnesses` at least (or all, where fewer are configured). Raises ChainUnavailable."""
+        answers = await self.pool.ask_all(lambda node: tip_of(node, commitment))
+        told = [each for each in answers.values() if isinstance(each, Tip)]
+        if len(told) < self._needed(witnesses):
+            raise self.unavailable({name: each for name, each in answers.items() if isinstance(each, ChainError)})
+        return min(told, key=lambda tip: tip.slot)
+
     async def priority_fees(self, writable: Sequence[str]) -> PriorityFees:
         """What to pay for a transaction that writes to these accounts (the first 128 count), in three speeds."""
         asked = list(writable)[:MOST_FEE_ACCOUNTS]
@@ -194,7 +203,7 @@ class SolanaClient:
     async def agreed_transaction(
         self, signature: str, commitment: Commitment = Commitment.FINALIZED, *, witnesses: int = 2
     ) -> ChainTransaction | None:
-        """A transaction that this many nodes of the chain (or all, where there are fewer) tell alike; None while they do not.
+        """A transaction that this many nodes tell alike (or all, where fewer are configured); None while they do not.
 
         A node that does not know it does not contradict: it may be behind. Raises NodesContradict when two tell it differently.
         """
@@ -204,8 +213,7 @@ class SolanaClient:
         told = [each for each in answers.values() if isinstance(each, ChainTransaction)]
         if any(each != told[0] for each in told):
             raise NodesContradict(f"nodes of {self.chain} tell transaction {signature} differently")
-        enough = len(told) >= min(witnesses, len(answers))
-        return told[0] if told and enough else None
+        return told[0] if len(told) >= self._needed(witnesses) else None
 
     async def signatures_for(
         self,
@@ -224,20 +232,36 @@ class SolanaClient:
             lambda node: records_of(node, address, commitment, before=before, until=until, limit=limit)
         )
 
-    async def signatures_since(self, address: str, slot: int, commitment: Commitment = Commitment.FINALIZED) -> Listing:
-        """All that happened to an address from a slot on, by all nodes together: what one of them omits another tells."""
+    async def signatures_since(
+        self,
+        addresses: Sequence[str],
+        slot: int,
+        commitment: Commitment = Commitment.FINALIZED,
+        *,
+        again: int = 0,
+        witnesses: int = 2,
+    ) -> Listing:
+        """All that happened to these addresses from a slot on, by all nodes together: what one of them omits another tells.
+
+        `again`: so many slots before it are read once more, since a node may list a transaction later than it counts its block. A node that has dropped
+        the slot does not count. Raises ChainUnavailable when fewer than `witnesses` answer (or than all, where fewer are configured).
+        """
 
         async def ask(node: JsonRpc) -> tuple[Tip, list[SignatureRecord]]:
-            async def page(before: str | None) -> list[SignatureRecord]:
-                return await records_of(node, address, commitment, before=before, limit=MOST_RECORDS)
-
-            return await tip_of(node, commitment), await since(slot, page, most=MOST_RECORDS)
+            tip = await tip_of(node, commitment)
+            if await first_slot_of(node) > slot:
+                raise ProviderFailed(Failure.BEHIND, f"has dropped its history of slot {slot}")
+            found: list[SignatureRecord] = []
+            for address in addresses:
+                found += await history_of(node, address, commitment, since_slot=max(0, slot - again))
+            return tip, found
 
         answers = await self.pool.ask_all(ask)
-        found = [each for each in answers.values() if not isinstance(each, ChainError)]
-        if not found:
-            raise self.unavailable(answers)
-        return merged(found)
+        told = [each for each in answers.values() if not isinstance(each, ChainError)]
+        needed = self._needed(witnesses)
+        if len(told) < needed:
+            raise self.unavailable({name: each for name, each in answers.items() if isinstance(each, ChainError)})
+        return merged(told, needed)
 
     async def block(self, slot: int, commitment: Commitment = Commitment.FINALIZED) -> Block | None:
         """The block of a slot with its signatures; None for a slot without one."""
@@ -255,6 +279,10 @@ class SolanaClient:
         """No node answered: what each said, and why others were not asked."""
         told = {state.name: state.error or "was not asked" for state in self.pool.states()}
         return ChainUnavailable(self.chain, told | {name: str(answer) for name, answer in answers.items()})
+
+    def _needed(self, witnesses: int) -> int:
+        """How many nodes must say something; one of another chain says nothing, and is missed all the same."""
+        return max(1, min(witnesses, len(self.pool.states())))
 
     async def _tell_head(self, node: JsonRpc) -> Head:
         if self._genesis is not None:

@@ -8,17 +8,16 @@ A transaction that failed moved nothing. One that the house itself signed is the
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from integrations.chains.errors import ChainUnavailable, NodesContradict
-from integrations.chains.solana.addresses import associated_token_address
+from integrations.chains.solana.addresses import TOKEN_PROGRAMS, associated_token_address
 from integrations.chains.solana.client import SolanaClient
-from integrations.chains.solana.listing import Listing
 from integrations.chains.solana.messages import ChainTransaction, Commitment
 
 AT_ONCE = 8
-MOST_TRANSACTIONS = 500
+MOST_TRANSACTIONS = 200
 """Looked at in one scan; the next goes on from there."""
 
 
@@ -49,16 +48,17 @@ class IncomingTransfer:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What a look at the chain found. Look again from `covered_slot`.
+    """What a look at the chain found, the oldest first. Look again from `covered_slot`; `more`: at once, there is more already.
 
-    `waiting`: signatures that too few nodes tell of as yet, or none can tell (a newer kind of transaction); `contradicted`: those that nodes tell
-    differently. Both hold `covered_slot` back but no other deposit; those that stay are for an operator, who may have them taken as `known`.
+    `waiting`: signatures that too few nodes tell of, though all have passed them, or none can tell (a newer kind of transaction); `contradicted`: those
+    that nodes tell differently. Both hold `covered_slot` back but no other transaction; those that stay are for an operator.
     """
 
-    transfers: tuple[IncomingTransfer, ...]
+    transactions: tuple[ChainTransaction, ...]
     covered_slot: int
     waiting: tuple[str, ...] = ()
     contradicted: tuple[str, ...] = ()
+    more: bool = False
 
 
 SOL_DECIMALS = 9
@@ -96,43 +96,40 @@ def _transfer(
     )
 
 
+def accounts_of(wallet: str, mints: Iterable[str]) -> list[str]:
+    """Whose histories tell of all that comes in to a wallet: a transfer to a token account does not name the wallet. Each program has its own place for one."""
+    return [wallet, *(associated_token_address(wallet, mint, program) for mint in mints for program in TOKEN_PROGRAMS)]
+
+
 async def scan(
     client: SolanaClient,
-    house: str,
-    tokens: Sequence[tuple[str, str]],
+    accounts: Sequence[str],
     *,
     since_slot: int,
+    again: int = 0,
     commitment: Commitment = Commitment.FINALIZED,
     witnesses: int = 2,
-    known: frozenset[str] = frozenset(),
+    known: Collection[str] = (),
 ) -> Scan:
-    """What came in from a slot on, the oldest first. `tokens`: mint and token program of each that is taken; `known`: signatures to leave out.
+    """What happened to these accounts from a slot on, what failed included (it has cost its fee). `known`: signatures to leave out.
 
-    A transfer to a token account does not name the house address: each account has its own history, and all are read.
     Credit only what is FINALIZED. Raises ChainUnavailable.
     """
-    accounts = [house, *(associated_token_address(house, mint, program) for mint, program in tokens)]
-    listings = [await client.signatures_since(account, since_slot, commitment) for account in accounts]
-    covered = min(listing.covered_slot for listing in listings)
-    slots = _to_look_at(listings, known)
+    listing = await client.signatures_since(accounts, since_slot, commitment, again=again, witnesses=witnesses)
+    slots = {each.signature: each.slot for each in listing.records if each.signature not in known}
     chosen = sorted(slots, key=lambda signature: (slots[signature], signature))
     looked_at, left = chosen[:MOST_TRANSACTIONS], chosen[MOST_TRANSACTIONS:]
     found = await _look_at(client, looked_at, commitment, witnesses)
-    waiting = tuple(signature for signature in looked_at if found[signature] is None)
-    contradicted = tuple(signature for signature in looked_at if isinstance(found[signature], NodesContradict))
+    waiting = [signature for signature in looked_at if found[signature] is None]
+    contradicted = [signature for signature in looked_at if isinstance(found[signature], NodesContradict)]
     open_slots = [slots[signature] for signature in (*waiting, *contradicted, *left)]
-    transfers = [
-        transfer
-        for signature in looked_at
-        if isinstance(transaction := found[signature], ChainTransaction)
-        for transfer in incoming(transaction, house)
-    ]
-    return Scan(tuple(transfers), min([covered, *open_slots]), waiting, contradicted)
-
-
-def _to_look_at(listings: Sequence[Listing], known: frozenset[str]) -> dict[str, int]:
-    records = [each for listing in listings for each in listing.records]
-    return {each.signature: each.slot for each in records if not each.failed and each.signature not in known}
+    return Scan(
+        transactions=tuple(each for each in found.values() if isinstance(each, ChainTransaction)),
+        covered_slot=min([listing.covered_slot, *open_slots]),
+        waiting=tuple(signature for signature in waiting if slots[signature] <= listing.covered_slot),
+        contradicted=tuple(contradicted),
+        more=bool(left),
+    )
 
 
 async def _look_at(

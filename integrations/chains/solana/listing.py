@@ -9,14 +9,14 @@ from integrations.chains.solana.messages import SignatureRecord, Tip
 MOST_PAGES = 100
 """Of one node at once: 100,000 transactions."""
 MOST_OVERLAP_SLOTS = 2_000
-"""About a quarter of an hour: a node further behind than this is no longer waited for."""
+"""About a quarter of an hour: a node further behind than this is no longer waited for, where enough others are there."""
 
 Page = Callable[[str | None], Awaitable[list[SignatureRecord]]]
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What happened to an address, the oldest first. Ask again from `covered_slot`, and drop what is known by its signature.
+    """What happened to some addresses, the oldest first. Ask again from `covered_slot`, and drop what is known by its signature.
 
     `covered_slot` is where the node that is furthest behind stands, so that it too is heard on what others may have left out.
     """
@@ -44,15 +44,18 @@ async def since(slot: int, page: Page, *, most: int) -> list[SignatureRecord]:
     raise malformed("signatures", f"an end within {MOST_PAGES} pages")
 
 
-def merged(told: Sequence[tuple[Tip, list[SignatureRecord]]]) -> Listing:
-    """What all nodes told, each signature once. One that any node calls successful is: `failed` only saves asking for it."""
+def merged(told: Sequence[tuple[Tip, list[SignatureRecord]]], needed: int) -> Listing:
+    """What all nodes told, each signature once; covered is only what `needed` of them have told.
+
+    A signature that any node calls successful is: `failed` only saves asking for it.
+    """
     found: dict[str, SignatureRecord] = {}
     for _, records in told:
         for each in reversed(records):
             known = found.setdefault(each.signature, each)
             if known.failed and not each.failed:
                 found[each.signature] = replace(known, failed=False)
-    slots = [tip.slot for tip, _ in told]
-    covered = max(min(slots), max(slots) - MOST_OVERLAP_SLOTS)
+    slots = sorted((tip.slot for tip, _ in told), reverse=True)
+    covered = max(slots[-1], slots[needed - 1] - MOST_OVERLAP_SLOTS)
     ordered = sorted(found.values(), key=lambda each: each.slot)
     return Listing(tuple(ordered), covered)

@@ -19,6 +19,7 @@ from integrations.chains.solana.errors import (
     refused_outright,
 )
 from integrations.chains.solana.landed import landed
+from integrations.chains.solana.listing import since
 from integrations.chains.solana.messages import (
     Block,
     ChainTransaction,
@@ -37,6 +38,8 @@ from integrations.chains.solana.wire import (
     to_base64,
 )
 
+MOST_RECORDS = 1000
+"""Of getSignaturesForAddress."""
 NEWEST_VERSION = 0
 """The newest kind of transaction that is read; nodes refuse to tell newer ones."""
 _PREFLIGHT_FAILED, _SIGNATURE_WRONG, _INVALID = -32002, -32003, -32602
@@ -133,6 +136,15 @@ async def records_of(
     if until is not None:
         options["until"] = until
     return reading.signature_records(await call(node, "getSignaturesForAddress", address, options))
+
+
+async def history_of(node: JsonRpc, address: str, commitment: Commitment, *, since_slot: int) -> list[SignatureRecord]:
+    """The whole history of an address from a slot on, the newest first."""
+
+    async def page(before: str | None) -> list[SignatureRecord]:
+        return await records_of(node, address, commitment, before=before, limit=MOST_RECORDS)
+
+    return await since(since_slot, page, most=MOST_RECORDS)
 
 
 async def transaction_of(node: JsonRpc, signature: str, commitment: Commitment) -> ChainTransaction | None:

@@ -138,7 +138,7 @@ async def test_history_is_paged_the_newest_first(client: SolanaClient, chain: So
     rest = await client.signatures_for(who, before=page[-1].signature, until=sent[0])
     assert [each.signature for each in rest] == sent[2:0:-1]
     assert all(not each.failed for each in rest)
-    listing = await client.signatures_since(who, chain.find(sent[1])[0].slot, Commitment.CONFIRMED)  # type: ignore[index]
+    listing = await client.signatures_since([who], chain.find(sent[1])[0].slot, Commitment.CONFIRMED)  # type: ignore[index]
     assert [each.signature for each in listing.records] == sent[1:]
     assert listing.covered_slot == chain.blocks[-2].slot
 
@@ -373,6 +373,9 @@ async def test_a_long_history_is_read_page_by_page_and_an_endless_one_refused() 
 def test_the_union_of_listings_waits_for_the_node_that_is_behind_but_not_for_ever() -> None:
     ahead, behind = [record(9), record(7)], [record(8, failed=True), record(7, failed=True)]
     for told in ([(Tip(20, 20), ahead), (Tip(10, 10), behind)], [(Tip(10, 10), behind), (Tip(20, 20), ahead)]):
-        assert merged(told) == Listing((record(7), record(8, failed=True), record(9)), 10)
-    far = merged([(Tip(10_000, 1), []), (Tip(10, 1), [])])
-    assert far.covered_slot == 10_000 - MOST_OVERLAP_SLOTS
+        assert merged(told, 2) == Listing((record(7), record(8, failed=True), record(9)), 10)
+    two: list[tuple[Tip, list[SignatureRecord]]] = [(Tip(10_000, 1), []), (Tip(10, 1), [])]
+    assert merged(two, 1).covered_slot == 10_000 - MOST_OVERLAP_SLOTS
+    assert merged(two, 2).covered_slot == 10, "the other one alone may have left something out"
+    assert merged([*two, (Tip(9_000, 1), [])], 2).covered_slot == 9_000 - MOST_OVERLAP_SLOTS
+    assert merged([*two, (Tip(2**63, 1), [])], 2).covered_slot == 10_000 - MOST_OVERLAP_SLOTS

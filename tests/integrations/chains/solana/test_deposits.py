@@ -12,10 +12,10 @@ from solders.message import MessageV0
 from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 
-from integrations.chains.errors import NodesContradict
+from integrations.chains.errors import ChainUnavailable, NodesContradict
 from integrations.chains.solana.addresses import TOKEN_2022_PROGRAM, TOKEN_PROGRAM, associated_token_address
 from integrations.chains.solana.client import SolanaClient
-from integrations.chains.solana.deposits import IncomingTransfer, incoming, scan
+from integrations.chains.solana.deposits import IncomingTransfer, Scan, accounts_of, incoming, scan
 from integrations.chains.solana.errors import problem_of
 from integrations.chains.solana.instructions import Memo, SolTransfer, encode
 from integrations.chains.solana.messages import Commitment
@@ -24,7 +24,7 @@ from integrations.chains.solana.wire import from_base64, to_base64
 from tests.integrations.chains.solana.conftest import Connect
 from tests.integrations.chains.solana.signing import address, signed, written
 from tests.solana_chain import FINAL_BLOCKS, SolanaChain
-from tests.solana_node import SolanaNode
+from tests.solana_node import SolanaNode, solana_node
 
 SOL = 10**9
 HOUSE = Keypair()
@@ -40,6 +40,10 @@ async def brought(client: SolanaClient, chain: SolanaChain, signature: str) -> l
     landed = await client.transaction(signature)
     assert landed is not None
     return incoming(landed, address(HOUSE))
+
+
+def came(found: Scan) -> list[IncomingTransfer]:
+    return [each for transaction in found.transactions for each in incoming(transaction, address(HOUSE))]
 
 
 async def test_sol_with_a_memo(client: SolanaClient, chain: SolanaChain, sender: Keypair) -> None:
@@ -117,8 +121,8 @@ async def test_a_payment_that_failed_brings_nothing_but_its_memo(
     chain.release()
     assert await brought(client, chain, signature) == []
     chain.finalize()
-    found = await scan(client, address(HOUSE), [], since_slot=0)
-    assert found.transfers == ()
+    found = await scan(client, [address(HOUSE)], since_slot=0)
+    assert came(found) == []
 
 
 async def test_an_address_in_a_lookup_table_is_found(client: SolanaClient, chain: SolanaChain, sender: Keypair) -> None:
@@ -146,21 +150,21 @@ async def test_a_scan_finds_final_deposits_of_every_account_once(
     terms = Terms(address(sender), (await client.latest_blockhash()).hash)
     moved = token_transfer(terms, address(HOUSE), 7, mint=address(mint), decimals=6, opens=False, memo="CV-2")
     second = await client.send(signed(moved, sender))
-    tokens = [(address(mint), TOKEN_PROGRAM)]
+    accounts = accounts_of(address(HOUSE), [address(mint)])
     chain.advance()
-    early = await scan(client, address(HOUSE), tokens, since_slot=began, commitment=Commitment.CONFIRMED)
-    assert [each.signature for each in early.transfers] == [first, second]
-    assert (await scan(client, address(HOUSE), tokens, since_slot=began)).transfers == ()
+    early = await scan(client, accounts, since_slot=began, commitment=Commitment.CONFIRMED)
+    assert [each.signature for each in came(early)] == [first, second]
+    assert came(await scan(client, accounts, since_slot=began)) == []
     chain.finalize()
-    found = await scan(client, address(HOUSE), tokens, since_slot=began)
-    assert [(each.signature, each.memo, each.amount) for each in found.transfers] == [
+    found = await scan(client, accounts, since_slot=began)
+    assert [(each.signature, each.memo, each.amount) for each in came(found)] == [
         (first, "CV-1", SOL),
         (second, "CV-2", 7),
     ]
     assert found.covered_slot == chain.blocks[-1 - FINAL_BLOCKS].slot
-    rest = await scan(client, address(HOUSE), tokens, since_slot=began, known=frozenset([first]))
-    assert [each.signature for each in rest.transfers] == [second]
-    assert (await scan(client, address(HOUSE), tokens, since_slot=found.covered_slot + 1)).transfers == ()
+    rest = await scan(client, accounts, since_slot=began, known=frozenset([first]))
+    assert [each.signature for each in came(rest)] == [second]
+    assert came(await scan(client, accounts, since_slot=found.covered_slot + 1)) == []
 
 
 async def test_what_one_node_leaves_out_another_tells(
@@ -170,8 +174,8 @@ async def test_what_one_node_leaves_out_another_tells(
     signature = await pay(client, sender, SOL, "CV-1")
     chain.finalize()
     node.twist = lambda method, params, result: [] if method == "getSignaturesForAddress" else result
-    found = await scan(client, address(HOUSE), [], since_slot=0)
-    assert [each.signature for each in found.transfers] == [signature]
+    found = await scan(client, [address(HOUSE)], since_slot=0)
+    assert [each.signature for each in came(found)] == [signature]
 
 
 async def test_what_one_node_invents_is_not_credited(
@@ -187,8 +191,8 @@ async def test_what_one_node_invents_is_not_credited(
     chain.fork_away(slot)
     chain.finalize()
     node.twist = lambda method, params, result: told.get(method, result)
-    found = await scan(client, address(HOUSE), [], since_slot=0)
-    assert found.transfers == ()
+    found = await scan(client, [address(HOUSE)], since_slot=0)
+    assert came(found) == []
     assert found.waiting == (signature,)
     assert found.covered_slot == slot
     assert await client.lamports(address(HOUSE)) == 0
@@ -210,8 +214,8 @@ async def test_nodes_that_tell_an_amount_differently_are_reported_and_nothing_is
     second.twist = twist
     with pytest.raises(NodesContradict):
         await client.agreed_transaction(signature)
-    found = await scan(client, address(HOUSE), [], since_slot=0)
-    assert [each.signature for each in found.transfers] == [other]
+    found = await scan(client, [address(HOUSE)], since_slot=0)
+    assert [each.signature for each in came(found)] == [other]
     assert found.contradicted == (signature,)
 
 
@@ -243,8 +247,8 @@ async def test_a_memo_cannot_be_rewritten_by_a_node(
         return result
 
     node.twist = twist
-    found = await scan(client, address(HOUSE), [], since_slot=0)
-    assert (found.transfers, found.waiting) == ((), (signature,))
+    found = await scan(client, [address(HOUSE)], since_slot=0)
+    assert (came(found), found.waiting) == ([], (signature,))
 
 
 async def test_a_memo_cannot_be_exchanged_by_a_node(
@@ -256,6 +260,55 @@ async def test_a_memo_cannot_be_exchanged_by_a_node(
     chain.finalize()
     swapped = node.get_transaction(theirs, None)
     node.twist = lambda method, params, result: swapped if method == "getTransaction" and params[0] == mine else result
-    found = await scan(client, address(HOUSE), [], since_slot=0)
-    assert [each.signature for each in found.transfers] == [theirs]
+    found = await scan(client, [address(HOUSE)], since_slot=0)
+    assert [each.signature for each in came(found)] == [theirs]
     assert found.waiting == (mine,)
+
+
+async def test_what_only_one_of_two_nodes_could_tell_is_not_covered(
+    connect: Connect, chain: SolanaChain, node: SolanaNode, second: SolanaNode, sender: Keypair
+) -> None:
+    """One that answers nothing, has dropped its history, or stands still: what the other says alone may have gaps."""
+    client = connect(node, second)
+    signature = await pay(client, sender, SOL, "CV-1")
+    paid = chain.tip.slot
+    chain.finalize()
+    second.first_slot = paid + 1
+    with pytest.raises(ChainUnavailable, match="has dropped its history"):
+        await scan(client, [address(HOUSE)], since_slot=paid)
+    second.first_slot = 0
+    chain.advance(3_000)
+    second.behind = 3_020
+    found = await scan(client, [address(HOUSE)], since_slot=paid)
+    assert (came(found), found.waiting) == ([], ())
+    assert found.covered_slot == second.get_slot() < paid
+    second.behind = 0
+    found = await scan(client, [address(HOUSE)], since_slot=found.covered_slot)
+    assert [each.signature for each in came(found)] == [signature]
+
+
+async def test_a_node_of_another_chain_says_nothing_and_is_missed(
+    connect: Connect, chain: SolanaChain, node: SolanaNode, sender: Keypair
+) -> None:
+    async with solana_node(SolanaChain()) as foreign:
+        client = connect(node, foreign)
+        signature = await pay(client, sender, SOL, "CV-1")
+        chain.finalize()
+        with pytest.raises(ChainUnavailable, match="is of the chain that began with"):
+            await scan(client, [address(HOUSE)], since_slot=0)
+        assert await client.agreed_transaction(signature) is None
+
+
+async def test_what_a_node_lists_late_is_found_when_it_is_read_again(
+    client: SolanaClient, chain: SolanaChain, node: SolanaNode, sender: Keypair
+) -> None:
+    signature = await pay(client, sender, SOL, "CV-1")
+    chain.finalize()
+    node.twist = lambda method, params, result: [] if method == "getSignaturesForAddress" else result
+    first = await scan(client, [address(HOUSE)], since_slot=0)
+    assert first.transactions == ()
+    chain.advance(10)
+    node.twist = lambda method, params, result: result
+    assert came(await scan(client, [address(HOUSE)], since_slot=first.covered_slot + 1)) == []
+    again = await scan(client, [address(HOUSE)], since_slot=first.covered_slot + 1, again=150)
+    assert [each.signature for each in came(again)] == [signature]
