@@ -80,7 +80,7 @@ def open_custody(settings: Settings, ground: CustodyGround, stack: AsyncExitStac
     Raises CannotRun for a cold wallet's address that is none.
     """
     cold = cold_wallets(settings, ground.catalogue)
-    shared = _shared_addresses(settings, ground.catalogue)
+    shared = shared_addresses(settings, ground.catalogue)
     keys = _deposit_keys(settings, ground.catalogue)
     watched = frozenset(
         key
@@ -185,7 +185,7 @@ def cold_wallets(settings: Settings, catalogue: Catalogue) -> Mapping[str, froze
     return {chain: frozenset(addresses) for chain, addresses in found.items()}
 
 
-def _shared_addresses(settings: Settings, catalogue: Catalogue) -> Mapping[str, tuple[str, ...]]:
+def shared_addresses(settings: Settings, catalogue: Catalogue) -> Mapping[str, tuple[str, ...]]:
     """Addresses that everybody deposits to, by chain, the one that is given out first. Raises CannotRun."""
     found = _addresses("DEPOSIT_ADDRESSES", settings.deposit_addresses, catalogue)
     for key in found:
