@@ -84,6 +84,11 @@ class SolanaDepositWatch:
         self._known: dict[str, int] = {}
         self._due_ms = 0
 
+    @property
+    def pause_seconds(self) -> float:
+        """How long to wait when a step found nothing to do: what an operator has assigned meanwhile is credited then."""
+        return 1.0
+
     async def step(self) -> bool:
         """Finish what is under way, and look at the chain if it is time to. False: there is nothing to do now.
 

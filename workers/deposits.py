@@ -28,6 +28,11 @@ class Interrupted(Exception):
 class ChainWatch(Protocol):
     """Reads one chain."""
 
+    @property
+    def pause_seconds(self) -> float:
+        """How long to wait when a step found nothing to do."""
+        ...
+
     async def step(self) -> bool:
         """Do what is next; False: there is nothing to do now."""
         ...
