@@ -15,7 +15,8 @@ _ZERO = Decimal(0)
 
 @dataclass(frozen=True, slots=True)
 class HoldingState:
-    """What is owned of one asset. `average_cost` is of one unit, of those whose cost is known."""
+    """What is owned of one asset. `average_cost` is of one unit, of those whose cost is known. `on_chain`: in linked wallets; None where that was not
+    asked for, or is not known."""
 
     account: str
     asset: str
@@ -29,6 +30,7 @@ class HoldingState:
     average_cost: Decimal | None
     unrealized: Decimal | None
     unrealized_percent: Decimal | None
+    on_chain: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)

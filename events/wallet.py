@@ -1,7 +1,8 @@
 """What wallets hold, as the chains told it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from core.wallet_vocabulary import ChainTxStatus, TransferDirection, WalletErrorCode
 from events.token import TokenState
@@ -34,6 +35,24 @@ class WalletHoldings:
     address: str
     items: Sequence[TokenHolding]
     failures: Sequence[ChainTrouble]
+
+
+@dataclass(frozen=True, slots=True)
+class OnChainFunds:
+    """What an account's wallets hold together: amounts by chain and asset, in whole units; and by chain, the assets of which it is not known how much there is."""
+
+    amounts: Mapping[str, Mapping[str, Decimal]]
+    unknown: Mapping[str, frozenset[str]]
+    failures: Sequence[ChainTrouble]
+
+    @property
+    def unknown_assets(self) -> frozenset[str]:
+        """Of any chain."""
+        return frozenset().union(*self.unknown.values())
+
+    def amount(self, asset: str) -> Decimal:
+        """What is known of an asset, on all chains."""
+        return sum((of_chain.get(asset, Decimal(0)) for of_chain in self.amounts.values()), Decimal(0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,30 +4,24 @@ Costs are vectors by the asset that was paid (`services/cost_basis.py`); they ar
 part of a sum cannot be valued, the sum is not known, and the assets that are missing are named in `stale`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from decimal import Decimal
-from enum import StrEnum
 
 from core.clock import Clock
-from core.errors import NotAvailableYet
 from core.money import CONTEXT, figure
 from core.vocabulary import AllocationKey, AssetKind
 from events.funds import HoldingState, PortfolioState, SliceState
+from events.wallet import OnChainFunds
 from models.asset import AssetEntry
 from services.balances import owned
 from services.catalogue import Catalogue
 from services.market_view import MarketView
-from services.trading_accounts import Cost, Funds, TradingAccount
-from services.valuation import Rates, Valuation, rounded, total_at, value_at
+from services.portfolio_wallets import by_place, chain_values, with_wallets
+from services.trading_accounts import Cost, Funds, TradingAccount, read_row
+from services.valuation import Rates, Valuation, known_sum, rounded, share, total_at, value_at
 
 _HUNDRED = Decimal(100)
-
-
-class Location(StrEnum):
-    """Where assets are kept."""
-
-    EXCHANGE = "EXCHANGE"
 
 
 class Portfolios:
@@ -53,7 +47,7 @@ class Portfolios:
         before = total_at(self._valuation.rates_day_ago(into.code), amounts)
         change = None if total is None or before is None else total - before
         costs = [position for position in account.positions.values() if position.covered]
-        cost = _sum([total_at(rates, position.cost) for position in costs]) if costs else None
+        cost = known_sum([total_at(rates, position.cost) for position in costs]) if costs else None
         covered = total_at(rates, {asset: of.covered for asset, of in account.positions.items()})
         return PortfolioState(
             account=account.account,
@@ -64,7 +58,7 @@ class Portfolios:
             change_percent_24h=None if change is None or not before else percent(change, before),
             cost_basis=cost,
             unrealized=None if cost is None or covered is None else covered - cost,
-            realized=_sum([total_at(rates, position.realized) for position in account.positions.values()]),
+            realized=known_sum([total_at(rates, position.realized) for position in account.positions.values()]),
             holdings=[
                 self._holding(account, asset, funds[asset.code], quote=into.code, rates=rates, total=total)
                 for asset in self._catalogue.assets.values()
@@ -77,9 +71,29 @@ class Portfolios:
             ],
         )
 
-    def allocation(self, portfolio: PortfolioState, by: AllocationKey) -> list[SliceState]:
-        """The parts of the whole. Raises NotAvailableYet for CHAIN."""
-        return allocation(portfolio, by, self._catalogue)
+    def with_wallets(self, portfolio: PortfolioState, funds: OnChainFunds) -> PortfolioState:
+        """The portfolio together with what linked wallets hold: its holdings and its total."""
+        rates = self._valuation.rates(portfolio.quote)
+        account = read_row(portfolio.account, None)
+
+        def empty(code: str) -> HoldingState:
+            asset = self._catalogue.assets[code]
+            return self._holding(account, asset, Funds(), quote=portfolio.quote, rates=rates, total=None)
+
+        return with_wallets(portfolio, funds, rates, list(self._catalogue.assets), empty)
+
+    def allocation(
+        self, portfolio: PortfolioState, by: AllocationKey, funds: OnChainFunds | None = None
+    ) -> list[SliceState]:
+        """The parts of the whole, largest first, those of unknown value last; of linked wallets as well where `funds` are given."""
+        if by in {AllocationKey.CHAIN, AllocationKey.LOCATION}:
+            names = {key: chain.name for key, chain in self._catalogue.chains.items()}
+            return by_place(portfolio, funds, by, self._valuation.rates(portfolio.quote), names)
+        return allocation(portfolio if funds is None else self.with_wallets(portfolio, funds), by, self._catalogue)
+
+    def on_chain_value(self, portfolio: PortfolioState, funds: OnChainFunds) -> Decimal | None:
+        """What linked wallets hold is worth; None where a part of that is not known."""
+        return known_sum(list(chain_values(funds, self._valuation.rates(portfolio.quote)).values()))
 
     def _holding(
         self,
@@ -117,16 +131,14 @@ def same_figures(one: PortfolioState, other: PortfolioState | None) -> bool:
 
 
 def allocation(portfolio: PortfolioState, by: AllocationKey, catalogue: Catalogue) -> list[SliceState]:
-    """The parts of the whole, largest first, those of unknown value last. Raises NotAvailableYet for CHAIN."""
-    if by is AllocationKey.CHAIN:
-        raise NotAvailableYet("no wallets are linked here yet; ask for ASSET, KIND or LOCATION", field=["by"])
+    """The parts of the whole by ASSET or KIND, largest first, those of unknown value last."""
     key, label = _KEYS[by]
     groups: dict[str, list[HoldingState]] = {}
     for holding in portfolio.holdings:
         groups.setdefault(key(catalogue.asset(holding.asset)), []).append(holding)
     slices = []
     for name, holdings in groups.items():
-        value = _sum([holding.value for holding in holdings])
+        value = known_sum([holding.value for holding in holdings])
         slices.append(SliceState(name, label(catalogue.asset(holdings[0].asset)), value, share(value, portfolio.total)))
     return sorted(slices, key=lambda part: (part.value is None, -(part.value or 0), part.key))
 
@@ -134,11 +146,6 @@ def allocation(portfolio: PortfolioState, by: AllocationKey, catalogue: Catalogu
 def percent(part: Decimal, whole: Decimal) -> Decimal:
     """As a number of hundredths, to twelve digits."""
     return figure(CONTEXT.divide(CONTEXT.multiply(part, _HUNDRED), whole))
-
-
-def share(part: Decimal | None, whole: Decimal | None) -> Decimal | None:
-    """As a fraction, to twelve digits; None where it is not known."""
-    return None if part is None or not whole else figure(CONTEXT.divide(part, whole))
 
 
 def _gains(asset: str, position: Cost | None, rates: Rates) -> tuple[Decimal | None, Decimal | None]:
@@ -155,15 +162,6 @@ def _needed(account: TradingAccount, funds: Mapping[str, Funds]) -> set[str]:
     return {*funds}.union(*paid)
 
 
-def _sum(values: Sequence[Decimal | None]) -> Decimal | None:
-    total = Decimal(0)
-    for value in values:
-        if value is None:
-            return None
-        total += value
-    return total
-
-
 Of = Callable[[AssetEntry], str]
 _KIND_LABELS = {
     AssetKind.NATIVE: "Coins",
@@ -174,5 +172,4 @@ _KIND_LABELS = {
 _KEYS: Mapping[AllocationKey, tuple[Of, Of]] = {
     AllocationKey.ASSET: (lambda asset: asset.code, lambda asset: asset.name),
     AllocationKey.KIND: (lambda asset: asset.kind, lambda asset: _KIND_LABELS[asset.kind]),
-    AllocationKey.LOCATION: (lambda _: Location.EXCHANGE, lambda _: "On this exchange"),
 }

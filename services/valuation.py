@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 
-from core.money import CONTEXT
+from core.money import CONTEXT, figure
 from core.vocabulary import CandleInterval
 from models.candle import CandleKey, candles_at
 from services.catalogue import Catalogue
@@ -102,6 +102,21 @@ def total_at(rates: Rates, amounts: Mapping[str, Decimal]) -> Decimal | None:
             return None
         total += value
     return total
+
+
+def known_sum(values: Sequence[Decimal | None]) -> Decimal | None:
+    """Their sum; None where one of them is not known."""
+    total = Decimal(0)
+    for value in values:
+        if value is None:
+            return None
+        total += value
+    return total
+
+
+def share(part: Decimal | None, whole: Decimal | None) -> Decimal | None:
+    """As a fraction, to twelve digits; None where it is not known."""
+    return None if part is None or not whole else figure(CONTEXT.divide(part, whole))
 
 
 class Valuation:

@@ -10,6 +10,7 @@ from services.ens import Names
 from services.tokens import Tokens
 from services.wallet_activity import WalletActivity
 from services.wallet_balances import WalletBalances
+from services.wallet_funds import WalletFunds
 from services.wallet_streams import WalletStreams
 
 
@@ -19,6 +20,7 @@ class WalletViews:
 
     tokens: Tokens
     balances: WalletBalances
+    funds: WalletFunds
     names: Names
     activity: WalletActivity
     streams: WalletStreams
@@ -27,6 +29,7 @@ class WalletViews:
         """Give up what is being asked."""
         await self.streams.close()
         await self.names.close()
+        await self.funds.close()
         await self.balances.close()
         await self.tokens.close()
 
@@ -34,9 +37,11 @@ class WalletViews:
 def build_wallet_views(catalogue: Catalogue, chains: Chains, bus: Bus, clock: Clock) -> WalletViews:
     """Nothing is asked yet."""
     tokens = Tokens(catalogue, chains, clock)
+    balances = WalletBalances(chains, tokens, clock)
     return WalletViews(
         tokens=tokens,
-        balances=WalletBalances(chains, tokens, clock),
+        balances=balances,
+        funds=WalletFunds(balances, tokens, clock),
         names=Names(chains, clock),
         activity=WalletActivity(chains, tokens, clock),
         streams=WalletStreams(chains, tokens, bus, clock),

@@ -12,7 +12,7 @@ from integrations.chains.evm.client import EvmClient
 from models import wallet
 from models.wallet import WalletDocument
 from tests.accounts import Person, World, world
-from tests.evm import FRIEND, calldata, catalogue_with, chains_of, client_of, deploy, local_chain, send, token
+from tests.evm import FRIEND, STRANGER, calldata, catalogue_with, chains_of, client_of, deploy, local_chain, send, token
 from tests.markets import ETH, codes, feed, tick
 
 BALANCES = """query ($chains: [String!], $spam: Boolean! = false, $quote: String) { viewer { wallets {
@@ -128,3 +128,52 @@ async def test_a_chain_of_another_family_is_refused_by_name(database: Database) 
         assert codes(answer) == [("ADDRESS_WRONG_NETWORK", ["viewer", "wallets", 0, "balances"])]
         assert answer["errors"][0]["extensions"]["field"] == ["chains", "0"]
         assert answer["data"]["viewer"]["wallets"] == [{"balances": None}]
+
+
+WEALTH = """query($with: Boolean! = true) { viewer { portfolio(quote: "USDT") {
+  totalValue onChainValue chainFailures { code chain { key } }
+  holdings(includeOnChain: $with) { asset { code } quantity onChain value }
+  allocation(by: CHAIN, includeOnChain: $with) { key value share }
+} } }"""
+
+
+async def test_wallets_are_part_of_the_portfolio_and_a_dead_node_is_no_zero(
+    database: Database, chain: EvmClient
+) -> None:
+    contract = await token(chain)
+    await send(chain, contract, calldata("transfer(address,uint256)", FRIEND, 1_500_000))
+    reached = chain
+    async with world(
+        known=catalogue_with(vouched(contract)), reached=lambda known, _: chains_of(known, reached)
+    ) as vault:
+        person = await owner_of(vault)
+        for event in (feed(ETH), tick(1, "2000", ETH)):
+            vault.view.apply(event)
+        found = (await vault.data(WEALTH, person))["viewer"]["portfolio"]
+        assert found == {
+            "totalValue": "0",
+            "onChainValue": "20000001.5",
+            "chainFailures": [],
+            "holdings": [
+                {"asset": {"code": "ETH"}, "quantity": "10000", "onChain": "10000", "value": "20000000"},
+                {"asset": {"code": "USDT"}, "quantity": "1.5", "onChain": "1.5", "value": "1.5"},
+            ],
+            "allocation": [{"key": "ethereum", "value": "20000001.5", "share": "1"}],
+        }  # fmt: skip
+        found = (await vault.data(WEALTH, person, **{"with": False}))["viewer"]["portfolio"]
+        assert (found["holdings"], found["allocation"]) == ([], [])
+    reached = client_of("http://127.0.0.1:1")
+    async with world(
+        known=catalogue_with(vouched(contract)), reached=lambda known, _: chains_of(known, reached)
+    ) as vault:
+        person = await vault.signed_up("bela@example.com")
+        assert await wallet.insert(
+            WalletDocument(
+                id="w2", user_id=person.user_id, slot=0, family=ChainFamily.EVM, address=STRANGER, linked_ms=1
+            )
+        )
+        found = (await vault.data(WEALTH, person))["viewer"]["portfolio"]
+        assert (found["totalValue"], found["onChainValue"], found["holdings"]) == ("0", None, [])
+        assert found["chainFailures"] == [{"code": "PROVIDER_UNAVAILABLE", "chain": {"key": "ethereum"}}]
+        assert found["allocation"] == [{"key": "ethereum", "value": None, "share": None}]
+    await reached.close()

@@ -5,9 +5,10 @@ from decimal import Decimal
 import pytest
 
 from core.clock import ManualClock
-from core.errors import NotAvailableYet
 from core.vocabulary import AllocationKey, FeedStatus
+from core.wallet_vocabulary import WalletErrorCode
 from events.funds import PortfolioState, SliceState
+from events.wallet import ChainTrouble, OnChainFunds
 from services.balances import balance, balances, wanted_assets
 from services.catalogue import UnknownAsset, read_files
 from services.portfolio import Portfolios, allocation, same_figures
@@ -38,9 +39,12 @@ def anna() -> TradingAccount:
     )
 
 
+def portfolios(markets: Markets) -> Portfolios:
+    return Portfolios(markets.catalogue, markets.view, Valuation(markets.catalogue, markets.view), ManualClock())
+
+
 def present(markets: Markets, account: TradingAccount, quote: str = "USDT") -> PortfolioState:
-    valuation = Valuation(markets.catalogue, markets.view)
-    return Portfolios(markets.catalogue, markets.view, valuation, ManualClock()).present(account, quote)
+    return portfolios(markets).present(account, quote)
 
 
 def test_every_figure() -> None:
@@ -92,17 +96,73 @@ def test_the_parts_of_the_whole() -> None:
         SliceState("STABLECOIN", "Stablecoins", D(100), D("0.2")),
     ]
     assert [part.key for part in allocation(state, AllocationKey.ASSET, CATALOGUE)] == ["BTC", "ETH", "USDT"]
-    assert allocation(state, AllocationKey.LOCATION, CATALOGUE) == [
-        SliceState("EXCHANGE", "On this exchange", D(500), D(1))
-    ]
-    with pytest.raises(NotAvailableYet):
-        allocation(state, AllocationKey.CHAIN, CATALOGUE)
     stale = present(here().apply(feed("BTC-USDT", FeedStatus.STALE)), anna())
     assert [part.value for part in allocation(stale, AllocationKey.ASSET, CATALOGUE)] == [
         Decimal(100),
         Decimal(100),
         None,
     ]
+
+
+def wallets(**unknown: set[str]) -> OnChainFunds:
+    """2 BTC on Bitcoin, 5 ETH on Ethereum and 1 on Polygon; of `unknown` chains nothing is known of these assets."""
+    amounts = {"bitcoin": {"BTC": D(2)}, "ethereum": {"ETH": D(5)}, "polygon": {"ETH": D(1)}}
+    failures = [ChainTrouble(chain, WalletErrorCode.PROVIDER_UNAVAILABLE, "away") for chain in unknown]
+    known = {chain: held for chain, held in amounts.items() if chain not in unknown}
+    return OnChainFunds(known, {chain: frozenset(assets) for chain, assets in unknown.items()}, failures)
+
+
+def test_what_wallets_hold_is_part_of_the_whole() -> None:
+    service = portfolios(here())
+    account = trading_account("anna", balances={"BTC": ("2", "1"), "USDT": ("40", "0")})
+    plain = service.present(account, "USDT")
+    state = service.with_wallets(plain, wallets())
+    assert (plain.total, state.total) == (D(340), D(600))
+    assert [(each.asset, each.on_chain, each.value) for each in state.holdings] == [
+        ("BTC", D(2), D(500)),
+        ("ETH", D(6), D(60)),
+        ("USDT", D(0), D(40)),
+    ]
+    assert [each.share for each in state.holdings] == [D("0.833333333333"), D("0.1"), D("0.0666666666667")]
+    assert state.holdings[1].price is not None, "of an asset that wallets alone hold"
+    assert service.on_chain_value(plain, wallets()) == 260
+    assert service.allocation(plain, AllocationKey.CHAIN, wallets()) == [
+        SliceState("EXCHANGE", "On this exchange", D(340), D("0.566666666667")),
+        SliceState("bitcoin", "Bitcoin", D(200), D("0.333333333333")),
+        SliceState("ethereum", "Ethereum", D(50), D("0.0833333333333")),
+        SliceState("polygon", "Polygon", D(10), D("0.0166666666667")),
+    ]
+    assert [(each.key, each.value) for each in service.allocation(plain, AllocationKey.LOCATION, wallets())] == [
+        ("EXCHANGE", D(340)),
+        ("WALLETS", D(260)),
+    ]
+    assert [(each.key, each.value) for each in service.allocation(plain, AllocationKey.ASSET, wallets())] == [
+        ("BTC", D(500)),
+        ("ETH", D(60)),
+        ("USDT", D(40)),
+    ]
+    for by in (AllocationKey.CHAIN, AllocationKey.LOCATION):
+        assert service.allocation(plain, by) == [SliceState("EXCHANGE", "On this exchange", D(340), D(1))]
+
+
+def test_what_could_not_be_read_of_a_chain_is_not_nothing() -> None:
+    service = portfolios(here())
+    plain = service.present(trading_account("anna", balances={"BTC": ("2", "1"), "ETH": ("1", "0")}), "USDT")
+    funds = wallets(ethereum={"ETH", "USDC"})
+    state = service.with_wallets(plain, funds)
+    assert (state.total, service.on_chain_value(plain, funds)) == (None, None)
+    assert [(each.asset, each.on_chain, each.value, each.share) for each in state.holdings] == [
+        ("BTC", D(2), D(500), None),
+        ("ETH", None, None, None),
+    ]
+    assert [(each.key, each.value, each.share) for each in service.allocation(plain, AllocationKey.CHAIN, funds)] == [
+        ("EXCHANGE", D(310), None),
+        ("bitcoin", D(200), None),
+        ("polygon", D(10), None),
+        ("ethereum", None, None),
+    ]
+    (place,) = [each for each in service.allocation(plain, AllocationKey.LOCATION, funds) if each.key == "WALLETS"]
+    assert (place.value, place.share) == (None, None)
 
 
 def test_only_figures_count_as_a_change() -> None:
