@@ -1,5 +1,6 @@
 """What is odd about an address that somebody is about to send to, beside those they know."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -9,7 +10,9 @@ from models import broadcast, deposit_address, wallet, withdrawal_address
 from models.prepared_transaction import WarningEntry
 
 _ENDS = 4
-"""Characters at each end of an address that people look at, the 0x left out."""
+"""Characters at each end of an address that people look at, what all of a kind begin with left out."""
+_COMMON = re.compile(r"0x|[a-z]{2,5}1[qp]", re.ASCII)
+"""Of EVM chains, and of Bitcoin's witnesses of version 0 and 1."""
 _WARNING_TEXTS: Mapping[Code, str] = {
     Code.FIRST_TIME_ADDRESS: "nothing was sent to {address} from here before",
     Code.LOOKALIKE_ADDRESS: "{address} looks like {known}, which you know, and is another address",
@@ -59,5 +62,5 @@ def address_warnings(address: str, known: KnownAddresses) -> list[WarningEntry]:
 
 
 def _ends(address: str) -> tuple[str, str]:
-    plain = address.lower().removeprefix("0x")
+    plain = _COMMON.sub("", address.lower(), count=1) if _COMMON.match(address.lower()) else address.lower()
     return plain[:_ENDS], plain[-_ENDS:]

@@ -36,7 +36,7 @@ async def effects_of(coin: TokenState, draft: Draft, describe: Describe) -> list
     found = []
     if draft.value or not data:
         units = str(draft.value)
-        found.append(EffectEntry(kind=EffectKind.TRANSFER, token=_entry(coin), sender=sender, to=to, units=units))
+        found.append(EffectEntry(kind=EffectKind.TRANSFER, token=token_entry(coin), sender=sender, to=to, units=units))
     if data:
         found.append(await _of_call(sender, to, data, describe))
     return found
@@ -52,7 +52,7 @@ async def _of_call(sender: str, contract: str, data: bytes, describe: Describe) 
     values = _read(data)
     if values is None:
         return EffectEntry(kind=EffectKind.CONTRACT_CALL, sender=sender, to=contract)
-    token = _entry(await describe(contract))
+    token = token_entry(await describe(contract))
     if data[:4] in (_TRANSFER, _TRANSFER_FROM):
         owner = sender if data[:4] == _TRANSFER else values[0]
         return EffectEntry(kind=EffectKind.TRANSFER, token=token, sender=owner, to=values[-2], units=values[-1])
@@ -78,7 +78,7 @@ def _read(data: bytes) -> list[str] | None:
         return None
 
 
-def _entry(state: TokenState) -> TokenEntry:
+def token_entry(state: TokenState) -> TokenEntry:
     return TokenEntry(
         chain=state.chain,
         contract=state.contract,

@@ -4,12 +4,14 @@ from dataclasses import dataclass
 
 from core.clock import Clock
 from core.vocabulary import ChainFamily
+from services.bitcoin_transfers import BitcoinTransfers
 from services.broadcasts import Broadcasts
 from services.chain_transactions import ChainTransactions
 from services.chains import Chains
 from services.contract_reads import ContractReads
 from services.evm_transfers import EvmTransfers
 from services.prepared_transactions import PreparedTransactions, Worth
+from services.sending_bitcoin import BitcoinSending
 from services.sending_evm import EvmSending
 from services.sending_families import SendingFamilies, SendingFamily
 from services.tokens import Tokens
@@ -30,7 +32,10 @@ def build_transfer_services(chains: Chains, tokens: Tokens, worth: Worth, clock:
     """Nothing is asked yet."""
     prepared = PreparedTransactions(chains, tokens, worth, clock)
     evm = EvmTransfers(chains, tokens, prepared)
-    by_family: dict[ChainFamily, SendingFamily] = {ChainFamily.EVM: EvmSending(chains, tokens, evm)}
+    by_family: dict[ChainFamily, SendingFamily] = {
+        ChainFamily.EVM: EvmSending(chains, tokens, evm),
+        ChainFamily.BITCOIN: BitcoinSending(chains, BitcoinTransfers(chains, tokens, prepared)),
+    }
     families = SendingFamilies(chains.entries, by_family)
     transactions = ChainTransactions(families)
     return TransferServices(

@@ -81,7 +81,7 @@ class UnsignedTransaction:
 
     @strawberry.field(
         description="The transaction as wallets of its chain take it; on EVM chains in `eth_sendTransaction` and `eth_signTransaction`: every number 0x and "
-        "hexadecimal digits."
+        "hexadecimal digits. On Bitcoin `psbt`, a PSBT (BIP-174) in Base64: change goes back to the sender, and its fee may be raised later (BIP-125)."
     )
     def payload(self) -> JSON:
         return JSON(self.row.payload)
