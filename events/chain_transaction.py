@@ -9,7 +9,8 @@ from core.wallet_vocabulary import ChainTxStatus
 
 @dataclass(frozen=True, slots=True)
 class ChainTransactionState:
-    """`fee` in the chain's coin, once it is in a block. `error` says why it did nothing: an English template and what stands in it."""
+    """`fee` in the chain's coin, once it is in a block. `error` says why it did nothing: an English template and what stands in it. `version` rises with every
+    change of one that was sent here, and is 0 for any other; `over`: nothing is expected to change any more."""
 
     chain: str
     hash: str
@@ -19,3 +20,11 @@ class ChainTransactionState:
     fee: Decimal | None = None
     error: str | None = None
     error_values: Mapping[str, str | int] = field(default_factory=dict)
+    replaced_by: str | None = None
+    version: int = 0
+    over: bool = False
+
+
+def chain_transaction_topic(chain: str, hash_: str) -> str:
+    """Where changes of a transaction that was sent here are published."""
+    return f"chain-transactions.{chain}.{hash_}"

@@ -25,9 +25,10 @@ def mutation(
     step_up: StepUpDemanded | None = None,
     alone: bool = False,
     idempotent: str | None = None,
+    cost: int | None = None,
     name: str | None = None,
 ) -> Any:
-    """A mutation whose refusals are data."""
+    """A mutation whose refusals are data. `cost`: its points, where it is dearer than others."""
     extensions: list[FieldExtension] = [Guard(access, scope), RefusalsAsData()]
     if step_up is not None:
         extensions.insert(0, step_up)
@@ -35,7 +36,10 @@ def mutation(
         resolver=resolver,
         name=name,
         description=_words(description, access, scope, step_up=step_up is not None, alone=alone, idempotent=idempotent),
-        directives=_directives(scope, step_up=step_up is not None, idempotent=idempotent),
+        directives=[
+            *_directives(scope, step_up=step_up is not None, idempotent=idempotent),
+            *([Cost(points=cost)] if cost is not None else []),
+        ],
         extensions=extensions,
         metadata={ALONE: alone},
     )
@@ -66,8 +70,9 @@ def subscription(
     *,
     access: Access,
     scope: ApiScope | None = None,
+    cost: int | None = None,
 ) -> Any:
-    """A stream that is judged when it starts."""
+    """A stream that is judged when it starts. `cost`: points of its start, where it is dearer than others."""
 
     @functools.wraps(resolver)
     async def guarded(*, info: Info, **arguments: Any) -> AsyncGenerator[Any, None]:
@@ -77,7 +82,9 @@ def subscription(
                 yield event
 
     return strawberry.subscription(
-        resolver=guarded, description=_words(description, access, scope), directives=_directives(scope)
+        resolver=guarded,
+        description=_words(description, access, scope),
+        directives=[*_directives(scope), *([Cost(points=cost)] if cost is not None else [])],
     )
 
 

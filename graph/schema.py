@@ -18,7 +18,7 @@ from graph.scalars import SCALARS
 from graph.step_up import StepUpDemanded
 from graph.swap_roots import SwapQuery
 from graph.trading_roots import TradingMutation, TradingQuery, TradingSubscription
-from graph.transfer_roots import TransferMutation, TransferQuery
+from graph.transfer_roots import TransferMutation, TransferQuery, TransferSubscription
 from graph.trust_roots import TrustQuery
 from graph.types.account_event import KINDS, AccountEvent
 from graph.types.asset import Asset
@@ -106,7 +106,7 @@ class Query(OperatorQuery, TradingQuery, CustodyQuery, ChainQuery, SwapQuery, Tr
 
 
 @strawberry.type(description="Everything that can be watched. Each stream gives the current value first, then changes.")
-class Subscription(TradingSubscription, CustodySubscription, WalletSubscription):
+class Subscription(TradingSubscription, CustodySubscription, WalletSubscription, TransferSubscription):
     price_ticks: AsyncGenerator[PriceTick, None] = strawberry.subscription(
         resolver=market_resolvers.price_ticks,
         description="Prices of markets. A reader that falls behind skips to the newest of each market.",

@@ -7,6 +7,7 @@ from models.asset import AssetDocument
 from models.audit_event import AuditEventDocument, AuditHeadDocument
 from models.broadcast import BroadcastDocument
 from models.candle import CandleDocument
+from models.chain_transaction import ChainTransactionDocument
 from models.challenge import ChallengeDocument
 from models.client_key import ClientKeyDocument
 from models.debtor import DebtorDocument
@@ -59,6 +60,7 @@ DOCUMENTS: tuple[type[Document], ...] = (
     AuditEventDocument,
     AuditHeadDocument,
     BroadcastDocument,
+    ChainTransactionDocument,
     CandleDocument,
     ChainCursorDocument,
     ChallengeDocument,

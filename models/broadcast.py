@@ -1,5 +1,6 @@
 """Signed transactions that people have sent through this server: their bytes are stored before they are sent."""
 
+from datetime import datetime
 from typing import ClassVar
 
 from beanie import Document
@@ -13,8 +14,7 @@ MOST_REMEMBERED = 1000
 
 
 class BroadcastDocument(Document):
-    """One under `account:client's key`. `digest` is of all that was given; `raw` is what nodes get; `spends` is what the chain lets be spent once (an EVM
-    nonce, outpoints); `terms` are the family's own; `counterparties` are who received something or may spend it, and the contracts that were called.
+    """One under `account:client's key`. `digest` is of all that was given; `raw` is what nodes get; `counterparties` are who received something or may spend it, and the contracts that were called.
     `sent_ms` is None until a node has taken it."""
 
     id: str  # type: ignore[assignment]
@@ -24,13 +24,11 @@ class BroadcastDocument(Document):
     chain: str
     hash: str
     raw: bytes
-    sender: str
-    spends: list[str]
-    terms: dict[str, str] = {}
     counterparties: list[str]
     prepared_id: str | None = None
     created_ms: int
     sent_ms: int | None = None
+    purge_at: datetime
 
     class Settings:
         """Where it is kept."""
@@ -39,6 +37,7 @@ class BroadcastDocument(Document):
         keep_nulls = False
         indexes: ClassVar = [
             IndexModel([("user_id", ASCENDING)]),
+            IndexModel([("purge_at", ASCENDING)], expireAfterSeconds=0),
         ]
 
 
@@ -75,3 +74,8 @@ async def counterparties(user_id: str) -> set[str]:
     """Whom an account has sent something to, or let spend something."""
     rows = await BroadcastDocument.find({"user_id": user_id}).limit(MOST_REMEMBERED).to_list()
     return {address for row in rows for address in row.counterparties}
+
+
+async def delete_all(user_id: str) -> None:
+    """Forget what an account has sent; the transactions themselves are followed all the same."""
+    await BroadcastDocument.get_pymongo_collection().delete_many({"user_id": user_id})

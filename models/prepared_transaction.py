@@ -73,7 +73,7 @@ class PreparedTransactionDocument(Document):
 
         name = "prepared_transactions"
         keep_nulls = False
-        indexes: ClassVar = [IndexModel([("purge_at", 1)], expireAfterSeconds=0)]
+        indexes: ClassVar = [IndexModel([("user_id", 1)]), IndexModel([("purge_at", 1)], expireAfterSeconds=0)]
 
 
 async def insert(row: PreparedTransactionDocument) -> None:
@@ -84,3 +84,8 @@ async def insert(row: PreparedTransactionDocument) -> None:
 async def by_id(prepared_id: str) -> PreparedTransactionDocument | None:
     """The one of this id."""
     return await PreparedTransactionDocument.find_one({"_id": prepared_id})
+
+
+async def delete_all(user_id: str) -> None:
+    """Forget what was prepared for an account."""
+    await PreparedTransactionDocument.get_pymongo_collection().delete_many({"user_id": user_id})

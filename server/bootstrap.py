@@ -48,9 +48,11 @@ from services.trading_services import build_trading_services
 from services.transfer_services import build_transfer_services
 from services.valuation import usd_worth
 from services.wallet_views import build_wallet_views
+from workers import broadcasts as broadcast_worker
 from workers import feeds
 from workers import liabilities as liabilities_worker
 from workers import mail as mail_worker
+from workers.broadcasts import BroadcastWorker
 from workers.mail import MailWorker
 
 Loop = Callable[[], Awaitable[None]]
@@ -191,6 +193,9 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
             ),
             stack,
         )
+        transfers = build_transfer_services(
+            chains, wallet_views.tokens, usd_worth(funds.valuation), limits=limiters.limits, bus=bus, clock=clock
+        )
         mail = await open_mail(settings, clock, box, stack)
         if isinstance(bus, RedisBus):
             metrics.watch_count("bus_lost_messages", "Messages this process gave up", lambda: bus.lost)
@@ -240,7 +245,7 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
                 chains=chains,
                 wallet_views=wallet_views,
                 swaps=swaps,
-                transfers=build_transfer_services(chains, wallet_views.tokens, usd_worth(funds.valuation), clock),
+                transfers=transfers,
                 server_status=lambda: server_status.read(
                     clock=clock, mode=settings.mode, database=database, bus=bus, view=view, exchange=exchange.health
                 ),
@@ -267,6 +272,7 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
                 liabilities_worker.NAME: liabilities.worker.run,
                 **exchange.workers,
                 **custody.workers,
+                broadcast_worker.NAME: BroadcastWorker(clock, holder, transfers.tracking).run,
             },
         )
 

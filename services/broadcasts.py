@@ -5,14 +5,15 @@ from hashlib import sha256
 
 import orjson
 
-from core.clock import Clock
+from core.clock import Clock, to_datetime
 from core.refusals import WalletRefused
 from core.wallet_vocabulary import ChainTxStatus, WalletErrorCode
 from events.chain_transaction import ChainTransactionState
 from integrations.chains.errors import ChainError
-from models import broadcast, prepared_transaction
+from models import broadcast, chain_transaction, prepared_transaction
 from models.broadcast import BroadcastDocument, broadcast_id
 from services.chain_failures import refused
+from services.chain_tracking import KEPT, ChainTracking
 from services.chain_transactions import ChainTransactions
 from services.order_refusals import is_client_key
 from services.sending_families import SendingFamilies, SendingFamily, Signed
@@ -45,8 +46,11 @@ class Sent:
 class Broadcasts:
     """One per process."""
 
-    def __init__(self, families: SendingFamilies, transactions: ChainTransactions, clock: Clock) -> None:
+    def __init__(
+        self, families: SendingFamilies, tracking: ChainTracking, transactions: ChainTransactions, clock: Clock
+    ) -> None:
         self._families = families
+        self._tracking = tracking
         self._transactions = transactions
         self._clock = clock
 
@@ -56,24 +60,32 @@ class Broadcasts:
             text = "a key has 1 to 64 printable ASCII characters"
             raise WalletRefused(text, reason=WalletErrorCode.INVALID_INPUT, field=["clientBroadcastId"])
         family = self._families.of(wish.chain)
-        row = await broadcast.by_client_id(user_id, wish.client_id) or await self._stored(user_id, family, wish)
-        if row.digest != wish.digest:
+        row = await broadcast.by_client_id(user_id, wish.client_id)
+        signed = None if row is not None and row.sent_ms is not None else await self._read(family, wish)
+        if row is None and signed is not None:
+            row = await self._stored(user_id, family, wish, signed)
+        if row is None or row.digest != wish.digest:
             text = "the key was used before with other content"
             raise WalletRefused(text, reason=WalletErrorCode.IDEMPOTENCY_MISMATCH, field=["clientBroadcastId"])
         replayed = row.sent_ms is not None
-        if not replayed:
-            await self._send(family, row)
+        if not replayed and signed is not None:
+            await self._send(family, row, signed)
         state = await self._transactions.read(row.chain, row.hash)
         return Sent(state or ChainTransactionState(row.chain, row.hash, ChainTxStatus.PENDING), replayed)
 
-    async def _stored(self, user_id: str, family: SendingFamily, wish: BroadcastWish) -> BroadcastDocument:
-        """The row of a transaction that may be sent; that of another request where one was quicker."""
+    async def _read(self, family: SendingFamily, wish: BroadcastWish) -> Signed:
         try:
-            signed = await family.read(wish.chain, wish.signed)
+            return await family.read(wish.chain, wish.signed)
         except ChainError as error:
             raise refused(error) from error
+
+    async def _stored(
+        self, user_id: str, family: SendingFamily, wish: BroadcastWish, signed: Signed
+    ) -> BroadcastDocument:
+        """The row of a transaction that may be sent; that of another request where one was quicker."""
         if wish.prepared_id is not None:
             await self._compare(user_id, family, wish, signed)
+        now_ms = self._clock.now_ms()
         row = BroadcastDocument(
             id=broadcast_id(user_id, wish.client_id),
             user_id=user_id,
@@ -82,12 +94,10 @@ class Broadcasts:
             chain=wish.chain,
             hash=signed.hash,
             raw=signed.raw,
-            sender=signed.sender,
-            spends=list(signed.spends),
-            terms=dict(signed.terms),
             counterparties=list(signed.counterparties),
             prepared_id=wish.prepared_id,
-            created_ms=self._clock.now_ms(),
+            created_ms=now_ms,
+            purge_at=to_datetime(now_ms) + KEPT,
         )
         if await broadcast.insert(row):
             return row
@@ -110,13 +120,17 @@ class Broadcasts:
                 field=["signed"],
             )
 
-    async def _send(self, family: SendingFamily, row: BroadcastDocument) -> None:
+    async def _send(self, family: SendingFamily, row: BroadcastDocument, signed: Signed) -> None:
         """Hand it to the nodes. Raises WalletRefused; then nothing was sent, unless no node answered: the same request again finds out."""
+        await self._tracking.begin(row.chain, signed)
         try:
-            await family.send(row.chain, row.raw, row.hash)
+            await family.send(row.chain, signed.raw, signed.hash)
         except WalletRefused:
             await broadcast.forget(row)
+            await chain_transaction.forget_unsent(row.chain, row.hash)
             raise
         except ChainError as error:
             raise refused(error) from error
-        await broadcast.was_sent(row, self._clock.now_ms())
+        now_ms = self._clock.now_ms()
+        await chain_transaction.was_sent(row.chain, row.hash, now_ms)
+        await broadcast.was_sent(row, now_ms)

@@ -20,14 +20,13 @@ from integrations.chains.bitcoin.messages import FoundTransaction, Place
 from integrations.chains.bitcoin.psbt import read_prepared
 from integrations.chains.bitcoin.transactions import NotReadable, Outpoint, Tx, TxOutput
 from integrations.chains.errors import ChainError, ChainUnavailable
-from models.broadcast import BroadcastDocument
 from models.prepared_transaction import PreparedTransactionDocument
 from services.bitcoin_transfers import COIN_DIGITS, BitcoinTransfers
 from services.chain_addresses import bitcoin_network
 from services.chain_votes import WITNESSES
 from services.chains import Chains
 from services.evm_terms import whole
-from services.sending_families import Sighting, SightKind, Signed, TransferWish
+from services.sending_families import Sighting, SightKind, Signed, Spending, TransferWish
 
 T = TypeVar("T")
 FEE = "fee"
@@ -104,7 +103,7 @@ class BitcoinSending:
             raise WalletRefused(text, reason=WalletErrorCode.INVALID_INPUT, field=["hash"])
         return given.lower()
 
-    async def sight(self, chain: str, hash_: str, sent: BroadcastDocument | None = None) -> Sighting:
+    async def sight(self, chain: str, hash_: str, sent: Spending | None = None) -> Sighting:
         client = self._chains.bitcoin(chain)
         seen, tx = await self._seen(client, hash_)
         if tx is None:
@@ -152,7 +151,7 @@ class BitcoinSending:
                 return Sighting(SightKind.TAKEN)
         return None
 
-    async def _fee(self, client: BitcoinClient, tx: Tx, sent: BroadcastDocument | None) -> Decimal | None:
+    async def _fee(self, client: BitcoinClient, tx: Tx, sent: Spending | None) -> Decimal | None:
         """In whole coins; None where it would take too many questions, and for what a miner made."""
         if sent is not None and FEE in sent.terms:
             return whole(int(sent.terms[FEE]), COIN_DIGITS)

@@ -2,31 +2,24 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 
 from core.refusals import WalletRefused
 from core.wallet_vocabulary import WalletErrorCode
 from events.token import TokenState
-from integrations.chains.errors import NodeRefused
-from integrations.chains.evm.client import EvmClient
+from integrations.chains.errors import ChainError, ChainUnavailable, Failure, NodeRefused, ProviderFailed
 from integrations.chains.evm.errors import Refusal, meaning
-from integrations.chains.evm.messages import EvmReceipt
-from models.broadcast import BroadcastDocument
 from models.prepared_transaction import PreparedTransactionDocument
 from services.chain_failures import refused
 from services.chains import Chains
+from services.evm_sightings import sight_of
 from services.evm_terms import Draft
-from services.evm_transfers import COIN_DIGITS, EvmTransfers
-from services.sending_families import Sighting, SightKind, Signed, TransferWish
+from services.evm_transfers import EvmTransfers
+from services.sending_families import Sighting, Signed, Spending, TransferWish
 from services.signed_transactions import Expected, SignedEvm, differences, read_signed
 from services.tokens import Tokens
 from services.transaction_effects import counterparties, effects_of
 
 _HASH = re.compile(r"0x[0-9a-fA-F]{64}", re.ASCII)
-_FAILED_TEXTS: Mapping[str, str] = {
-    "said": "the contract refused the call: {said}",
-    "silent": "the contract refused the call, or the gas did not suffice",
-}
 
 
 class EvmSending:
@@ -60,12 +53,14 @@ class EvmSending:
 
     async def send(self, chain: str, raw: bytes, hash_: str) -> None:
         client = self._chains.evm(chain)
-        try:
-            await client.send_raw(raw)
-        except NodeRefused as error:
-            known = meaning(error).kind is Refusal.ALREADY_KNOWN or await client.transaction(hash_) is not None
-            if not known:
-                raise refused(error, field=["signed"]) from error
+        said = (await client.send_raw_to_all(raw)).values()
+        if not any(isinstance(each, str) or _is_known(each) for each in said):
+            errors = [each for each in said if isinstance(each, ChainError)]
+            refusal = next((each for each in errors if isinstance(each, NodeRefused)), None)
+            if refusal is None or any(_may_have_taken(each) for each in errors):
+                raise ChainUnavailable(chain, {str(place): str(each) for place, each in enumerate(errors, start=1)})
+            if await client.transaction(hash_) is None:
+                raise refused(refusal, field=["signed"]) from refusal
 
     def transaction_hash(self, given: str) -> str:
         if _HASH.fullmatch(given) is None:
@@ -73,26 +68,8 @@ class EvmSending:
             raise WalletRefused(text, reason=WalletErrorCode.INVALID_INPUT, field=["hash"])
         return given.lower()
 
-    async def sight(self, chain: str, hash_: str, sent: BroadcastDocument | None = None) -> Sighting:
-        client = self._chains.evm(chain)
-        receipt = await client.receipt(hash_)
-        if receipt is None:
-            if await client.transaction(hash_) is not None:
-                return Sighting(SightKind.WAITING)
-            taken = sent is not None and await client.nonce(sent.sender) > int(sent.spends[0])
-            return Sighting(SightKind.TAKEN if taken else SightKind.UNKNOWN)
-        head = await client.block()
-        confirmations = 1 if head is None else max(1, head.number - receipt.block + 1)
-        error, values = (None, {}) if receipt.success else await self._reason(client, receipt)
-        return Sighting(
-            SightKind.INCLUDED if receipt.success else SightKind.FAILED,
-            confirmations=confirmations,
-            block=receipt.block,
-            fee=Decimal(receipt.fee).scaleb(-COIN_DIGITS),
-            final=confirmations >= self._chains.entries[chain].final_after,
-            error=error,
-            error_values=values,
-        )
+    async def sight(self, chain: str, hash_: str, sent: Spending | None = None) -> Sighting:
+        return await sight_of(self._chains.evm(chain), hash_, self._chains.entries[chain].final_after, sent)
 
     async def _counterparties(self, chain: str, signed: SignedEvm) -> Sequence[str]:
         if signed.to is None:
@@ -106,17 +83,14 @@ class EvmSending:
         effects = await effects_of(coin, draft, nameless)
         return counterparties(effects, signed.to)
 
-    async def _reason(self, client: EvmClient, receipt: EvmReceipt) -> tuple[str, dict[str, str | int]]:
-        """Why it failed, by asking again for the same call as of the block before; what came before it in its own block may have mattered."""
-        sent = await client.transaction(receipt.hash)
-        if sent is not None and sent.to is not None:
-            try:
-                await client.call(sent.to, sent.data, at=receipt.block - 1, sender=sent.sender, value=sent.value)
-            except NodeRefused as error:
-                said = meaning(error).said
-                if said is not None:
-                    return _FAILED_TEXTS["said"], {"said": said}
-        return _FAILED_TEXTS["silent"], {}
+
+def _is_known(said: str | ChainError) -> bool:
+    return isinstance(said, NodeRefused) and meaning(said).kind is Refusal.ALREADY_KNOWN
+
+
+def _may_have_taken(error: ChainError) -> bool:
+    """Whether a node that did not answer as it should may have it all the same."""
+    return isinstance(error, ProviderFailed) and error.failure in (Failure.TIMED_OUT, Failure.MALFORMED)
 
 
 def _expected(payload: Mapping[str, str]) -> Expected:

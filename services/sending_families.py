@@ -13,7 +13,6 @@ from typing import Protocol
 from core.refusals import WalletRefused
 from core.vocabulary import ChainFamily
 from core.wallet_vocabulary import FeeSpeed, WalletErrorCode
-from models.broadcast import BroadcastDocument
 from models.chain import ChainEntry
 from models.prepared_transaction import PreparedTransactionDocument
 
@@ -62,7 +61,8 @@ class SightKind(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Sighting:
     """Of one transaction. `final`: enough nodes agree that this never changes again; it is never said of WAITING and UNKNOWN. `fee` in the chain's coin;
-    `error` an English template with its values; `by`: of one that is TAKEN the hash of what took its place, when it was found."""
+    `error` an English template with its values; `by`: of one that is TAKEN the hash of what took its place, when it was found; `same`: that does the same, with
+    another fee."""
 
     kind: SightKind
     confirmations: int = 0
@@ -72,6 +72,26 @@ class Sighting:
     error: str | None = None
     error_values: Mapping[str, str | int] = field(default_factory=dict)
     by: str | None = None
+    same: bool = False
+
+
+class Spending(Protocol):
+    """What is remembered of a transaction that was sent here. `replaced_by`: what took its place, when that was seen before."""
+
+    @property
+    def raw(self) -> bytes: ...
+
+    @property
+    def sender(self) -> str: ...
+
+    @property
+    def spends(self) -> Sequence[str]: ...
+
+    @property
+    def terms(self) -> Mapping[str, str]: ...
+
+    @property
+    def replaced_by(self) -> str | None: ...
 
 
 class SendingFamily(Protocol):
@@ -97,7 +117,7 @@ class SendingFamily(Protocol):
         """A hash in the form it is stored in. Raises WalletRefused for the field `hash`."""
         ...
 
-    async def sight(self, chain: str, hash_: str, sent: BroadcastDocument | None = None) -> Sighting:
+    async def sight(self, chain: str, hash_: str, sent: Spending | None = None) -> Sighting:
         """What became of a transaction; of one that was sent here also whether something else took its place."""
         ...
 

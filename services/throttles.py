@@ -35,6 +35,7 @@ PASSKEY = _rule("passkey", address=(60, 5 * _MINUTE), subject=(60, 5 * _MINUTE))
 OAUTH = _rule("external identity", address=(60, 5 * _MINUTE), subject=(30, 5 * _MINUTE))
 WALLET = _rule("wallet", address=(60, 5 * _MINUTE), subject=(60, 5 * _MINUTE))
 SWAP = _rule("swap quotes", address=(120, 5 * _MINUTE), subject=(60, 5 * _MINUTE))
+CHAIN = _rule("questions to chains", address=(600, 5 * _MINUTE), subject=(300, 5 * _MINUTE))
 CHANGE = _rule("change of the account", address=(120, 5 * _MINUTE), subject=(60, 5 * _MINUTE))
 
 

@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 
+from core.bus import Bus
 from core.clock import Clock
+from core.rate_limits import RateLimits
 from core.vocabulary import ChainFamily
 from services.bitcoin_transfers import BitcoinTransfers
 from services.broadcasts import Broadcasts
+from services.chain_tracking import ChainTracking
 from services.chain_transactions import ChainTransactions
 from services.chains import Chains
 from services.contract_reads import ContractReads
@@ -14,7 +17,9 @@ from services.prepared_transactions import PreparedTransactions, Worth
 from services.sending_bitcoin import BitcoinSending
 from services.sending_evm import EvmSending
 from services.sending_families import SendingFamilies, SendingFamily
+from services.throttles import CHAIN, Throttles
 from services.tokens import Tokens
+from services.viewer import Client, Viewer
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +31,17 @@ class TransferServices:
     evm: EvmTransfers
     broadcasts: Broadcasts
     transactions: ChainTransactions
+    tracking: ChainTracking
+    throttles: Throttles
+
+    async def count(self, viewer: Viewer, client: Client) -> None:
+        """Count an operation that asks a chain's nodes. Raises RateLimited."""
+        await self.throttles.of_owner(CHAIN, client, viewer.user_id)
 
 
-def build_transfer_services(chains: Chains, tokens: Tokens, worth: Worth, clock: Clock) -> TransferServices:
+def build_transfer_services(
+    chains: Chains, tokens: Tokens, worth: Worth, *, limits: RateLimits, bus: Bus, clock: Clock
+) -> TransferServices:
     """Nothing is asked yet."""
     prepared = PreparedTransactions(chains, tokens, worth, clock)
     evm = EvmTransfers(chains, tokens, prepared)
@@ -37,11 +50,14 @@ def build_transfer_services(chains: Chains, tokens: Tokens, worth: Worth, clock:
         ChainFamily.BITCOIN: BitcoinSending(chains, BitcoinTransfers(chains, tokens, prepared)),
     }
     families = SendingFamilies(chains.entries, by_family)
-    transactions = ChainTransactions(families)
+    tracking = ChainTracking(families, chains.entries, bus, clock)
+    transactions = ChainTransactions(families, tracking, bus, clock)
     return TransferServices(
         reads=ContractReads(chains),
         families=families,
         evm=evm,
-        broadcasts=Broadcasts(families, transactions, clock),
+        broadcasts=Broadcasts(families, tracking, transactions, clock),
         transactions=transactions,
+        tracking=tracking,
+        throttles=Throttles(limits),
     )

@@ -207,6 +207,14 @@ class World:
             sources=aggregators,
         )
         wallet_views = build_wallet_views(known, self.chains, self.bus, self.clock)
+        self.transfers = build_transfer_services(
+            self.chains,
+            wallet_views.tokens,
+            usd_worth(self.funds.valuation),
+            limits=limits or NoLimits(),
+            bus=self.bus,
+            clock=self.clock,
+        )
         self.pipeline = build_pipeline(
             settings=Settings(_env_file=None),
             clock=self.clock,
@@ -225,9 +233,7 @@ class World:
                 chains=self.chains,
                 swaps=self.swaps,
                 wallet_views=wallet_views,
-                transfers=build_transfer_services(
-                    self.chains, wallet_views.tokens, usd_worth(self.funds.valuation), self.clock
-                ),
+                transfers=self.transfers,
                 server_status=_no_status,
             ),
             budget=MemoryBudget(self.clock, per_minute=60_000_000),

@@ -191,7 +191,9 @@ class Markets:
                 chains=(chains := Chains(self.catalogue.chains, {}, ManualClock())),
                 swaps=build_swaps(catalogue=self.catalogue, chains=chains, clock=ManualClock(), limits=NoLimits()),
                 wallet_views=(views := build_wallet_views(self.catalogue, chains, self.bus, ManualClock())),
-                transfers=build_transfer_services(chains, views.tokens, lambda *_: None, ManualClock()),
+                transfers=build_transfer_services(
+                    chains, views.tokens, lambda *_: None, limits=NoLimits(), bus=self.bus, clock=ManualClock()
+                ),
                 server_status=_no_status,
             ),
             budget=MemoryBudget(ManualClock(), per_minute=60_000_000),

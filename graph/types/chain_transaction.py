@@ -10,6 +10,7 @@ from core.translations import translated
 from core.wallet_vocabulary import ChainTxStatus
 from events.chain_transaction import ChainTransactionState
 from graph.context import Context
+from graph.directives import Cost
 from graph.scalars import URL, Long
 from graph.types.asset import Chain
 from graph.types.errors import ERRORS
@@ -18,7 +19,7 @@ from graph.types.wallet_errors import WalletError, WalletRefusable
 Info = strawberry.Info[Context, None]
 
 
-@strawberry.type(description="A transaction on a chain, as its nodes have it at the moment.")
+@strawberry.type(description="A transaction on a chain.")
 class ChainTransaction:
     id: strawberry.ID = strawberry.field(description="Stable per chain and hash.")
     state: strawberry.Private[ChainTransactionState]
@@ -33,6 +34,16 @@ class ChainTransaction:
     @strawberry.field(description="The chain it is on.")
     def chain(self, info: Info) -> Chain:
         return Chain.of(info.context.catalogue.chains[self.state.chain])
+
+    @strawberry.field(
+        description="Of one that is REPLACED what took its place, where that was found; null for any other.",
+        directives=[Cost(points=20)],
+    )
+    async def replaced_by(self, info: Info) -> "ChainTransaction | None":
+        if self.state.replaced_by is None:
+            return None
+        state = await info.context.transfers.transactions.read(self.state.chain, self.state.replaced_by)
+        return None if state is None else ChainTransaction.of(state)
 
     @strawberry.field(description="Confirmations from which on it is FINAL.")
     def required(self, info: Info) -> int:

@@ -130,6 +130,7 @@ PRIVATE_SUBSCRIPTIONS: dict[str, Declared] = dict.fromkeys(
         "withdrawalUpdated",
         "depositUpdated",
         "walletActivity",
+        "chainTransactionUpdated",
     ),
     (Access.SELF, ApiScope.READ),
 )
@@ -142,6 +143,7 @@ STREAMS = {
     "withdrawalUpdated": "withdrawalUpdated",
     "depositUpdated": "depositUpdated",
     "walletActivity": 'walletActivity(walletId: "none")',
+    "chainTransactionUpdated": f'chainTransactionUpdated(chain: "ethereum", hash: "0x{"0" * 64}")',
 }
 """Calls that answer their owner at once, those of orders when there is one."""
 PUBLIC_SUBSCRIPTIONS = {"priceTicks", "tickers", "orderBook", "trades", "candles", "marketStatusChanged"}
@@ -392,7 +394,7 @@ QUERIES = {
       admin { users(first: 1) { nodes { id } } user(id: $id) { id } auditLog(first: 1) { nodes { id } } }
     }""",
 }
-ASKS_CHAINS = {"contractRead", "chainTransaction", "walletActivity"}
+ASKS_CHAINS = {"contractRead", "chainTransaction", "chainTransactionUpdated", "walletActivity"}
 """Fields that get no further here, where no chain has a node."""
 SEQUENCES = itertools.count(10_000, 10)
 NODE = "query($id: ID!) { node(id: $id) { id } nodes(ids: [$id]) { id } }"

@@ -175,6 +175,10 @@ class EvmClient:
             wanted |= {"fromBlock": hex(low or 0), "toBlock": LATEST if high is None else hex(high)}
         return await self.ask("eth_getLogs", [wanted], read_logs)
 
+    async def send_raw_to_all(self, raw: bytes) -> Mapping[str, str | ChainError]:
+        """Hand a signed transaction to every node; what each says."""
+        return await self.ask_every("eth_sendRawTransaction", [_hex(raw)], lambda result: as_hash(result, "hash"))
+
     async def send_raw(self, raw: bytes) -> str:
         """Hand a signed transaction to the chain; gives its hash."""
         return await self.ask("eth_sendRawTransaction", [_hex(raw)], lambda result: as_hash(result, "hash"))

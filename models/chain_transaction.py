@@ -1,0 +1,118 @@
+"""Transactions that were sent to their chains from here, each followed until nothing is expected to change any more. Nothing here tells who sent them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import ClassVar
+
+from beanie import Document
+from pydantic import BaseModel
+from pymongo import ASCENDING, IndexModel
+from pymongo.errors import DuplicateKeyError
+
+from core.wallet_vocabulary import ChainTxStatus
+from models.base import stored
+
+
+class TrackEntry(BaseModel, frozen=True):
+    """How far it is. `fee` as a text in whole coins; `unknown_since_ms`: since when no node knows it; `resends`: how often it was sent again, `resent_ms` the last
+    time; `same`: what replaced it does the same, with another fee; `over`: nothing is expected to change any more."""
+
+    status: ChainTxStatus = ChainTxStatus.PENDING
+    confirmations: int = 0
+    block: int | None = None
+    fee: str | None = None
+    error: str | None = None
+    error_values: dict[str, str | int] = {}
+    replaced_by: str | None = None
+    same: bool = False
+    unknown_since_ms: int | None = None
+    resends: int = 0
+    resent_ms: int = 0
+    over: bool = False
+
+
+class ChainTransactionDocument(Document):
+    """One under `chain:hash`. `raw` is what nodes get, `spends` what the chain lets be spent once, `terms` the family's own. `sent_ms` is None until a node has
+    taken it. `version` rises with every change that people see, `revision` with every write; `due_ms`: when it is looked at next, None when it is over."""
+
+    id: str  # type: ignore[assignment]
+    chain: str
+    hash: str
+    raw: bytes
+    sender: str
+    spends: list[str]
+    terms: dict[str, str] = {}
+    track: TrackEntry = TrackEntry()
+    version: int = 1
+    revision: int = 1
+    created_ms: int
+    sent_ms: int | None = None
+    due_ms: int | None = None
+    purge_at: datetime
+
+    class Settings:
+        """Where it is kept."""
+
+        name = "chain_transactions"
+        keep_nulls = False
+        indexes: ClassVar = [
+            IndexModel([("due_ms", ASCENDING)], sparse=True),
+            IndexModel([("purge_at", ASCENDING)], expireAfterSeconds=0),
+        ]
+
+    @property
+    def replaced_by(self) -> str | None:
+        """What took its place."""
+        return self.track.replaced_by
+
+
+def chain_transaction_id(chain: str, hash_: str) -> str:
+    """The id of a transaction."""
+    return f"{chain}:{hash_}"
+
+
+async def insert(row: ChainTransactionDocument) -> bool:
+    """Begin with one. False when it is known already."""
+    try:
+        await ChainTransactionDocument.get_pymongo_collection().insert_one(stored(row))
+    except DuplicateKeyError:
+        return False
+    return True
+
+
+async def by_hash(chain: str, hash_: str) -> ChainTransactionDocument | None:
+    """The one of this hash, if it was sent from here."""
+    return await ChainTransactionDocument.find_one({"_id": chain_transaction_id(chain, hash_)})
+
+
+async def due(now_ms: int, limit: int) -> Sequence[ChainTransactionDocument]:
+    """Those to be looked at now, those that wait longest first."""
+    query = {"due_ms": {"$gte": 0, "$lte": now_ms}}
+    return await ChainTransactionDocument.find(query).sort("due_ms").limit(limit).to_list()
+
+
+async def replace(new: ChainTransactionDocument) -> bool:
+    """Write a row over the revision before it. False when somebody else was faster."""
+    query = {"_id": new.id, "revision": new.revision - 1}
+    result = await ChainTransactionDocument.get_pymongo_collection().replace_one(query, stored(new))
+    return result.matched_count == 1
+
+
+async def was_sent(chain: str, hash_: str, now_ms: int) -> None:
+    """Remember that a node has taken it."""
+    query = {"_id": chain_transaction_id(chain, hash_), "sent_ms": {"$exists": False}}
+    update = {"$set": {"sent_ms": now_ms}, "$inc": {"revision": 1}}
+    await ChainTransactionDocument.get_pymongo_collection().update_one(query, update)
+
+
+async def postpone(row: ChainTransactionDocument, due_ms: int) -> None:
+    """Look at it later, unless it was changed meanwhile."""
+    query = {"_id": row.id, "revision": row.revision}
+    await ChainTransactionDocument.get_pymongo_collection().update_one(query, {"$set": {"due_ms": due_ms}})
+
+
+async def forget_unsent(chain: str, hash_: str) -> bool:
+    """Take back one that no node has taken. False when one has."""
+    query = {"_id": chain_transaction_id(chain, hash_), "sent_ms": {"$exists": False}}
+    result = await ChainTransactionDocument.get_pymongo_collection().delete_one(query)
+    return result.deleted_count == 1
