@@ -46,6 +46,7 @@ from models.swap_quote import SwapQuoteDocument
 from models.trade import TradeDocument
 from models.trading_account import TradingAccountDocument
 from models.transfer_event import TransferEventDocument, TransferHeadDocument
+from models.treasury_export import TreasuryExportDocument
 from models.unclaimed_deposit import UnclaimedDepositDocument
 from models.user import UserDocument
 from models.wallet import WalletDocument
@@ -105,6 +106,7 @@ DOCUMENTS: tuple[type[Document], ...] = (
     TransferEventDocument,
     TransferHeadDocument,
     UnclaimedDepositDocument,
+    TreasuryExportDocument,
     UserDocument,
     WithdrawalAddressDocument,
     WithdrawalCountDocument,

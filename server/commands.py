@@ -20,6 +20,17 @@ from core.telemetry import ErrorReporter, configure_logging
 from core.vocabulary import ChainFamily
 
 EXIT_USAGE = 2
+_COMMANDS = {
+    "projections": "server.projection_commands",
+    "ledger": "server.ledger_commands",
+    "liabilities": "server.liability_commands",
+}
+_COMMANDS_WITH_OPTIONS = {
+    **dict.fromkeys(("role", "audit", "encryption"), "server.account_commands"),
+    "keys": "server.key_commands",
+    "chain": "server.chain_commands",
+    "treasury": "server.treasury_commands",
+}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -45,18 +56,10 @@ def _dispatch(options: argparse.Namespace, settings: Settings) -> int:
         return int(importlib.import_module("server.schema").main(check=options.check))
     redactor = redactor_for(settings)
     configure_logging(settings, redactor, on_error=_error_reporter(settings))
-    if options.command == "projections":
-        return int(importlib.import_module("server.projection_commands").run(settings))
-    if options.command == "ledger":
-        return int(importlib.import_module("server.ledger_commands").run(settings))
-    if options.command == "liabilities":
-        return int(importlib.import_module("server.liability_commands").run(settings))
-    if options.command in ("role", "audit", "encryption"):
-        return int(importlib.import_module("server.account_commands").run(settings, options))
-    if options.command == "keys":
-        return int(importlib.import_module("server.key_commands").run(settings, options))
-    if options.command == "chain":
-        return int(importlib.import_module("server.chain_commands").run(settings, options))
+    if options.command in _COMMANDS:
+        return int(importlib.import_module(_COMMANDS[options.command]).run(settings))
+    if options.command in _COMMANDS_WITH_OPTIONS:
+        return int(importlib.import_module(_COMMANDS_WITH_OPTIONS[options.command]).run(settings, options))
     if options.command == "worker":
         return int(importlib.import_module("server.workers").run(settings, options.names))
     module = "server.api" if options.command == "api" else "server.dev"
@@ -101,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     projections.add_parser("rebuild", help="make orders, balances, statements and trades anew from the journal")
     _add_key_commands(commands)
+    _add_treasury_commands(commands)
     _add_chain_commands(commands)
     liabilities = commands.add_parser("liabilities", help="prove what people are owed").add_subparsers(
         dest="liabilities_command", required=True, metavar="COMMAND"
@@ -141,6 +145,33 @@ def _add_key_commands(commands: "argparse._SubParsersAction[argparse.ArgumentPar
     )
     create.add_argument("--path", type=Path, required=True, metavar="FILE", help="file to make; never replaced")
     keys.add_parser("show", help="where each key of WITHDRAWAL_KEYS is funded, and whether it signs")
+
+
+def _add_treasury_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    treasury = commands.add_parser("treasury", help="move the house's coins with keys that are offline").add_subparsers(
+        dest="treasury_command", required=True, metavar="COMMAND"
+    )
+    sweep = treasury.add_parser("sweep", help="write unsigned transactions that gather what is on deposit addresses")
+    move = treasury.add_parser("move", help="write an unsigned payment between wallets of the house, such as a top-up")
+    for each in (sweep, move):
+        each.add_argument("chain", metavar="CHAIN", help="such as ethereum or bitcoin")
+        each.add_argument("--file", type=Path, required=True, help="file to make; never replaced")
+    wallet = "hot, cold, or an address of COLD_ADDRESSES"
+    sweep.add_argument("--to", required=True, metavar="WALLET", help=wallet)
+    sweep.add_argument("--asset", action="append", metavar="CODE", help="only this one; may be given again")
+    sweep.add_argument("--least", default="0", metavar="AMOUNT", help="leave addresses alone that have less of it")
+    sweep.add_argument("--gas-from", metavar="WALLET", help="cold wallet that pays for tokens' way where coins lack")
+    sweep.add_argument(
+        "--most", type=int, choices=range(1, 501), default=100, metavar="1…500", help="so many at once (default: 100)"
+    )
+    move.add_argument("--from", dest="source", required=True, metavar="WALLET", help="cold, or an address")
+    move.add_argument("--to", required=True, metavar="WALLET", help=wallet)
+    move.add_argument("--asset", required=True, metavar="CODE")
+    move.add_argument("--amount", required=True)
+    move.add_argument("--nonce-account", metavar="ADDRESS", help="Solana: lets the transaction live until it is sent")
+    broadcast = treasury.add_parser("broadcast", help="check what was signed against what was exported, and send it")
+    broadcast.add_argument("file", type=_existing_file, metavar="FILE", help="the file with signatures")
+    broadcast.add_argument("--wait", type=int, default=60, metavar="SECONDS", help="for blocks (default: 60)")
 
 
 def _existing_file(text: str) -> Path:

@@ -81,7 +81,7 @@ def open_custody(settings: Settings, ground: CustodyGround, stack: AsyncExitStac
     """
     cold = cold_wallets(settings, ground.catalogue)
     shared = shared_addresses(settings, ground.catalogue)
-    keys = _deposit_keys(settings, ground.catalogue)
+    keys = deposit_keys(settings, ground.catalogue)
     watched = frozenset(
         key
         for key, chain in ground.catalogue.chains.items()
@@ -162,7 +162,7 @@ def _watch(
     return DepositWatch(watched, services.deposits, services.transfer_log, ground.gateway, ground.clock)
 
 
-def _deposit_keys(settings: Settings, catalogue: Catalogue) -> Mapping[ChainFamily, DepositKeys]:
+def deposit_keys(settings: Settings, catalogue: Catalogue) -> Mapping[ChainFamily, DepositKeys]:
     """What addresses are derived from. Raises CannotRun."""
     if settings.deposit_xpubs is None:
         return {}

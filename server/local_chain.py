@@ -67,18 +67,33 @@ async def local_chain(settings: Settings) -> AsyncIterator[Settings]:
         (settings.data_dir / URL_FILE).write_text(f"http://{HOST}:{port}")
         yield settings.model_copy(
             update={
-                "blockchain_network": ChainNetwork.LOCAL,
-                "ethereum_rpc_url": SecretStr(f"http://{HOST}:{port}"),
+                **_chain_settings(f"http://{HOST}:{port}"),
                 "withdrawal_keys": (WithdrawalKey(ChainFamily.EVM, SignerKind.KEYSTORE, str(key_file)),),
                 "keystore_passphrase": passphrase,
                 "withdrawal_address_delay_hours": 0,
-                "deposit_xpubs": SecretStr(f"evm={DEPOSITS}"),
             }
         )
     finally:
         await rpc.close()
         (settings.data_dir / URL_FILE).unlink(missing_ok=True)
         await _stop(process)
+
+
+def beside_local_chain(settings: Settings) -> Settings:
+    """The settings for a command beside a `dev` whose local chain runs on the same DATA_DIR; without one, as they are."""
+    try:
+        url = (settings.data_dir / URL_FILE).read_text()
+    except OSError:
+        return settings
+    return settings.model_copy(update=_chain_settings(url))
+
+
+def _chain_settings(url: str) -> dict[str, object]:
+    return {
+        "blockchain_network": ChainNetwork.LOCAL,
+        "ethereum_rpc_url": SecretStr(url),
+        "deposit_xpubs": SecretStr(f"evm={DEPOSITS}"),
+    }
 
 
 async def _start(data_dir: Path, port: int) -> asyncio.subprocess.Process:

@@ -17,7 +17,7 @@ from solders.keypair import Keypair
 from solders.litesvm import LiteSVM
 from solders.message import MessageV0
 from solders.pubkey import Pubkey
-from solders.system_program import CreateAccountParams, TransferParams, create_account, transfer
+from solders.system_program import CreateAccountParams, TransferParams, create_account, create_nonce_account, transfer
 from solders.transaction import VersionedTransaction
 from solders.transaction_metadata import FailedTransactionMetadata, TransactionMetadata
 
@@ -31,6 +31,7 @@ FIRST_SLOT, FIRST_HEIGHT = 1000, 900
 FIRST_TIME = 1_750_000_000
 SYSTEM = Pubkey.from_string(SYSTEM_PROGRAM)
 _TABLE_HEADER_BYTES = 56
+_ADVANCE_NONCE = bytes([4, 0, 0, 0])
 
 
 @dataclass
@@ -113,7 +114,7 @@ class SolanaChain:
         """Include what was held, as far as it is still valid."""
         held, self.held = self.held or [], None
         for each in held:
-            if self.is_valid(each.message.recent_blockhash) and not self.find(str(each.signatures[0])):
+            if self.lives(each) and not self.find(str(each.signatures[0])):
                 self.include(each)
 
     def fork_away(self, slot: int) -> None:
@@ -160,7 +161,7 @@ class SolanaChain:
         """What would come of a transaction: its metadata and its error as JSON. `signed`: whether signatures are checked."""
         if self.find(str(transaction.signatures[0])):
             raise Refused("AlreadyProcessed")
-        if not self.is_valid(transaction.message.recent_blockhash):
+        if not self.lives(transaction):
             raise Refused("BlockhashNotFound")
         self.svm.with_sigverify(signed)
         result = self.svm.simulate_transaction(transaction)
@@ -173,7 +174,7 @@ class SolanaChain:
         """What a validator does with a transaction it was sent: include it, or hold it; what cannot even pay its fee vanishes."""
         if self.held is not None:
             self.held.append(transaction)
-        elif self.is_valid(transaction.message.recent_blockhash) and not self.find(str(transaction.signatures[0])):
+        elif self.lives(transaction) and not self.find(str(transaction.signatures[0])):
             self.include(transaction)
 
     def include(self, transaction: VersionedTransaction) -> None:
@@ -234,6 +235,25 @@ class SolanaChain:
         minted = Instruction(Pubkey.from_string(program), bytes([7]) + amount.to_bytes(8, "little"), accounts)
         self.run([encode(opened), minted], self.faucet)
         return associated_token_address(str(owner), str(mint.pubkey()), program)
+
+    def make_nonce(self, authority: Pubkey) -> str:
+        """A nonce account of this authority, final; its address."""
+        account = Keypair()
+        rent = self.svm.minimum_balance_for_rent_exemption(80)
+        made = create_nonce_account(self.faucet.pubkey(), account.pubkey(), authority, rent)
+        self.run(list(made), self.faucet, account)
+        self.svm.expire_blockhash()  # a nonce cannot be used up in the block that it was made in
+        self.finalize()
+        return str(account.pubkey())
+
+    def lives(self, transaction: VersionedTransaction, at: Block | None = None) -> bool:
+        """Whether it may be in the block after this one: its blockhash is young enough, or it uses up the nonce of an account, which has that nonce now."""
+        message = transaction.message
+        first = message.instructions[0]
+        if message.account_keys[first.program_id_index] == SYSTEM and bytes(first.data) == _ADVANCE_NONCE:
+            account = self.svm.get_account(message.account_keys[first.accounts[0]])
+            return account is not None and account.data[40:72] == bytes(message.recent_blockhash)
+        return self.is_valid(message.recent_blockhash, at)
 
     def freeze(self, account: str, mint: Keypair, program: str = TOKEN_PROGRAM) -> None:
         """The token's issuer freezes a token account."""

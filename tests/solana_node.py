@@ -188,7 +188,7 @@ class SolanaNode:
     def _try_out(self, transaction: VersionedTransaction, options: Json, name: str, *, signed: bool) -> Json:
         seen_by = self._block({"commitment": options.get(name, "finalized")})
         try:
-            if not self.chain.is_valid(transaction.message.recent_blockhash, seen_by):
+            if not self.chain.lives(transaction, seen_by):
                 raise Refused("BlockhashNotFound")
             meta, error = self.chain.try_out(transaction, signed=signed)
         except Refused as refused:

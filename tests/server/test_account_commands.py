@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -42,9 +42,11 @@ async def store(tmp_path: Path) -> AsyncIterator[tuple[str, Database]]:
         await database.close()
 
 
-async def command(url: str | None, *arguments: str, data_dir: Path | None = None) -> tuple[int, str, str]:
-    """Exit status, standard output, and what standard error says beside the log."""
-    environment = {"ENCRYPTION_KEY": components.ENCRYPTION_KEY, "PATH": "", "LOG_FORMAT": "json"}
+async def command(
+    url: str | None, *arguments: str, data_dir: Path | None = None, settings: Mapping[str, str] | None = None
+) -> tuple[int, str, str]:
+    """Exit status, standard output, and what standard error says beside the log; with these settings more."""
+    environment = {"ENCRYPTION_KEY": components.ENCRYPTION_KEY, "PATH": "", "LOG_FORMAT": "json", **(settings or {})}
     environment |= {"MONGO_URL": url} if url is not None else {"DATA_DIR": str(data_dir)}
     process = await asyncio.create_subprocess_exec(
         sys.executable,

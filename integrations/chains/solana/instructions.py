@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from solders.compute_budget import set_compute_unit_limit, set_compute_unit_price
 from solders.instruction import AccountMeta, Instruction
 from solders.pubkey import Pubkey
-from solders.system_program import TransferParams, transfer
+from solders.system_program import AdvanceNonceAccountParams, TransferParams, advance_nonce_account, transfer
 
 from integrations.chains.solana.addresses import (
     ASSOCIATED_TOKEN_PROGRAM,
@@ -23,6 +23,7 @@ from integrations.chains.solana.addresses import (
 
 _TRANSFER_CHECKED = 12
 _CREATE_IDEMPOTENT = 1
+_ADVANCE_NONCE = (4).to_bytes(4, "little")
 _UNIT_LIMIT, _UNIT_PRICE = 2, 3
 
 
@@ -105,6 +106,18 @@ class ComputeUnitPrice:
 
 
 @dataclass(frozen=True, slots=True)
+class NonceAdvance:
+    """Uses up the nonce of an account, by which the transaction lives instead of by a blockhash; it must be the first instruction."""
+
+    account: str
+    authority: str
+
+    @property
+    def words(self) -> str:
+        return f"use up the nonce of {self.account}"
+
+
+@dataclass(frozen=True, slots=True)
 class Other:
     """An instruction as it is: its program, its accounts, its data."""
 
@@ -117,7 +130,7 @@ class Other:
         return f"call the program {self.program} with {len(self.accounts)} accounts and {len(self.data)} bytes"
 
 
-Known = SolTransfer | TokenTransfer | TokenAccountCreation | Memo | ComputeUnitLimit | ComputeUnitPrice
+Known = SolTransfer | TokenTransfer | TokenAccountCreation | Memo | ComputeUnitLimit | ComputeUnitPrice | NonceAdvance
 Decoded = Known | Other
 
 
@@ -137,6 +150,9 @@ def encode(wanted: Known) -> Instruction:
             return set_compute_unit_limit(wanted.units)
         case ComputeUnitPrice():
             return set_compute_unit_price(wanted.micro_lamports)
+        case NonceAdvance():
+            account, authority = parse(wanted.account), parse(wanted.authority)
+            return advance_nonce_account(AdvanceNonceAccountParams(nonce_pubkey=account, authorized_pubkey=authority))
 
 
 def creation_of(payer: str, owner: str, mint: str, program: str) -> TokenAccountCreation:
@@ -186,6 +202,8 @@ def decode(instruction: Other) -> Decoded:
 
 
 def _decode_system(accounts: tuple[str, ...], data: bytes) -> Known | None:
+    if data == _ADVANCE_NONCE and len(accounts) == 3:
+        return NonceAdvance(accounts[0], accounts[2])
     if len(data) != 12 or int.from_bytes(data[:4], "little") != 2 or len(accounts) < 2:
         return None
     return SolTransfer(accounts[0], accounts[1], int.from_bytes(data[4:], "little"))

@@ -16,6 +16,7 @@ from integrations.chains.solana.instructions import (
     ComputeUnitPrice,
     Known,
     Memo,
+    NonceAdvance,
     SolTransfer,
     TokenTransfer,
     creation_of,
@@ -56,12 +57,16 @@ class NothingLeft(InvalidTransfer):
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """Who pays and signs, by which blockhash the transaction lives, and what is paid for speed (micro-lamports per unit)."""
+    """Who pays and signs, by which blockhash the transaction lives, and what is paid for speed (micro-lamports per unit).
+
+    With a `nonce_account` of the payer's, `blockhash` is the nonce in it, and the transaction lives until that is used up.
+    """
 
     payer: str
     blockhash: str
     micro_lamports: int = 0
     units: int | None = None
+    nonce_account: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +182,7 @@ def _prepared(terms: Terms, wanted: Sequence[Known], memo: str | None, units: in
     limit = terms.units or units
     if not 0 < limit <= MOST_UNITS or not 0 <= terms.micro_lamports <= MOST_U64:
         raise InvalidTransfer(f"the compute unit limit is at most {MOST_UNITS}, the price fits in 64 bits")
+    first: list[Known] = [] if terms.nonce_account is None else [NonceAdvance(terms.nonce_account, terms.payer)]
     budget: list[Known] = [ComputeUnitLimit(limit)]
     if terms.micro_lamports:
         budget.append(ComputeUnitPrice(terms.micro_lamports))
@@ -185,7 +191,7 @@ def _prepared(terms: Terms, wanted: Sequence[Known], memo: str | None, units: in
         blockhash = Hash.from_string(terms.blockhash)
     except ParseHashError:
         raise InvalidTransfer("this is no blockhash") from None
-    written = [encode(each) for each in (*budget, *wanted, *noted)]
+    written = [encode(each) for each in (*first, *budget, *wanted, *noted)]
     message = MessageV0.try_compile(parse(terms.payer), written, [], blockhash)
     transaction = bytes(unsigned(message))
     if len(transaction) > MOST_BYTES:
