@@ -58,7 +58,8 @@ class OnChainFunds:
 @dataclass(frozen=True, slots=True)
 class WalletMovement:
     """So many smallest units of a token from or to a wallet. `place` is its place in the chain, and its cursor; `part` tells it from
-    others of its transaction, whatever the block; `time_ms` of its block, if that is known."""
+    others of its transaction, whatever the block; `time_ms` of its block, if that is known. `counterparty` is None where there are several, or it has no
+    address. `cursor` stands in for the place where that does not find it again."""
 
     place: int
     hash: str
@@ -66,7 +67,8 @@ class WalletMovement:
     direction: TransferDirection
     token: TokenState
     units: int
-    counterparty: str
+    counterparty: str | None
     status: ChainTxStatus
     confirmations: int
     time_ms: int | None
+    cursor: str | None = None

@@ -1,6 +1,6 @@
-"""What moved from and to wallets on EVM chains, in pages that stay as they are while the chain grows.
+"""What moved from and to wallets, in pages that stay as they are while the chain grows; of Bitcoin as `bitcoin_activity.py` reads it.
 
-It is read from the chain each time, in ranges of blocks that grow while nodes answer them quickly. A page ends where it has cost enough, full or not, and the
+On EVM chains it is read from the chain each time, in ranges of blocks that grow while nodes answer them quickly. A page ends where it has cost enough, full or not, and the
 next one goes on from there.
 """
 
@@ -19,6 +19,7 @@ from integrations.chains.evm.client import EvmClient
 from integrations.chains.evm.messages import EvmBlock, read_block
 from integrations.chains.json_rpc import Call
 from models.chain import ChainEntry
+from services.bitcoin_activity import BitcoinActivity
 from services.chain_failures import refused
 from services.chains import Chains
 from services.sparse_paging import SparseHistory, Stretch, read_sparse_page
@@ -48,15 +49,17 @@ class WalletActivity:
     async def page(
         self, family: ChainFamily, address: str, chain: str, order: TimeOrder, request: PageRequest
     ) -> Page[WalletMovement]:
-        """A page of an address (EIP-55) on a chain; `place` is the cursor. One that ends early has the cursor from which to go on.
+        """A page of an address (of EVM chains by EIP-55) on a chain. One that ends early has the cursor from which to go on.
 
         Raises InvalidInput for a foreign cursor; WalletRefused for a chain that is unknown, of another family or does not answer in time.
         """
         entry = wanted_chain(self._chains.entries, family, chain, field=["chain"])
-        client = self._chains.evm(entry.key)
         try:
             async with asyncio.timeout(self._answer_seconds):
-                return await self._read(client, entry, address, order, request)
+                if family is ChainFamily.BITCOIN:
+                    bitcoin = BitcoinActivity(self._chains.bitcoin(chain), entry, self._tokens.coin(chain))
+                    return await bitcoin.page(address, order, request)
+                return await self._read(self._chains.evm(chain), entry, address, order, request)
         except TimeoutError as error:
             raise refused(ChainUnavailable(entry.key, {"all": "late"}), field=["chain"]) from error
         except ChainError as error:

@@ -77,6 +77,7 @@ class Wallet(Node):
         description="What moved from and to it on an EVM chain: tokens, and the chain's own coin where a node keeps an index of it; not what a contract "
         "paid out within somebody else's transaction, and nothing of an amount of 0. A page of a long history with little in it may end before it is full, "
         "or be empty, with `hasNextPage` true: go on from its `endCursor`, which comes to the beginning of the chain in the end. (Backwards: from `startCursor`.) "
+        "On Bitcoin a row for each transaction, its fee left out, where a node knows addresses (`NOT_ENABLED` otherwise); newest first and forwards alone. "
         "At most 100 a page. Costs 50 points.",
         directives=[Cost(points=50)],
     )
@@ -93,7 +94,9 @@ class Wallet(Node):
         request = PageRequest(first, after, last, before, max_size=MAX_ACTIVITY)
         reads = info.context.wallet_views.activity
         page = await reads.page(self.family, self.address, chain, order_by, request)
-        return connect(page, node=lambda row: WalletActivity.of(self, row), cursor=lambda row: str(row.place))
+        return connect(
+            page, node=lambda row: WalletActivity.of(self, row), cursor=lambda row: row.cursor or str(row.place)
+        )
 
     @staticmethod
     def of(row: WalletDocument) -> "Wallet":
@@ -117,7 +120,9 @@ class WalletActivity:
     direction: TransferDirection = strawberry.field(description="Where it went, seen from the wallet.")
     token: Token = strawberry.field(description="What it was.")
     quantity: Decimal = strawberry.field(description="How much, in whole units of the token.")
-    counterparty: str | None = strawberry.field(description="The address at the other end.")
+    counterparty: str | None = strawberry.field(
+        description="The address at the other end; null where there are several."
+    )
     status: ChainTxStatus = strawberry.field(
         description="CONFIRMED in a block, FINAL when that is as good as certain to stay, FAILED when the chain refused it, REVERTED when its block "
         "was given up. Transactions that are in no block are not listed."

@@ -1,0 +1,141 @@
+"""What moved from and to a linked Bitcoin wallet, on a real UTXO node: newest first, in pages that a reorganisation does not break."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from core.database import Database
+from core.vocabulary import ChainFamily
+from models import wallet
+from models.wallet import WalletDocument
+from tests.bitcoin_deposits import BTC
+from tests.chains import litecoind
+from tests.graph.test_bitcoin_transfers import Desk, desk_on, psbt_of
+from tests.integrations.chains.bitcoin.house import Key
+from tests.markets import codes
+
+ACTIVITY = """query($first: Int, $after: String, $last: Int, $before: String, $orderBy: TimeOrder! = NEWEST_FIRST) { viewer { wallets {
+    activity(chain: "bitcoin", first: $first, after: $after, last: $last, before: $before, orderBy: $orderBy) {
+        edges { cursor node { id hash direction quantity counterparty status confirmations time explorerUrl
+            chain { key } token { symbol } wallet { address } } }
+        pageInfo { hasNextPage hasPreviousPage endCursor } } } } }"""
+BALANCE = "{ viewer { wallets { balances { items { quantity token { symbol } } } } } }"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def litecoin_url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    async with litecoind(tmp_path_factory.mktemp("litecoin")) as url:
+        yield url
+
+
+@pytest.fixture
+async def desk(database: Database, litecoin_url: str) -> AsyncIterator[Desk]:
+    async with desk_on(litecoin_url, "both") as made:
+        await link(made)
+        yield made
+
+
+async def link(desk: Desk) -> None:
+    """Let the key's address be a wallet of the account."""
+    row = WalletDocument(
+        id="w1",
+        user_id=desk.person.user_id,
+        slot=0,
+        family=ChainFamily.BITCOIN,
+        address=desk.key.address.text,
+        linked_ms=1,
+    )
+    assert await wallet.insert(row)
+
+
+async def page(desk: Desk, **variables: Any) -> dict[str, Any]:
+    found = await desk.vault.data(ACTIVITY, desk.person, **variables)
+    activity: dict[str, Any] = found["viewer"]["wallets"][0]["activity"]
+    return activity
+
+
+def told(found: dict[str, Any], *names: str) -> list[tuple[Any, ...]]:
+    return [tuple(edge["node"][name] for name in names) for edge in found["edges"]]
+
+
+async def spent(desk: Desk, **changes: Any) -> str:
+    """Send something, by way of the API; gives the txid."""
+    prepared = await desk.prepare(**changes)
+    signed = desk.key.sign(psbt_of(prepared))
+    sent = await desk.send(signed, key=prepared["transaction"]["id"][-60:], preparedId=prepared["transaction"]["id"])
+    await desk.nodes.mine()
+    return str(sent["transaction"]["hash"])
+
+
+async def test_what_moved_is_told_as_its_owner_sees_it(desk: Desk) -> None:
+    came = await desk.nodes.pay(desk.key.address.text, 2 * BTC)
+    went = await spent(desk)
+    own = await spent(desk, to=desk.key.address.text, amount=None, sendAll=True)
+    await desk.nodes.pay(desk.key.address.text, BTC, mine=0)
+    found = await page(desk)
+    (self_, out, in_) = [edge["node"] for edge in found["edges"]]
+    assert (in_["hash"], in_["direction"], in_["quantity"], in_["status"]) == (came, "IN", "2", "FINAL")
+    assert (out["hash"], out["direction"], out["quantity"], out["status"]) == (went, "OUT", "0.5", "CONFIRMED")
+    assert (out["counterparty"], out["confirmations"]) == (desk.friend.address.text, 2)
+    assert (self_["hash"], self_["direction"], self_["counterparty"]) == (own, "SELF", None)
+    assert (out["chain"], out["token"], out["wallet"]) == (
+        {"key": "bitcoin"},
+        {"symbol": "BTC"},
+        {"address": desk.key.address.text},
+    )
+    assert out["explorerUrl"] == f"https://explorer.example/tx/{went}"
+    assert out["time"] is not None
+    assert found["pageInfo"]["hasNextPage"] is False
+    (held,) = (await desk.vault.data(BALANCE, desk.person))["viewer"]["wallets"][0]["balances"]["items"]
+    assert (held["quantity"], held["token"]) == (self_["quantity"], {"symbol": "BTC"})
+    await desk.nodes.mine()
+
+
+async def test_pages_join_and_new_blocks_do_not_shift_them(desk: Desk) -> None:
+    """Over more than one page of the node's."""
+    txids = [await desk.nodes.pay(desk.key.address.text, 10_000 + at, mine=at % 2) for at in range(30)]
+    await desk.nodes.mine()
+    seen: list[str] = []
+    found = await page(desk, first=7)
+    while True:
+        seen += [hash_ for (hash_,) in told(found, "hash")]
+        if not found["pageInfo"]["hasNextPage"]:
+            break
+        await desk.nodes.pay(desk.key.address.text, 1_000)
+        found = await page(desk, first=7, after=found["pageInfo"]["endCursor"])
+        assert found["pageInfo"]["hasPreviousPage"]
+    assert sorted(seen) == sorted(txids)
+    heights = [confirmations for (confirmations,) in told(await page(desk, first=40), "confirmations")]
+    assert heights == sorted(heights)
+
+
+async def test_a_cursor_whose_transaction_was_given_up_goes_on_below_it(desk: Desk) -> None:
+    first = await desk.nodes.pay(desk.key.address.text, BTC)
+    payer = Key()
+    await desk.nodes.pay(payer.address.text, BTC)
+    desk.key, own = payer, desk.key
+    gone = await spent(desk, to=own.address.text)
+    desk.key = own
+    found = await page(desk, first=1)
+    assert told(found, "hash") == [(gone,)]
+    block = await desk.nodes.call("getbestblockhash")
+    await desk.nodes.call("invalidateblock", block)
+    await desk.nodes.call("generateblock", await desk.nodes.address(), [])
+    below = await page(desk, after=found["pageInfo"]["endCursor"])
+    assert told(below, "hash") == [(first,)]
+    await desk.nodes.mine()
+
+
+async def test_only_the_newest_first_and_forwards(desk: Desk) -> None:
+    for variables in ({"orderBy": "OLDEST_FIRST"}, {"last": 3}, {"before": f"1-{'ab' * 32}"}, {"after": "17"}):
+        body = await desk.vault.ask(ACTIVITY, desk.person, **variables)
+        assert codes(body) == [("BAD_USER_INPUT", ["viewer", "wallets", 0, "activity"])], variables
+
+
+async def test_a_node_that_does_not_know_addresses_says_so(database: Database, litecoin_url: str) -> None:
+    async with desk_on(litecoin_url, "core") as desk:
+        await link(desk)
+        body = await desk.vault.ask(ACTIVITY, desk.person)
+        assert codes(body) == [("NOT_ENABLED", ["viewer", "wallets", 0, "activity"])]
