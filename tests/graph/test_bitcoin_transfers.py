@@ -22,8 +22,8 @@ from integrations.chains.bitcoin.psbt import build, read_prepared
 from integrations.chains.bitcoin.signed import read_signed
 from integrations.chains.bitcoin.transactions import TxOutput
 from integrations.chains.json_rpc import JsonRpc
-from models import broadcast, deposit_address
-from models.broadcast import BroadcastDocument
+from models import broadcast, chain_transaction, deposit_address
+from models.chain_transaction import ChainTransactionDocument
 from models.deposit_address import DepositAddressDocument, address_id
 from services.catalogue import read_files
 from services.chains import Chains, bitcoin_access
@@ -67,8 +67,10 @@ class Desk:
     async def look(self, hash_: str) -> Any:
         return (await self.vault.data(LOOK, self.person, hash=hash_))["chainTransaction"]
 
-    async def sent(self, key: str = "b1") -> BroadcastDocument:
-        row = await broadcast.by_client_id(self.person.user_id, key)
+    async def sent(self, key: str = "b1") -> ChainTransactionDocument:
+        known = await broadcast.by_client_id(self.person.user_id, key)
+        assert known is not None
+        row = await chain_transaction.by_hash(known.chain, known.hash)
         assert row is not None
         return row
 
@@ -155,7 +157,8 @@ async def test_coins_go_from_prepared_to_final(any_desk: Desk) -> None:
     assert (await desk.sight()).final
     assert warned(await desk.prepare(amount="0.2")) == []
     row = await desk.sent()
-    assert (row.sender, row.counterparties) == (desk.key.address.text, [desk.friend.address.text])
+    assert row.sender == desk.key.address.text
+    assert await broadcast.counterparties(desk.person.user_id) == {desk.friend.address.text}
     assert row.spends == [f"{each.outpoint.txid}:{each.outpoint.vout}" for each in unsigned.tx.inputs]
 
 
@@ -278,7 +281,7 @@ async def test_another_one_of_the_same_outputs_takes_its_place(
         told = None if kind == "core" else by
         seen = await desk.sight()
         assert (seen.kind, seen.by, seen.final) == (SightKind.TAKEN, told, False)
-        assert await desk.look((await desk.sent()).hash) is None
+        assert (await desk.look((await desk.sent()).hash))["status"] == "REPLACED"
         await desk.nodes.mine(LITECOIN.final_after)
         seen = await desk.sight()
         assert (seen.kind, seen.by, seen.final) == (SightKind.TAKEN, told, told is not None)
