@@ -27,7 +27,7 @@ from models import DOCUMENTS
 from server.account_pages import PATHS as ACCOUNT_PATHS
 from server.accounts import AccountGround, open_accounts, open_mail
 from server.chains import open_chains
-from server.custody import WORTH_QUOTE, CustodyGround, open_custody
+from server.custody import WORTH_QUOTE, CustodyGround, open_custody, shared_addresses
 from server.errors import CannotRun
 from server.exchange import ExchangeGround, open_exchange
 from server.graphql_app import Limiters
@@ -194,7 +194,7 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
             stack,
         )
         transfers = build_transfer_services(
-            chains, wallet_views.tokens, usd_worth(funds.valuation), limits=limiters.limits, bus=bus, clock=clock
+            chains, wallet_views.tokens, usd_worth(funds.valuation), limits=limiters.limits, bus=bus, clock=clock, shared=shared_addresses(settings, known)
         )
         mail = await open_mail(settings, clock, box, stack)
         if isinstance(bus, RedisBus):

@@ -79,6 +79,7 @@ def _read(data: bytes) -> list[str] | None:
 
 
 def token_entry(state: TokenState) -> TokenEntry:
+    """A coin or token as it is kept."""
     return TokenEntry(
         chain=state.chain,
         contract=state.contract,

@@ -1,5 +1,6 @@
 """Everything about sending from wallets of people's own, put together."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from core.bus import Bus
@@ -17,6 +18,8 @@ from services.prepared_transactions import PreparedTransactions, Worth
 from services.sending_bitcoin import BitcoinSending
 from services.sending_evm import EvmSending
 from services.sending_families import SendingFamilies, SendingFamily
+from services.sending_solana import SolanaSending
+from services.solana_transfers import SolanaTransfers
 from services.throttles import CHAIN, Throttles
 from services.tokens import Tokens
 from services.viewer import Client, Viewer
@@ -40,14 +43,22 @@ class TransferServices:
 
 
 def build_transfer_services(
-    chains: Chains, tokens: Tokens, worth: Worth, *, limits: RateLimits, bus: Bus, clock: Clock
+    chains: Chains,
+    tokens: Tokens,
+    worth: Worth,
+    *,
+    limits: RateLimits,
+    bus: Bus,
+    clock: Clock,
+    shared: Mapping[str, Sequence[str]] | None = None,
 ) -> TransferServices:
-    """Nothing is asked yet."""
+    """Nothing is asked yet. `shared`: by chain, addresses of the exchange that all deposit to."""
     prepared = PreparedTransactions(chains, tokens, worth, clock)
     evm = EvmTransfers(chains, tokens, prepared)
     by_family: dict[ChainFamily, SendingFamily] = {
         ChainFamily.EVM: EvmSending(chains, tokens, evm),
         ChainFamily.BITCOIN: BitcoinSending(chains, BitcoinTransfers(chains, tokens, prepared)),
+        ChainFamily.SOLANA: SolanaSending(chains, SolanaTransfers(chains, tokens, prepared, shared or {})),
     }
     families = SendingFamilies(chains.entries, by_family)
     tracking = ChainTracking(families, chains.entries, bus, clock)

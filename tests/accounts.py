@@ -48,7 +48,7 @@ from services.viewer import Client, Viewer
 from services.wallet_challenges import WalletSite
 from services.wallet_proofs.contract_wallets import ContractCalls, NoContractCalls
 from services.wallet_views import build_wallet_views
-from tests.custody import build_custody
+from tests.custody import SOLANA_HOUSE, build_custody
 from tests.swaps import build_swaps
 from tests.trading import SmallExchange
 from tests.trading_rows import FakeExchange, NoMarks
@@ -214,6 +214,7 @@ class World:
             limits=limits or NoLimits(),
             bus=self.bus,
             clock=self.clock,
+            shared={"solana": (SOLANA_HOUSE,)},
         )
         self.pipeline = build_pipeline(
             settings=Settings(_env_file=None),

@@ -10,6 +10,7 @@ from solders.instruction import Instruction
 from solders.keypair import Keypair
 
 from core.bus import MemoryBus
+from core.clock import Clock
 from core.wallet_vocabulary import ChainNetwork
 from integrations.chains.http import NodeLimits
 from integrations.chains.pool import PoolPolicy
@@ -142,13 +143,13 @@ class SolanaSite:
         return await self.world.custody.deposit_reads.problem("solana")
 
 
-def client_of(chain: SolanaChain, nodes: Sequence[SolanaNode], world: World) -> SolanaClient:
+def client_of(chain: SolanaChain, nodes: Sequence[SolanaNode], clock: Clock) -> SolanaClient:
     urls = [(f"node-{number}", node.url) for number, node in enumerate(nodes, start=1)]
     return SolanaClient(
         "solana",
         urls,
         genesis=chain.genesis,
-        clock=world.clock,
+        clock=clock,
         limits=NodeLimits(total_seconds=2),
         policy=PoolPolicy(breaker_failures=50),
     )
@@ -166,7 +167,7 @@ async def opened(nodes: int = 1) -> AsyncIterator[SolanaSite]:
         house.clock = world.clock
         await world.accounts.load()
         await stack.enter_async_context(house.open())
-        client = client_of(chain, served, world)
+        client = client_of(chain, served, world.clock)
         stack.push_async_callback(client.close)
         site = SolanaSite(chain, served, client, house, world)
         await site.settle_in()

@@ -107,7 +107,8 @@ class BroadcastTransactionInput:
     chain: str = strawberry.field(description="Key of the chain.")
     signed: str = strawberry.field(
         description="What was signed. On EVM chains the bytes as `eth_sendRawTransaction` takes them: 0x and hexadecimal digits; types 0 (with EIP-155), 1 and 2. "
-        "On Bitcoin a signed PSBT in Base64, finalized or signed by single keys, or the raw transaction in hexadecimal digits."
+        "On Bitcoin a signed PSBT in Base64, finalized or signed by single keys, or the raw transaction in hexadecimal digits. "
+        "On Solana the transaction in Base64; one that lives by a nonce account is not taken."
     )
     prepared_id: strawberry.ID | None = strawberry.field(
         default=None,

@@ -73,7 +73,7 @@ class UnsignedTransaction:
     nonce: Long | None = strawberry.field(
         description="The sender's number for it; what waits for a block is counted. Null on chains without one."
     )
-    expires_at: datetime = strawberry.field(description="Until when it is taken signed: ten minutes.")
+    expires_at: datetime = strawberry.field(description="Until when it is taken signed: ten minutes; a minute on Solana.")
 
     @strawberry.field(description="The chain it is for.")
     def chain(self, info: Info) -> Chain:
@@ -81,7 +81,8 @@ class UnsignedTransaction:
 
     @strawberry.field(
         description="The transaction as wallets of its chain take it; on EVM chains in `eth_sendTransaction` and `eth_signTransaction`: every number 0x and "
-        "hexadecimal digits. On Bitcoin `psbt`, a PSBT (BIP-174) in Base64: change goes back to the sender, and its fee may be raised later (BIP-125)."
+        "hexadecimal digits. On Bitcoin `psbt`, a PSBT (BIP-174) in Base64: change goes back to the sender, and its fee may be raised later (BIP-125). "
+        "On Solana `transaction`, one of version 0 in Base64 with room for its signature."
     )
     def payload(self) -> JSON:
         return JSON(self.row.payload)
@@ -95,7 +96,8 @@ class UnsignedTransaction:
         return [TransactionEffect.of(entry) for entry in self.row.effects]
 
     @strawberry.field(
-        description="The most it can cost in the chain's own coin; a rollup's fee for data on Ethereum comes on top of it."
+        description="The most it can cost in the chain's own coin; a rollup's fee for data on Ethereum comes on top of it. "
+        "On Solana the rent of a token account that is made for the recipient is in it."
     )
     def fee(self) -> Decimal | None:
         return Decimal(self.row.fee)

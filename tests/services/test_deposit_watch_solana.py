@@ -235,9 +235,9 @@ async def test_a_node_that_is_silent_or_of_another_chain_or_has_dropped_its_hist
     pair.chain.finalize()
     async with solana_node(SolanaChain()) as foreign:
         for other in (foreign, None):
-            client = client_of(pair.chain, [pair.nodes[0], other or foreign], pair.world)
+            client = client_of(pair.chain, [pair.nodes[0], other or foreign], pair.world.clock)
             if other is None:
-                client = client_of(pair.chain, pair.nodes, pair.world)
+                client = client_of(pair.chain, pair.nodes, pair.world.clock)
                 pair.nodes[1].first_slot = pair.chain.tip.slot
             with pytest.raises(ChainUnavailable):
                 await pair.run(client)
@@ -250,7 +250,7 @@ async def test_a_node_that_is_silent_or_of_another_chain_or_has_dropped_its_hist
 
 
 async def test_a_chain_that_is_down_is_said_and_changes_nothing(site: SolanaSite) -> None:
-    dead = client_of(site.chain, [type(site.nodes[0])(site.chain)], site.world)
+    dead = client_of(site.chain, [type(site.nodes[0])(site.chain)], site.world.clock)
     with pytest.raises(ChainError):
         await site.run(dead)
     await dead.close()

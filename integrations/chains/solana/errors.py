@@ -27,12 +27,23 @@ class ProblemCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TransactionProblem:
-    """A failure of a transaction. `name`: the runtime's own word for it; `instruction`: which of its instructions failed, from 0."""
+    """A failure of a transaction: an English template, and the runtime's own word for it where that stands in it. `name`: that word;
+    `instruction`: which of its instructions failed, from 0."""
 
     code: ProblemCode
-    sentence: str
+    text: str
     name: str
     instruction: int | None = None
+
+    @property
+    def values(self) -> dict[str, str | int]:
+        """What stands in the template."""
+        return {"name": self.name}
+
+    @property
+    def sentence(self) -> str:
+        """In English."""
+        return self.text.format_map(self.values)
 
 
 class TransactionRefused(ChainError):
@@ -43,61 +54,66 @@ class TransactionRefused(ChainError):
         self.problem = problem
 
 
-_Told = tuple[ProblemCode, str]
-_TRANSACTION: Mapping[str, _Told] = {
-    "BlockhashNotFound": (
-        ProblemCode.TRANSACTION_EXPIRED,
-        "The transaction was signed too late: its blockhash is no longer valid. Prepare it again.",
-    ),
-    "AlreadyProcessed": (ProblemCode.ALREADY_KNOWN, "This transaction is on the chain already."),
-    "AccountNotFound": (
-        ProblemCode.INSUFFICIENT_GAS,
-        "The account that pays the fee holds no SOL.",
-    ),
-    "InsufficientFundsForFee": (
-        ProblemCode.INSUFFICIENT_GAS,
-        "The account that pays the fee holds too little SOL for it.",
-    ),
-    "InvalidAccountForFee": (
-        ProblemCode.TRANSACTION_REFUSED,
-        "The account that would pay the fee is not a wallet.",
-    ),
-    "SignatureFailure": (ProblemCode.SIGNATURE_INVALID, "A signature of the transaction is missing or wrong."),
-    "MissingSignatureForFee": (ProblemCode.SIGNATURE_INVALID, "The account that pays the fee has not signed."),
+_P = ProblemCode
+_LONGEST_NAME = 80
+_RUNTIME_TEXTS: Mapping[str, str] = {
+    "BlockhashNotFound": "The transaction was signed too late: its blockhash is no longer valid. Prepare it again.",
+    "AlreadyProcessed": "This transaction is on the chain already.",
+    "AccountNotFound": "The account that pays the fee holds no SOL.",
+    "InsufficientFundsForFee": "The account that pays the fee holds too little SOL for it.",
+    "InvalidAccountForFee": "The account that would pay the fee is not a wallet.",
+    "SignatureFailure": "A signature of the transaction is missing or wrong.",
+    "MissingSignatureForFee": "The account that pays the fee has not signed.",
 }
-_INSTRUCTION: Mapping[str, _Told] = {
-    "InsufficientFunds": (ProblemCode.INSUFFICIENT_FUNDS, "An account of the transaction holds too little."),
-    "MissingRequiredSignature": (
-        ProblemCode.SIGNATURE_INVALID,
-        "An account whose signature is needed has not signed.",
-    ),
-    "ComputationalBudgetExceeded": (
-        ProblemCode.SIMULATION_REVERTED,
-        "The transaction needs more computing than it asked for.",
-    ),
+_RUNTIME_CODES: Mapping[str, ProblemCode] = {
+    "BlockhashNotFound": _P.TRANSACTION_EXPIRED,
+    "AlreadyProcessed": _P.ALREADY_KNOWN,
+    "AccountNotFound": _P.INSUFFICIENT_GAS,
+    "InsufficientFundsForFee": _P.INSUFFICIENT_GAS,
+    "SignatureFailure": _P.SIGNATURE_INVALID,
+    "MissingSignatureForFee": _P.SIGNATURE_INVALID,
 }
-_SYSTEM: Mapping[int, _Told] = {
-    0: (ProblemCode.SIMULATION_REVERTED, "An account that the transaction would create exists already."),
-    1: (ProblemCode.INSUFFICIENT_FUNDS, "The sender holds too little SOL."),
+_INSTRUCTION_TEXTS: Mapping[str, str] = {
+    "InsufficientFunds": "An account of the transaction holds too little.",
+    "MissingRequiredSignature": "An account whose signature is needed has not signed.",
+    "ComputationalBudgetExceeded": "The transaction needs more computing than it asked for.",
 }
-_TOKEN: Mapping[int, _Told] = {
-    0: (ProblemCode.INSUFFICIENT_FUNDS, "A token account would hold too little SOL for its rent."),
-    1: (ProblemCode.INSUFFICIENT_FUNDS, "The sender holds too few of these tokens."),
-    2: (ProblemCode.SIMULATION_REVERTED, "The token's mint is not valid."),
-    3: (ProblemCode.SIMULATION_REVERTED, "A token account is of another token."),
-    4: (ProblemCode.SIMULATION_REVERTED, "The signer does not own the token account."),
-    9: (ProblemCode.SIMULATION_REVERTED, "A token account does not exist."),
-    17: (ProblemCode.SIMULATION_REVERTED, "The token's issuer has frozen one of the two token accounts."),
-    18: (ProblemCode.SIMULATION_REVERTED, "The token has another number of decimals than the transaction says."),
+_INSTRUCTION_CODES: Mapping[str, ProblemCode] = {
+    "InsufficientFunds": _P.INSUFFICIENT_FUNDS,
+    "MissingRequiredSignature": _P.SIGNATURE_INVALID,
 }
-_ASSOCIATED: Mapping[int, _Told] = {
-    0: (ProblemCode.SIMULATION_REVERTED, "The token account at the recipient's place has another owner."),
+_SYSTEM_TEXTS: Mapping[int, str] = {
+    0: "An account that the transaction would create exists already.",
+    1: "The sender holds too little SOL.",
 }
-_BY_PROGRAM: Mapping[str, Mapping[int, _Told]] = {
-    SYSTEM_PROGRAM: _SYSTEM,
-    ASSOCIATED_TOKEN_PROGRAM: _ASSOCIATED,
-    **dict.fromkeys(TOKEN_PROGRAMS, _TOKEN),
+_TOKEN_TEXTS: Mapping[int, str] = {
+    0: "A token account would hold too little SOL for its rent.",
+    1: "The sender holds too few of these tokens.",
+    2: "The token's mint is not valid.",
+    3: "A token account is of another token.",
+    4: "The signer does not own the token account.",
+    9: "A token account does not exist.",
+    17: "The token's issuer has frozen one of the two token accounts.",
+    18: "The token has another number of decimals than the transaction says.",
 }
+_ASSOCIATED_TEXTS: Mapping[int, str] = {
+    0: "The token account at the recipient's place has another owner.",
+}
+_BY_PROGRAM: Mapping[str, Mapping[int, str]] = {
+    SYSTEM_PROGRAM: _SYSTEM_TEXTS,
+    ASSOCIATED_TOKEN_PROGRAM: _ASSOCIATED_TEXTS,
+    **dict.fromkeys(TOKEN_PROGRAMS, _TOKEN_TEXTS),
+}
+_LACKING = {(SYSTEM_PROGRAM, 1), *((program, number) for program in TOKEN_PROGRAMS for number in (0, 1))}
+"""Numbers that say that there is too little of something."""
+_OTHER_TEXTS: Mapping[str, str] = {
+    "chain": "The chain does not take this transaction ({name}).",
+    "program": "A program stops the transaction ({name}).",
+    "unreadable": "The nodes cannot read this transaction.",
+    "sender's rent": "The sender would be left with too little SOL to exist: leave nothing, or the least that an account must hold.",
+    "recipient's rent": "An account that receives SOL would hold less than an account must; a new one needs more.",
+}
+_RENT = "InsufficientFundsForRent"
 
 
 def problem_of(error: object, programs: Sequence[str] = ()) -> TransactionProblem:
@@ -106,26 +122,27 @@ def problem_of(error: object, programs: Sequence[str] = ()) -> TransactionProble
     Whatever is not known keeps the runtime's name, cut short: a node may say anything.
     """
     if isinstance(error, str):
-        code, sentence = _TRANSACTION.get(error, _other(error))
-        return TransactionProblem(code, sentence, error[:80])
+        name = error[:_LONGEST_NAME]
+        text = _RUNTIME_TEXTS.get(error, _OTHER_TEXTS["chain"])
+        return TransactionProblem(_RUNTIME_CODES.get(error, _P.TRANSACTION_REFUSED), text, name)
     if isinstance(error, dict) and len(error) == 1:
         ((kind, detail),) = error.items()
         if kind == "InstructionError" and isinstance(detail, list) and len(detail) == 2:
             return _of_instruction(detail[0], detail[1], programs)
-        if kind == "InsufficientFundsForRent":
+        if kind == _RENT:
             return _of_rent(detail)
-        code, sentence = _other(str(kind))
-        return TransactionProblem(code, sentence, str(kind)[:80])
-    return TransactionProblem(*_other("an unknown error"), "unknown")
+        return TransactionProblem(_P.TRANSACTION_REFUSED, _OTHER_TEXTS["chain"], str(kind)[:_LONGEST_NAME])
+    return TransactionProblem(_P.TRANSACTION_REFUSED, _OTHER_TEXTS["chain"], "unknown")
 
 
 def refused_outright(message: str) -> TransactionProblem:
     """A transaction that a node does not even try: not readable, too long."""
-    return TransactionProblem(ProblemCode.TRANSACTION_REFUSED, "The nodes cannot read this transaction.", message[:200])
+    return TransactionProblem(_P.TRANSACTION_REFUSED, _OTHER_TEXTS["unreadable"], message[:200])
 
 
-def _other(name: str) -> _Told:
-    return ProblemCode.TRANSACTION_REFUSED, f"The chain does not take this transaction ({name[:80]})."
+def signature_wrong() -> TransactionProblem:
+    """A transaction whose signatures a node finds wrong."""
+    return problem_of("SignatureFailure")
 
 
 def _of_instruction(index: object, error: object, programs: Sequence[str]) -> TransactionProblem:
@@ -133,23 +150,18 @@ def _of_instruction(index: object, error: object, programs: Sequence[str]) -> Tr
     program = programs[number] if number is not None and number < len(programs) else ""
     if isinstance(error, dict) and isinstance(error.get("Custom"), int):
         custom: int = error["Custom"]
-        told = _BY_PROGRAM.get(program, {}).get(custom)
-        code, sentence = told or (
-            ProblemCode.SIMULATION_REVERTED,
-            f"A program stops the transaction with its error {custom}.",
-        )
-        return TransactionProblem(code, sentence, f"Custom({custom})", number)
-    name = error if isinstance(error, str) else next(iter(error), "unknown") if isinstance(error, dict) else "unknown"
-    fallback = (ProblemCode.SIMULATION_REVERTED, f"A program stops the transaction ({str(name)[:80]}).")
-    code, sentence = _INSTRUCTION.get(str(name), fallback)
-    return TransactionProblem(code, sentence, str(name)[:80], number)
+        text = _BY_PROGRAM.get(program, {}).get(custom, _OTHER_TEXTS["program"])
+        code = _P.INSUFFICIENT_FUNDS if (program, custom) in _LACKING else _P.SIMULATION_REVERTED
+        return TransactionProblem(code, text, f"Custom({custom})", number)
+    told = error if isinstance(error, str) else next(iter(error), "unknown") if isinstance(error, dict) else "unknown"
+    name = str(told)[:_LONGEST_NAME]
+    text = _INSTRUCTION_TEXTS.get(name, _OTHER_TEXTS["program"])
+    return TransactionProblem(_INSTRUCTION_CODES.get(name, _P.SIMULATION_REVERTED), text, name, number)
 
 
 def _of_rent(detail: object) -> TransactionProblem:
     """Account 0 pays the fee, and is the sender of all that we prepare; any other would be new and too small to exist."""
     index = detail.get("account_index") if isinstance(detail, dict) else None
     if index == 0:
-        sentence = "The sender would be left with too little SOL to exist: leave nothing, or the least that an account must hold."
-        return TransactionProblem(ProblemCode.INSUFFICIENT_FUNDS, sentence, "InsufficientFundsForRent")
-    sentence = "An account that receives SOL would hold less than an account must; a new one needs more."
-    return TransactionProblem(ProblemCode.AMOUNT_TOO_SMALL, sentence, "InsufficientFundsForRent")
+        return TransactionProblem(_P.INSUFFICIENT_FUNDS, _OTHER_TEXTS["sender's rent"], _RENT)
+    return TransactionProblem(_P.AMOUNT_TOO_SMALL, _OTHER_TEXTS["recipient's rent"], _RENT)

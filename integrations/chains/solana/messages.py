@@ -133,6 +133,12 @@ class ChainTransaction:
     def fee_payer(self) -> str:
         return self.signers[0]
 
+    @property
+    def cost(self) -> int:
+        """Lamports beside what was paid: the fee, and the rent of token accounts that were opened."""
+        opened = {each.account for each in self.tokens if each.owner_before is None}
+        return self.fee + sum(max(0, self.lamports_of(account)) for account in opened)
+
     def lamports_of(self, address: str) -> int:
         """What this address got (or, negative, gave, fee included)."""
         before, after = self.lamports.get(address, (0, 0))

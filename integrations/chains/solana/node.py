@@ -12,11 +12,10 @@ from integrations.chains.shapes import as_text, malformed
 from integrations.chains.solana import reading
 from integrations.chains.solana.addresses import TOKEN_PROGRAMS
 from integrations.chains.solana.errors import (
-    ProblemCode,
-    TransactionProblem,
     TransactionRefused,
     problem_of,
     refused_outright,
+    signature_wrong,
 )
 from integrations.chains.solana.landed import landed
 from integrations.chains.solana.listing import since
@@ -208,8 +207,7 @@ def _refusal(refused: NodeRefused, programs: Sequence[str]) -> Exception:
         error = refused.data.get("err") if isinstance(refused.data, dict) else None
         return TransactionRefused(problem_of(error, programs))
     if refused.code == _SIGNATURE_WRONG:
-        sentence = "A signature of the transaction is missing or wrong."
-        return TransactionRefused(TransactionProblem(ProblemCode.SIGNATURE_INVALID, sentence, "SignatureFailure"))
+        return TransactionRefused(signature_wrong())
     if refused.code == _INVALID:
         return TransactionRefused(refused_outright(refused.message))
     return refused
