@@ -194,7 +194,13 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
             stack,
         )
         transfers = build_transfer_services(
-            chains, wallet_views.tokens, usd_worth(funds.valuation), limits=limiters.limits, bus=bus, clock=clock, shared=shared_addresses(settings, known)
+            chains,
+            wallet_views.tokens,
+            usd_worth(funds.valuation),
+            limits=limiters.limits,
+            bus=bus,
+            clock=clock,
+            shared=shared_addresses(settings, known),
         )
         mail = await open_mail(settings, clock, box, stack)
         if isinstance(bus, RedisBus):

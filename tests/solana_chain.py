@@ -32,6 +32,8 @@ FIRST_TIME = 1_750_000_000
 SYSTEM = Pubkey.from_string(SYSTEM_PROGRAM)
 _TABLE_HEADER_BYTES = 56
 _ADVANCE_NONCE = bytes([4, 0, 0, 0])
+_FEE_MINT_BYTES = 278
+"""Of a mint of Token-2022 with a fee for transfers."""
 
 
 @dataclass
@@ -208,20 +210,20 @@ class SolanaChain:
         self.include(transaction)
         return str(transaction.signatures[0])
 
-    def make_token(self, program: str = TOKEN_PROGRAM, decimals: int = 6) -> Keypair:
-        """A new token whose mint authority is the faucet; the keypair of its mint."""
+    def make_token(self, program: str = TOKEN_PROGRAM, decimals: int = 6, *, fee_bps: int | None = None) -> Keypair:
+        """A new token whose mint authority is the faucet; the keypair of its mint. `fee_bps`: of Token-2022, taken from what each transfer brings."""
         mint, owner = Keypair(), Pubkey.from_string(program)
-        rent = self.svm.minimum_balance_for_rent_exemption(82)
+        space = 82 if fee_bps is None else _FEE_MINT_BYTES
+        rent = self.svm.minimum_balance_for_rent_exemption(space)
         params = CreateAccountParams(
-            from_pubkey=self.faucet.pubkey(), to_pubkey=mint.pubkey(), lamports=rent, space=82, owner=owner
+            from_pubkey=self.faucet.pubkey(), to_pubkey=mint.pubkey(), lamports=rent, space=space, owner=owner
         )
         authority = bytes(self.faucet.pubkey())
-        setup = Instruction(
-            owner,
-            bytes([20, decimals]) + authority + b"\x01" + authority,
-            [AccountMeta(mint.pubkey(), is_signer=False, is_writable=True)],
-        )
-        self.run([create_account(params), setup], self.faucet, mint)
+        setup = bytes([20, decimals]) + authority + b"\x01" + authority
+        written = [AccountMeta(mint.pubkey(), is_signer=False, is_writable=True)]
+        fee = b"" if fee_bps is None else bytes([26, 0, 0, 0]) + fee_bps.to_bytes(2, "little") + b"\xff" * 8
+        steps = [Instruction(owner, data, written) for data in (fee, setup) if data]
+        self.run([create_account(params), *steps], self.faucet, mint)
         return mint
 
     def mint_to(self, owner: Pubkey, mint: Keypair, amount: int, program: str = TOKEN_PROGRAM) -> str:

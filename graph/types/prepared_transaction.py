@@ -73,7 +73,9 @@ class UnsignedTransaction:
     nonce: Long | None = strawberry.field(
         description="The sender's number for it; what waits for a block is counted. Null on chains without one."
     )
-    expires_at: datetime = strawberry.field(description="Until when it is taken signed: ten minutes; a minute on Solana.")
+    expires_at: datetime = strawberry.field(
+        description="Until when it is taken signed: ten minutes; a minute on Solana."
+    )
 
     @strawberry.field(description="The chain it is for.")
     def chain(self, info: Info) -> Chain:

@@ -25,12 +25,13 @@ from integrations.chains.solana.addresses import (
 )
 from integrations.chains.solana.instructions import ComputeUnitPrice, Memo, Other, SolTransfer, decode, encode
 from integrations.chains.solana.wire import from_base64, instructions_of, read_transaction, to_base64
+from models import chain_transaction
 from services.catalogue import Catalogue, read_files
 from services.chains import Chains, solana_access
 from tests.accounts import Person, World, world
 from tests.custody import SOLANA_HOUSE
 from tests.deposits_solana import client_of
-from tests.solana_chain import SolanaChain
+from tests.solana_chain import FINAL_BLOCKS, HASH_BLOCKS, SolanaChain
 from tests.solana_node import SolanaNode, solana_node
 from tests.stored import unchanged
 
@@ -230,6 +231,21 @@ async def test_what_is_no_wallet_gets_nothing(desk: Desk) -> None:
     assert "frozen" in frozen["errors"][0]["message"]
 
 
+async def test_tokens_that_take_a_fee_are_not_sent(desk: Desk) -> None:
+    mint = desk.chain.make_token(TOKEN_2022_PROGRAM, fee_bps=100)
+    desk.chain.mint_to(OWNER.pubkey(), mint, 10**6, TOKEN_2022_PROGRAM)
+    desk.chain.advance(2)
+    assert codes(await desk.prepare(token=key(mint), amount="1")) == [("NOT_ENABLED", ["token"])]
+    free = desk.chain.make_token(TOKEN_2022_PROGRAM, fee_bps=0)
+    desk.chain.mint_to(OWNER.pubkey(), free, 10**6, TOKEN_2022_PROGRAM)
+    desk.chain.advance(2)
+    prepared = await desk.prepare(token=key(free), amount="1")
+    before = desk.lamports(OWNER)
+    sent = await desk.send(sign(prepared), preparedId=prepared["transaction"]["id"])
+    assert sent["errors"] == []
+    assert Decimal(prepared["transaction"]["fee"]) * SOL == before - desk.lamports(OWNER)
+
+
 async def test_what_a_wallet_may_change_and_what_not(desk: Desk) -> None:
     prepared = await desk.prepare()
     made = prepared["transaction"]
@@ -292,6 +308,46 @@ async def test_one_that_failed_says_why(desk: Desk) -> None:
     assert found is not None
     assert (found["status"], found["error"]) == ("FAILED", "The sender holds too little SOL.")
     assert Decimal(found["fee"]) == Decimal("0.000005")
+
+
+async def test_dropped_only_when_it_can_never_land_any_more(desk: Desk) -> None:
+    """No node knows it, long before its blockhash is over for good: until then nobody says that it is lost."""
+    desk.chain.hold()
+    sent = await desk.send(sign(await desk.prepare()))
+    hash_ = sent["transaction"]["hash"]
+    for blocks in (1, HASH_BLOCKS - 1, 1, FINAL_BLOCKS - 1):
+        desk.chain.advance(blocks)
+        assert await _followed(desk, hash_) == "PENDING"
+    desk.nodes[1].behind = 40
+    desk.chain.advance(2)
+    assert await _followed(desk, hash_) == "PENDING", "one of two nodes does not show it yet"
+    desk.nodes[1].behind = 0
+    assert await _followed(desk, hash_) == "DROPPED"
+    desk.chain.release()
+    assert desk.lamports(FRIEND) == 0
+
+
+async def test_one_that_lands_after_a_while_is_followed_to_its_end(desk: Desk) -> None:
+    desk.chain.hold()
+    sent = await desk.send(sign(await desk.prepare()))
+    hash_ = sent["transaction"]["hash"]
+    desk.chain.advance(100)
+    assert await _followed(desk, hash_) == "PENDING"
+    desk.chain.release()
+    desk.chain.advance()
+    assert await _followed(desk, hash_) == "CONFIRMED"
+    desk.chain.finalize()
+    assert await _followed(desk, hash_) == "FINAL"
+    assert desk.lamports(FRIEND) == 15 * SOL // 10
+
+
+async def _followed(desk: Desk, hash_: str) -> str:
+    """The status after the worker has looked."""
+    desk.vault.clock.advance(60)
+    await desk.vault.transfers.tracking.step("solana", hash_)
+    found = await chain_transaction.by_hash("solana", hash_)
+    assert found is not None
+    return found.track.status.value
 
 
 async def test_a_hash_that_is_none(desk: Desk) -> None:

@@ -68,6 +68,20 @@ async def test_tokens_that_open_our_account(
     assert came.account == associated_token_address(address(HOUSE), address(mint), program)
 
 
+async def test_of_a_token_that_takes_a_fee_what_arrives_counts(
+    client: SolanaClient, chain: SolanaChain, sender: Keypair
+) -> None:
+    mint = chain.make_token(TOKEN_2022_PROGRAM, fee_bps=250)
+    chain.mint_to(sender.pubkey(), mint, 10_000, TOKEN_2022_PROGRAM)
+    chain.advance()
+    terms = Terms(address(sender), (await client.latest_blockhash()).hash)
+    paid = token_transfer(
+        terms, address(HOUSE), 8_000, mint=address(mint), decimals=6, program=TOKEN_2022_PROGRAM, memo="CV-1"
+    )
+    (came,) = await brought(client, chain, await client.send(signed(paid, sender)))
+    assert came.amount == 8_000 - 200
+
+
 async def test_what_comes_in_pieces_counts_as_their_sum_and_contradicting_memos_as_none(
     client: SolanaClient, chain: SolanaChain, sender: Keypair
 ) -> None:
