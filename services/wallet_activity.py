@@ -1,4 +1,5 @@
-"""What moved from and to wallets, in pages that stay as they are while the chain grows; of Bitcoin as `bitcoin_activity.py` reads it.
+"""What moved from and to wallets, in pages that stay as they are while the chain grows; of Bitcoin as `bitcoin_activity.py` reads it, of Solana as
+`solana_activity.py` does.
 
 On EVM chains it is read from the chain each time, in ranges of blocks that grow while nodes answer them quickly. A page ends where it has cost enough, full or not, and the
 next one goes on from there.
@@ -22,6 +23,7 @@ from models.chain import ChainEntry
 from services.bitcoin_activity import BitcoinActivity
 from services.chain_failures import refused
 from services.chains import Chains
+from services.solana_activity import SolanaActivity
 from services.sparse_paging import SparseHistory, Stretch, read_sparse_page
 from services.tokens import Tokens
 from services.wallet_balances import wanted_chain
@@ -59,6 +61,9 @@ class WalletActivity:
                 if family is ChainFamily.BITCOIN:
                     bitcoin = BitcoinActivity(self._chains.bitcoin(chain), entry, self._tokens.coin(chain))
                     return await bitcoin.page(address, order, request)
+                if family is ChainFamily.SOLANA:
+                    solana = SolanaActivity(self._chains.solana(chain), entry, self._tokens)
+                    return await solana.page(address, order, request)
                 return await self._read(self._chains.evm(chain), entry, address, order, request)
         except TimeoutError as error:
             raise refused(ChainUnavailable(entry.key, {"all": "late"}), field=["chain"]) from error

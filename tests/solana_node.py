@@ -223,9 +223,8 @@ class SolanaNode:
         for block in reversed(self.chain.blocks):
             if self.first_slot <= block.slot <= newest.slot:
                 listed += [(block, each) for each in reversed(block.landed) if key in each.keys]
-        names = [landed.signature for _, landed in listed]
         if options.get("before"):
-            listed = listed[names.index(options["before"]) + 1 :] if options["before"] in names else []
+            listed = self._older_than(options["before"], listed)
         names = [landed.signature for _, landed in listed]
         if options.get("until") in names:
             listed = listed[: names.index(options["until"])]
@@ -240,6 +239,14 @@ class SolanaNode:
             }
             for block, landed in listed[: options.get("limit", 1000)]
         ]
+
+    def _older_than(self, before: str, listed: list[tuple[Block, Landed]]) -> list[tuple[Block, Landed]]:
+        """Those whose place in the ledger is before that of any transaction, also of other accounts."""
+        found = self._find(before)
+        if found is None:
+            return []
+        slot, place = found[0].slot, found[0].landed.index(found[1])
+        return [each for each in listed if (each[0].slot, each[0].landed.index(each[1])) < (slot, place)]
 
     def get_transaction(self, signature: str, options: Json | None = None) -> Json | None:
         found = self._find(signature)

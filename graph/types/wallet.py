@@ -78,6 +78,7 @@ class Wallet(Node):
         "paid out within somebody else's transaction, and nothing of an amount of 0. A page of a long history with little in it may end before it is full, "
         "or be empty, with `hasNextPage` true: go on from its `endCursor`, which comes to the beginning of the chain in the end. (Backwards: from `startCursor`.) "
         "On Bitcoin a row for each transaction, its fee left out, where a node knows addresses (`NOT_ENABLED` otherwise); newest first and forwards alone. "
+        "On Solana a row for each coin or token of which a transaction left it more or less, its fee left out, of up to 40 token accounts; newest first and forwards alone. "
         "At most 100 a page. Costs 50 points.",
         directives=[Cost(points=50)],
     )
