@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from core.money import CONTEXT
 from exchange.accounts import cold_reserve, hot_reserve
-from integrations.chains.bitcoin.addresses import address_of
+from integrations.chains.bitcoin.addresses import ScriptType, address_of, known_script, type_of
 from integrations.chains.bitcoin.blocks import Block, BlockSummary
 from integrations.chains.bitcoin.client import BitcoinClient
 from integrations.chains.bitcoin.messages import FoundTransaction
@@ -68,6 +68,29 @@ class Touch:
     may_spend: bool
 
 
+class HouseScripts:
+    """Scripts of the house's addresses, each worked out once: to read every output of every block as an address would take seconds."""
+
+    def __init__(self, network: BitcoinNetwork) -> None:
+        self._network = network
+        self._addresses: dict[bytes, str] = {}
+        self._learnt: set[str] = set()
+        self.has_taproot = False
+
+    def learn(self, house: HouseWallets) -> None:
+        """Know all that the house has now."""
+        others = {*house.cold} if house.hot is None else {*house.cold, house.hot}
+        for address in (house.deposits.keys() | others) - self._learnt:
+            script = known_script(address, self._network)
+            self._addresses[script] = address
+            self._learnt.add(address)
+            self.has_taproot = self.has_taproot or type_of(script) is ScriptType.P2TR
+
+    def is_of(self, script: bytes, house: HouseWallets) -> bool:
+        """Whether it is one of the house's, which may have given up an address since it was learnt."""
+        return self._addresses.get(script) in house
+
+
 class BitcoinDeposits:
     """Of one chain; `form` is its coin, None: it is not taken there. Raises ValueError for a coin that is not counted in satoshis."""
 
@@ -76,6 +99,7 @@ class BitcoinDeposits:
             raise ValueError(f"{form.asset.code} is not counted in satoshis")
         self._client = client
         self._form = form
+        self._scripts = HouseScripts(client.network)
         self._few = asyncio.Semaphore(_AT_ONCE)
 
     async def heads(self) -> Collection[int]:
@@ -93,7 +117,7 @@ class BitcoinDeposits:
             raise NodesContradict(f"nodes of {self._client.chain} tell another parent of block {block.number}")
         house = await wallets()
         sorted_ = Sorted([], [])
-        for touch in await asyncio.to_thread(_touching, whole, house, self._client.network):
+        for touch in await asyncio.to_thread(_touching, whole, house, self._scripts, self._client.network):
             await self._sort_out(house, block, whole, touch, sorted_)
         return sorted_
 
@@ -172,21 +196,20 @@ def _named(summary: BlockSummary) -> BlockName:
     return BlockName(summary.height, summary.hash, summary.parent)
 
 
-def _touching(block: Block, house: HouseWallets, network: BitcoinNetwork) -> list[Touch]:
+def _touching(block: Block, house: HouseWallets, scripts: HouseScripts, network: BitcoinNetwork) -> list[Touch]:
     """Transactions of a block that the house is part of, or may be."""
-    taproot = f"{network.hrp}1p"
-    has_taproot = any(each.startswith(taproot) for each in (house.hot or "", *house.cold, *house.deposits))
+    scripts.learn(house)
     found = []
     for tx in block.transactions:
-        outputs = tuple(Paid(at, address_of(each.script, network), each.sats) for at, each in enumerate(tx.outputs))
-        pays = any(each.address in house for each in outputs)
+        pays = any(scripts.is_of(each.script, house) for each in tx.outputs)
         may_spend = not tx.coinbase and any(
-            any(address_of(script, network) in house for script in shown_scripts(each))
-            or (has_taproot and pays and may_be_taproot(each))
+            any(scripts.is_of(script, house) for script in shown_scripts(each))
+            or (pays and scripts.has_taproot and may_be_taproot(each))
             for each in tx.inputs
         )
         if pays or may_spend:
-            found.append(Touch(tx, outputs, may_spend))
+            outputs = (Paid(at, address_of(each.script, network), each.sats) for at, each in enumerate(tx.outputs))
+            found.append(Touch(tx, tuple(outputs), may_spend))
     return found
 
 

@@ -21,13 +21,13 @@ from integrations.chains.bitcoin.parameters import MAX_RBF_SEQUENCE
 from integrations.chains.bitcoin.psbt import build, read_prepared
 from integrations.chains.bitcoin.signed import read_signed
 from integrations.chains.bitcoin.transactions import TxOutput
+from integrations.chains.errors import NodesContradict
 from integrations.chains.json_rpc import JsonRpc
 from models import broadcast, chain_transaction, deposit_address
 from models.chain_transaction import ChainTransactionDocument
 from models.deposit_address import DepositAddressDocument, address_id
 from services.catalogue import read_files
 from services.chains import Chains, bitcoin_access
-from services.sending_bitcoin import BitcoinSending
 from services.sending_families import Sighting, SightKind
 from tests.accounts import Person, World, world
 from tests.bitcoin_deposits import BTC
@@ -77,8 +77,16 @@ class Desk:
     async def sight(self, key: str = "b1") -> Sighting:
         """What the chain says of something that was sent."""
         row = await self.sent(key)
-        prepares_nothing: Any = None
-        return await BitcoinSending(self.vault.chains, prepares_nothing).sight("bitcoin", row.hash, row)
+        return await self.vault.transfers.families.of("bitcoin").sight("bitcoin", row.hash, row)
+
+    async def work(self) -> tuple[str, int]:
+        """What the worker does, a while later; gives the state of what was sent."""
+        self.vault.clock.advance(60)
+        tracking = self.vault.transfers.tracking
+        for chain, hash_ in await tracking.due(100):
+            await tracking.step(chain, hash_)
+        track = (await self.sent()).track
+        return track.status.value, track.confirmations
 
     async def rival(self, prepared: dict[str, Any], fee: int = 90_000) -> str:
         """Another transaction of the same outputs, dearer."""
@@ -323,8 +331,66 @@ async def test_one_node_alone_makes_nothing_final(database: Database, litecoin_u
         txid = sent["transaction"]["hash"]
         await desk.nodes.mine(LITECOIN.final_after)
         desk.api.change = lambda path, reply: (404, b"") if txid in path else reply
-        assert (await desk.look(txid))["status"] == "PENDING"
+        with pytest.raises(NodesContradict):
+            await desk.sight()
         desk.api.change = lambda path, reply: (500, b"") if txid in path else reply
         assert (await desk.look(txid))["status"] == "CONFIRMED"
         desk.api.change = lambda path, reply: reply
         assert (await desk.look(txid))["status"] == "FINAL"
+
+
+async def test_it_is_followed_through_a_reorganisation_until_another_one_is_final(
+    database: Database, litecoin_url: str
+) -> None:
+    async with desk_on(litecoin_url, "both") as desk:
+        await desk.nodes.pay(desk.key.address.text, BTC)
+        prepared = await desk.prepare()
+        await desk.send(desk.key.sign(psbt_of(prepared)), preparedId=prepared["transaction"]["id"])
+        assert await desk.work() == ("PENDING", 0)
+        (block,) = await desk.nodes.mine()
+        assert await desk.work() == ("CONFIRMED", 1)
+        await desk.nodes.call("invalidateblock", block)
+        assert await desk.work() == ("REVERTED", 0)
+        by = await desk.rival(prepared)
+        assert await desk.work() == ("REPLACED", 0)
+        query = 'query($hash: String!) { chainTransaction(chain: "bitcoin", hash: $hash) { status replacedBy { hash status } } }'
+        found = (await desk.vault.data(query, desk.person, hash=(await desk.sent()).hash))["chainTransaction"]
+        assert found == {"status": "REPLACED", "replacedBy": {"hash": by, "status": "PENDING"}}
+        await desk.nodes.mine(LITECOIN.final_after)
+        assert await desk.work() == ("REPLACED", 0)
+        row = await desk.sent()
+        assert (row.track.over, row.track.replaced_by, row.track.same) == (True, by, False)
+
+
+async def test_the_same_payment_at_a_higher_fee_is_told_as_such(desk: Desk) -> None:
+    await desk.nodes.pay(desk.key.address.text, BTC)
+    prepared = await desk.prepare(speed="SLOW")
+    await desk.send(desk.key.sign(psbt_of(prepared)), preparedId=prepared["transaction"]["id"])
+    unsigned = read_prepared(psbt_of(prepared))
+    outputs = [
+        each if each.script == desk.friend.script else each._replace(sats=each.sats - 50_000)
+        for each in unsigned.tx.outputs
+    ]
+    dearer = desk.key.sign(build(unsigned.coins, outputs).psbt)
+    assert codes(await desk.send(dearer, key="b2")) == []
+    seen = await desk.sight()
+    assert (seen.kind, seen.same, seen.by) == (SightKind.TAKEN, True, (await desk.sent("b2")).hash)
+    await desk.nodes.mine()
+
+
+async def test_one_node_that_claims_to_have_it_does_not_hide_what_took_its_place(
+    database: Database, litecoin_url: str
+) -> None:
+    async with desk_on(litecoin_url, "both") as desk:
+        await desk.nodes.pay(desk.key.address.text, BTC)
+        prepared = await desk.prepare(speed="SLOW")
+        await desk.send(desk.key.sign(psbt_of(prepared)), preparedId=prepared["transaction"]["id"])
+        ours = await desk.sent()
+        raw = ours.raw
+        by = await desk.rival(prepared)
+        answers = {f"/tx/{ours.hash}/raw": raw, f"/tx/{ours.hash}/status": b'{"confirmed": false}'}
+        desk.api.change = lambda path, reply: (200, answers[path]) if path in answers else reply
+        assert (await desk.sight()).kind is SightKind.WAITING
+        await desk.nodes.mine(LITECOIN.final_after)
+        seen = await desk.sight()
+        assert (seen.kind, seen.by, seen.final) == (SightKind.TAKEN, by, True)

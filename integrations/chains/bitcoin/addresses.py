@@ -1,6 +1,7 @@
 """Addresses of chains of Bitcoin's kind: Base58Check (BIP-13), Bech32 (BIP-173) and Bech32m (BIP-350); and the scripts that they stand for. Pure."""
 
 import re
+from base64 import b32decode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -53,6 +54,11 @@ class NotAnAddress(ValueError):
         self.code = code
 
 
+_CHECKSUM = 6
+_BYTES = (32, 52)
+"""Letters of Bech32 that hold the 20 or 32 bytes of a witness program."""
+_BASE32 = str.maketrans("qpzry9x8gf2tvdw0s3jn54khce6mua7l", "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567")
+"""To the letters of RFC 4648."""
 _SHAPES: tuple[tuple[ScriptType, bytes, int, bytes], ...] = (
     (ScriptType.P2PKH, b"\x76\xa9\x14", 20, b"\x88\xac"),
     (ScriptType.P2SH, b"\xa9\x14", 20, b"\x87"),
@@ -76,6 +82,17 @@ def parse_address(given: str, network: BitcoinNetwork) -> BitcoinAddress:
         raise _other_network(network)
     text = "this is no address, or a letter of it is wrong: its checksum does not fit"
     raise NotAnAddress(text)
+
+
+def known_script(address: str, network: BitcoinNetwork) -> bytes:
+    """The scriptPubKey of an address in its normal spelling that was checked before, as those are that are stored here: many of them fast, without their checksums."""
+    prefix = f"{network.hrp}1"
+    payload = address[len(prefix) + 1 : -_CHECKSUM]
+    if not address.startswith(prefix) or len(payload) not in _BYTES:
+        return parse_address(address, network).script
+    version = b"\x51" if address[len(prefix)] == "p" else b"\x00"
+    program = b32decode(payload.translate(_BASE32) + "=" * (-len(payload) % 8))
+    return version + bytes([len(program)]) + program
 
 
 def script_of(type_: ScriptType, payload: bytes) -> bytes:

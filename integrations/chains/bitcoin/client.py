@@ -223,6 +223,21 @@ class BitcoinClient:
         except NodeRefused as refused:
             raise TransactionRefused(problem_of(refused)) from None
 
+    async def broadcast_to_all(self, raw: bytes) -> Mapping[str, str | ChainError]:
+        """Hand a signed transaction to every node; what each says, TransactionRefused among it. Raises NotReadable: it is no transaction."""
+        txid = parse_transaction(raw).txid
+
+        async def ask(node: BitcoinNode) -> str:
+            try:
+                told = await node.broadcast(raw)
+            except NodeRefused as refused:
+                raise TransactionRefused(problem_of(refused)) from None
+            if told != txid:
+                raise ProviderFailed(Failure.CONTRADICTS, "it names another transaction than the one sent")
+            return txid
+
+        return await self.pool.ask_all(ask)
+
     async def _tell_head(self, node: BitcoinNode) -> Head:
         return await probe(node, self._genesis)
 

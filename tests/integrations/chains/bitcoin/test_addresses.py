@@ -10,6 +10,7 @@ from integrations.chains.bitcoin.addresses import (
     NotAnAddress,
     ScriptType,
     address_of,
+    known_script,
     parse_address,
     script_of,
     type_of,
@@ -158,3 +159,11 @@ def test_scripts_without_an_address() -> None:
         assert type_of(script) is None
     with pytest.raises(ValueError, match="20 bytes"):
         script_of(ScriptType.P2WPKH, b"x" * 32)
+
+
+@given(st.sampled_from(list(PAYLOADS)), st.binary(min_size=32, max_size=32), st.sampled_from([MAIN, TEST, NETWORK]))
+def test_a_known_address_gives_its_script(type_: ScriptType, payload: bytes, network: BitcoinNetwork) -> None:
+    script = script_of(type_, payload[: PAYLOADS[type_]])
+    text = address_of(script, network)
+    assert text is not None
+    assert known_script(text, network) == parse_address(text, network).script == script
