@@ -35,7 +35,7 @@ def mutation(
     return strawberry.mutation(
         resolver=resolver,
         name=name,
-        description=_words(description, access, scope, step_up=step_up is not None, alone=alone, idempotent=idempotent),
+        description=_words(description, access, scope, step_up=step_up, alone=alone, idempotent=idempotent),
         directives=[
             *_directives(scope, step_up=step_up is not None, idempotent=idempotent),
             *([Cost(points=cost)] if cost is not None else []),
@@ -101,15 +101,15 @@ def _words(
     access: Access,
     scope: ApiScope | None,
     *,
-    step_up: bool = False,
+    step_up: StepUpDemanded | None = None,
     alone: bool = False,
     idempotent: str | None = None,
 ) -> str:
     words = [description, access.value]
     if scope is not None:
         words.append(f"An API key needs the scope {scope.value}.")
-    if step_up:
-        words.append("Needs a step-up proof.")
+    if step_up is not None:
+        words.append(step_up.words)
     if idempotent is not None:
         words.append(f"Idempotent by `{idempotent}`: the same input again gives the first result, `replayed: true`.")
     if alone:

@@ -33,7 +33,8 @@ class StepUpDemanded(FieldExtension):
     """Lets a mutation run only with a proof for it. `instead_of` names an input field that holds the password and does as well.
 
     `when` names an input field and the value of it that makes the mutation sensitive; without it, every value does. `access`: who may
-    do what is sensitive, where that is fewer than may use the mutation. `by_resolver`: the resolver demands it with `prove`, once it knows that there
+    do what is sensitive, where that is fewer than may use the mutation. `second_factor`: it is demanded only of accounts that have codes by app or passkeys.
+    `by_resolver`: the resolver demands it with `prove`, once it knows that there
     is anything to do: what is sent again needs no second proof.
     """
 
@@ -43,12 +44,19 @@ class StepUpDemanded(FieldExtension):
         when: tuple[str, Enum] | None = None,
         access: Access | None = None,
         *,
+        second_factor: bool = False,
         by_resolver: bool = False,
     ) -> None:
         self._password_field = instead_of
         self._when = when
         self._access = access
+        self._second_factor = second_factor
         self._by_resolver = by_resolver
+
+    @property
+    def words(self) -> str:
+        """What the schema says of it."""
+        return f"Needs a step-up proof{' where the account has a second factor' if self._second_factor else ''}."
 
     async def resolve_async(self, next_: Next, source: Any, info: Info, **kwargs: Any) -> Any:
         given = kwargs.get("input")
@@ -64,10 +72,12 @@ class StepUpDemanded(FieldExtension):
         viewer = info.context.viewer
         if viewer is None:
             raise NotSignedIn("sign in first")
+        step_up = info.context.accounts.step_up
+        if self._second_factor and not await step_up.has_second_factor(viewer):
+            return
         deed = Deed(info.field_name, _canonical_bytes(given))
         proof = getattr(given, PROOF, None) or None
         password = getattr(given, self._password_field, None) if self._password_field else None
-        step_up = info.context.accounts.step_up
         if proof is None and password is not None:
             await step_up.by_password(viewer, deed, password, info.context.client)
         else:

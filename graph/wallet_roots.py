@@ -50,6 +50,7 @@ class WalletMutation:
         wallet_resolvers.link_wallet,
         "Link a wallet by what it has signed. Whoever holds it can sign in from then on; withdrawals are held for a while.",
         access=Access.VERIFIED,
+        step_up=StepUpDemanded(second_factor=True),
         alone=True,
     )
     rename_wallet: WalletPayload = mutation(

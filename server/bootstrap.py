@@ -38,7 +38,7 @@ from server.metrics import Metrics
 from server.monitoring import MONITORING_PATHS
 from server.swaps import open_swaps
 from services import catalogue, server_status
-from services.chains import ContractCallsOnChains
+from services.contract_calls import ContractCallsOnChains
 from services.funds_services import FundsParts, FundsRules, build_funds_services
 from services.market_reads import MarketDataReads
 from services.market_view import MarketView
@@ -178,6 +178,7 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
                 trading.marks,
                 funds.valuation,
                 accounts.audit,
+                accounts.wallet_control.recheck_address,
                 holder,
             ),
             stack,

@@ -41,6 +41,7 @@ from services.payouts_solana import SolanaPayouts
 from services.trading_accounts import ReadMarks, TradingAccounts
 from services.valuation import Valuation
 from services.withdrawal_steps import WithdrawalSteps
+from services.withdrawals import RequireControl
 from workers import deposits as deposit_worker
 from workers import withdrawals as withdrawal_worker
 from workers.deposits import ChainWatch, DepositWorker
@@ -63,6 +64,7 @@ class CustodyGround:
     marks: ReadMarks
     valuation: Valuation
     audit: AuditLog
+    in_control: RequireControl
     holder: str
 
 
@@ -111,6 +113,7 @@ def open_custody(settings: Settings, ground: CustodyGround, stack: AsyncExitStac
             audit=ground.audit,
             normal_address=payable_address,
             is_ours=is_ours,
+            in_control=ground.in_control,
             chains=ground.chains,
             cold=cold,
             deposit_keys=keys,

@@ -40,6 +40,7 @@ from services.step_up import StepUp
 from services.throttles import Throttles
 from services.two_factor import TwoFactor
 from services.wallet_challenges import WalletChallenges, WalletSite
+from services.wallet_control import WalletControl
 from services.wallet_log_in import WalletLogIn
 from services.wallet_proofs.contract_wallets import ContractCalls
 from services.wallets import WalletChains, Wallets
@@ -94,6 +95,7 @@ class AccountServices:
     passkeys: Passkeys
     identities: Identities
     wallets: Wallets
+    wallet_control: WalletControl
     wallet_log_in: WalletLogIn
     step_up: StepUp
     api_keys: ApiKeys
@@ -176,6 +178,7 @@ def build_account_services(rules: AccountRules, parts: AccountParts) -> AccountS
     )
     wallet_challenges = WalletChallenges(rules.wallet_site, clock)
     wallet_chains = WalletChains(parts.chains)
+    wallet_control = WalletControl(wallet_chains, parts.contracts)
     return AccountServices(
         reads=AccountReads(clock),
         tokens=tokens,
@@ -223,9 +226,11 @@ def build_account_services(rules: AccountRules, parts: AccountParts) -> AccountS
             holds=holds,
             clock=clock,
         ),
+        wallet_control=wallet_control,
         wallet_log_in=WalletLogIn(
             chains=wallet_chains,
             contracts=parts.contracts,
+            control=wallet_control,
             challenges=wallet_challenges,
             log_in=log_in,
             throttles=throttles,

@@ -173,20 +173,6 @@ class Chains:
         return None
 
 
-class ContractCallsOnChains:
-    """What smart wallets' proofs need of chains (`services/wallet_proofs/contract_wallets.py`)."""
-
-    def __init__(self, chains: Chains) -> None:
-        self._chains = chains
-
-    async def call(self, chain: str, to: str | None, data: bytes) -> bytes:
-        client = self._chains.evm(chain)
-        return await (client.create_call(data) if to is None else client.call(to, data))
-
-    async def code(self, chain: str, address: str) -> bytes:
-        return await self._chains.evm(chain).code(address)
-
-
 def evm_access(entry: ChainEntry, client: EvmClient, clock: Clock) -> ChainAccess:
     """An EVM chain, with its fees in gwei."""
 

@@ -22,7 +22,7 @@ from services.unclaimed_deposits import UnclaimedDeposits
 from services.withdrawal_addresses import IsOurs, NormalAddress, WithdrawalAddresses
 from services.withdrawal_reads import WithdrawalReads
 from services.withdrawal_states import WithdrawalChanges
-from services.withdrawals import WithdrawalRules, Withdrawals, Worth
+from services.withdrawals import RequireControl, WithdrawalRules, Withdrawals, Worth
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,7 @@ class CustodyParts:
     audit: AuditLog
     normal_address: NormalAddress
     is_ours: IsOurs
+    in_control: RequireControl
     chains: Chains
     cold: Mapping[str, frozenset[str]]
     deposit_keys: Mapping[ChainFamily, DepositKeys]
@@ -102,6 +103,7 @@ def build_custody_services(rules: CustodyRules, parts: CustodyParts) -> CustodyS
         clock=parts.clock,
         rules=WithdrawalRules(rules.daily, rules.review_from),
         served=rules.served,
+        in_control=parts.in_control,
     )
     return CustodyServices(
         deposit_addresses=DepositAddresses(

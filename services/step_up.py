@@ -96,6 +96,11 @@ class StepUp:
             text = "the proof is over, or was used already; reauthenticate again"
             raise StepUpInvalid(text, field=["stepUpProof"]) from error
 
+    async def has_second_factor(self, viewer: Viewer) -> bool:
+        """Whether the account has codes by app, or passkeys."""
+        person = await _person(viewer)
+        return person.totp is not None or bool(await passkey.of_user(person.id))
+
     async def announced(self, viewer: Viewer, operation: str) -> StepUpDemand:
         """What an operation will demand, before its parameters are known: the factors alone."""
         person = await _person(viewer)

@@ -153,17 +153,6 @@ class Wallets:
         """A person's wallets, oldest first."""
         return await wallet.of_user(user_id)
 
-    async def recheck(self, linked: WalletDocument) -> None:
-        """Ask a contract wallet's contract once more whether it accepts the proof: to be called before what relies on the wallet.
-
-        What a key has signed stays signed, so nothing is asked for other wallets. Raises WalletRefused: CONTRACT_WALLET_REFUSED when the contract has
-        changed its mind, PROVIDER_UNAVAILABLE or PROVIDER_LYING when it cannot be asked.
-        """
-        if linked.contract is not None:
-            proof = linked.contract
-            chain = self._chains.by_key(proof.chain)
-            await prove(self._contracts, chain, linked.address, proof.message, proof.signature)
-
     async def _insert(
         self, user_id: str, family: ChainFamily, address: str, name: str | None, proof: ContractProof | None
     ) -> WalletDocument:

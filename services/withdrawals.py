@@ -19,6 +19,7 @@ from core.wallet_vocabulary import WalletErrorCode, WithdrawalStatus
 from events.answers import Answer
 from events.commands import HoldWithdrawal
 from models import user, withdrawal
+from models.chain import ChainEntry
 from models.withdrawal import WithdrawalDocument
 from services import one_time_tokens
 from services.audit import AuditLog
@@ -48,6 +49,8 @@ _OF_EXCHANGE = {
 }
 Prove = Callable[[], Awaitable[None]]
 """Demands the owner's step-up proof. Raises AuthRefused."""
+RequireControl = Callable[[str, ChainEntry, str], Awaitable[None]]
+"""Whether an account still controls the wallet of an address on a chain, where it has linked it. Raises WalletRefused."""
 Worth = Callable[[str, Decimal], Decimal | None]
 """What an amount of an asset is worth in US dollars now; None: nobody knows."""
 
@@ -115,6 +118,7 @@ class Withdrawals:
         clock: Clock,
         rules: WithdrawalRules,
         served: frozenset[str],
+        in_control: RequireControl,
     ) -> None:
         self._gateway = gateway
         self._accounts = accounts
@@ -128,6 +132,7 @@ class Withdrawals:
         self._clock = clock
         self._rules = rules
         self._served = served
+        self._in_control = in_control
 
     async def preview(self, viewer: Viewer, wish: Wish) -> Preview:
         """What would become of a wish now, without doing it."""
@@ -160,6 +165,8 @@ class Withdrawals:
             met = await self._circumstances(viewer.user_id, way, wish, number=None)
             for refusal in refusals(way, wish, met):
                 raise refusal
+            if met.entry is not None:
+                await self._in_control(viewer.user_id, way.chain, met.entry.address)
             await prove()
             row = await self._stored(viewer, key, wish, way, met)
         asked = await self.finish(row, client)
@@ -197,6 +204,7 @@ class Withdrawals:
         if row is None or row.user_id != found.user_id or (ref is not None and not _is_meant(row, ref)):
             raise _unknown()
         if row.status is S.AWAITING_CONFIRMATION:
+            await self._in_control(row.user_id, self._catalogue.chains[row.chain], row.address)
             now_ms = self._clock.now_ms()
             status = S.IN_REVIEW if self._is_reviewed(row.worth) else S.APPROVED
             row = await self._changes.move(row, status, now_ms, due_ms=_due(status, now_ms)) or await self._again(row)

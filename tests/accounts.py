@@ -195,6 +195,7 @@ class World:
             bus=self.bus,
             clock=self.clock,
             audit=self.accounts.audit,
+            in_control=self.accounts.wallet_control.recheck_address,
             chains=self.chains,
             cold=cold,
         )

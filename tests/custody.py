@@ -10,6 +10,7 @@ from core.vocabulary import ChainFamily
 from integrations.chains.bitcoin.keys import parse_deposit_account
 from integrations.chains.errors import ChainUnavailable
 from integrations.chains.keys import parse_evm_account
+from models.chain import ChainEntry
 from models.hot_wallet import HotWalletDocument
 from models.withdrawal import AttemptEntry, WithdrawalDocument
 from services.audit import AuditLog
@@ -22,6 +23,7 @@ from services.payouts import Fate, FateKind, Payouts, Promise, SendRefused, Wait
 from services.trading_accounts import ReadMarks, TradingAccounts
 from services.withdrawal_rules import Route
 from services.withdrawal_steps import WithdrawalSteps
+from services.withdrawals import RequireControl
 from tests.chains import LITECOIN
 
 RULES = CustodyRules(
@@ -66,6 +68,7 @@ def build_custody(
     chains: Chains | None = None,
     cold: Mapping[str, frozenset[str]] | None = None,
     rules: CustodyRules = RULES,
+    in_control: RequireControl | None = None,
 ) -> CustodyServices:
     """The services at fixed prices."""
     parts = CustodyParts(
@@ -79,6 +82,7 @@ def build_custody(
         audit=audit,
         normal_address=payable_address,
         is_ours=_is_the_hot_wallet,
+        in_control=in_control or _whoever,
         chains=chains or Chains(catalogue.chains, {}, clock),
         cold=cold or {},
         deposit_keys={
@@ -88,6 +92,10 @@ def build_custody(
         shared_addresses={"solana": (SOLANA_HOUSE,)},
     )
     return build_custody_services(rules, parts)
+
+
+async def _whoever(_user_id: str, _chain: ChainEntry, _address: str) -> None:
+    """Everybody controls everything."""
 
 
 @dataclass

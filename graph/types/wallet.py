@@ -182,6 +182,7 @@ class LinkWalletInput:
     message: str = strawberry.field(description=_MESSAGE)
     signature: str = strawberry.field(description=_SIGNATURE)
     name: str | None = strawberry.field(default=None, description="What to call it, 1 to 40 characters.")
+    step_up_proof: str | None = strawberry.field(default=None, description=_PROOF)
 
 
 @strawberry.input(description="Another name for a wallet.")

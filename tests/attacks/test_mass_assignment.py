@@ -73,7 +73,7 @@ REVIEWED: dict[str, set[str]] = {
     "SetMarketStatusInput": {"reason", "status", "stepUpProof", "symbol"},
     "FinishPasskeyRegistrationInput": {"challenge", "credential", "name"},
     "FreezeAccountInput": {"token"},
-    "LinkWalletInput": {"address", "family", "message", "name", "signature"},
+    "LinkWalletInput": {"address", "family", "message", "name", "signature", "stepUpProof"},
     "LogInInput": {"delivery", "deviceName", "email", "password"},
     "LogOutInput": {"everywhere"},
     "ReauthenticateInput": {"operation", "parameters", "proof"},

@@ -387,6 +387,7 @@ def test_the_schema_marks_what_the_design_marks() -> None:
             "deletePasskey",
             "disableTotp",
             "enrollTotp",
+            "linkWallet",
             "regenerateRecoveryCodes",
             "requestWithdrawal",
             "reviewWithdrawal",

@@ -11,9 +11,13 @@ from core.account_vocabulary import Role, UserStatus
 from core.bus import MemoryBus
 from core.database import Database
 from core.ids import encode_id
+from core.vocabulary import ChainFamily
 from graph.request import ALL_OPERATIONS, GraphQLRequest
-from models import user, withdrawal
+from integrations.chains.errors import NodesContradict
+from models import user, wallet, withdrawal
+from models.wallet import ContractProof, WalletDocument
 from services.api_keys import WantedKey
+from services.wallet_proofs.contract_wallets import ContractCalls
 from tests.accounts import CLIENT, Person, World
 from tests.attacks.people import as_operator
 from tests.custody import STRANGER
@@ -73,10 +77,10 @@ class Site:
 
 
 @asynccontextmanager
-async def opened() -> AsyncIterator[Site]:
+async def opened(contracts: ContractCalls | None = None) -> AsyncIterator[Site]:
     bus = MemoryBus()
     house = TradingHouse(bus=bus)
-    world = World(gateway=house.gateway, bus=bus)
+    world = World(gateway=house.gateway, bus=bus, contracts=contracts)
     house.clock = world.clock
     await world.accounts.load()
     async with house.open():
@@ -304,3 +308,45 @@ async def test_somebody_elses_withdrawal_is_none(site: Site) -> None:
         "query($by: WithdrawalRef!) { withdrawal(by: $by) { id } }", bob, by={"id": row["id"]}
     )
     assert found["withdrawal"] is None
+
+
+class Fickle:
+    """A contract that accepts what it likes."""
+
+    def __init__(self) -> None:
+        self.accepts = True
+        self.contradicted = False
+
+    async def call(self, chain: str, to: str | None, data: bytes) -> bytes:
+        if self.contradicted:
+            raise NodesContradict("nodes tell different things")
+        return (bytes.fromhex("1626ba7e") if self.accepts else b"").ljust(32, b"\0")
+
+    async def code(self, chain: str, address: str) -> bytes:
+        return b"\x00"
+
+
+async def test_nothing_is_sent_to_a_contract_wallet_that_is_not_its_owners_any_more(database: Database) -> None:
+    contract = Fickle()
+    async with opened(contract) as site:
+        ann, entry = await site.entry(await site.person())
+        proof = ContractProof(chain="ethereum", message="a message", signature="0x" + "11" * 70)
+        row = WalletDocument(
+            id="w1", user_id=ann.user_id, slot=0, family=ChainFamily.EVM, address=STRANGER, linked_ms=1, contract=proof
+        )
+        assert await wallet.insert(row)
+        asked = await site.request(ann, **wish(entry))
+        assert asked["errors"] == []
+        token = await site.world.token("confirm-withdrawal")
+        contract.accepts = False
+        async with unchanged(database):
+            refused = await site.request(ann, **wish(entry, "w2"), proven=False)
+            assert [each["code"] for each in refused["errors"]] == ["CONTRACT_WALLET_REFUSED"]
+            payload = await site.world.data(CONFIRM, None, input={"token": token})
+            assert payload["confirmWithdrawal"]["errors"] == [{"code": "CONTRACT_WALLET_REFUSED"}]
+            contract.contradicted = True
+            refused = await site.request(ann, **wish(entry, "w2"), proven=False)
+            assert [each["code"] for each in refused["errors"]] == ["PROVIDER_LYING"]
+        contract.accepts, contract.contradicted = True, False
+        payload = await site.world.data(CONFIRM, None, input={"token": token})
+        assert payload["confirmWithdrawal"]["errors"] == []

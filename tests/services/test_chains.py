@@ -12,12 +12,23 @@ from core.clock import Clock, ManualClock, SystemClock
 from core.refusals import WalletRefused
 from core.settings import Settings
 from core.wallet_vocabulary import ChainNetwork, WalletErrorCode
-from integrations.chains.errors import ChainError, ChainUnavailable, NodeRefused, NodesContradict
+from integrations.chains.errors import (
+    ChainError,
+    ChainUnavailable,
+    Failure,
+    NodeRefused,
+    NodesContradict,
+    ProviderFailed,
+)
+from integrations.chains.json_rpc import JsonRpc
 from server.chains import open_chains
 from services import catalogue
 from services.chain_failures import failure_of
-from services.chains import Chains, ContractCallsOnChains
+from services.chains import Chains
+from services.contract_calls import ContractCallsOnChains
 from tests.chains import anvil
+from tests.evm import FRIEND, catalogue_with, chains_of, client_of, deploy
+from tests.evm_nodes import TwistedNode, client_of_nodes
 from tests.integrations.chains.test_evm import BLOCK, fake
 from tests.integrations.chains.test_json_rpc import node
 
@@ -153,3 +164,31 @@ def test_whatever_a_chain_says_has_a_code_and_words(error: ChainError, code: Wal
 def test_what_a_contract_said_is_repeated() -> None:
     found = failure_of(NodeRefused(3, "execution reverted: paused"))
     assert found.text.format_map(found.values) == "the contract refuses the call: paused"
+
+
+async def test_a_contract_is_believed_when_all_nodes_tell_the_same_of_it() -> None:
+    async with anvil() as url:
+        deployer = client_of(url)
+        stubborn = await deploy(deployer, "Stubborn")
+        liar = TwistedNode(JsonRpc(url))
+        client = client_of_nodes(TwistedNode(JsonRpc(url)), liar)
+        calls = ContractCallsOnChains(chains_of(catalogue_with(), client))
+        code = await calls.code("ethereum", stubborn)
+        assert code == await deployer.code(stubborn)
+        with pytest.raises(NodeRefused):
+            await calls.call("ethereum", stubborn, b"\x01\x02\x03\x04")
+        liar.twist = lambda method, _, answer: "0x1626ba7e" if method in {"eth_call", "eth_getCode"} else answer
+        with pytest.raises(NodesContradict):
+            await calls.code("ethereum", stubborn)
+
+        def yes(method: str, _params: object, answer: object) -> object:
+            return "0x01" if method == "eth_call" else answer
+
+        liar.twist = yes
+        with pytest.raises(NodesContradict):
+            await calls.call("ethereum", FRIEND, b"")
+        liar.failure = ProviderFailed(Failure.TIMED_OUT, "did not answer in time")
+        with pytest.raises(ChainUnavailable):
+            await calls.code("ethereum", stubborn)
+        await deployer.close()
+        await client.close()

@@ -6,6 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from eth_abi.abi import encode
+from eth_utils.crypto import keccak
 
 from core.account_vocabulary import AuditAction, SessionMethod, UserStatus
 from core.database import Database
@@ -201,6 +203,28 @@ async def test_a_contract_counts_on_its_own_chain_alone(database: Database) -> N
             assert refusals(found) == [("SIGNATURE_INVALID", ["signature"])]
             await link(vault, anna, owner)
             assert (await finished(vault, owner, await begun(vault, owner, chainId=31338)))["errors"] == []
+        await calls.node.close()
+
+
+async def test_whoever_gets_a_contract_wallet_does_not_get_the_account(database: Database) -> None:
+    async with anvil() as url:
+        calls = NodeCalls(url)
+        chain = LocalChain(calls)
+        async with world(chains=CHAINS, contracts=calls) as vault:
+            anna, owner, buyer = await vault.signed_up(ANNA), EthereumKey(), EthereumKey()
+            await calls.node.call("anvil_setBalance", owner.address, hex(10**18))
+            await calls.node.call("anvil_impersonateAccount", owner.address)
+            address = await chain.deploy("OwnedWallet", ["address"], owner.address)
+            await link(vault, anna, Contract(address, owner))
+            call = keccak(text="handOver(address)")[:4] + encode(["address"], [buyer.address])
+            await chain.send(address, call, sender=owner.address)
+            for signer in (buyer, owner):
+                contract = Contract(address, signer)
+                found = await finished(vault, contract, await begun(vault, contract))
+                assert [each["code"] for each in found["errors"]] == [
+                    "WALLET_NOT_LINKED" if signer is buyer else "SIGNATURE_INVALID"
+                ]
+                assert found["tokens"] is None
         await calls.node.close()
 
 

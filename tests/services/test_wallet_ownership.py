@@ -20,7 +20,7 @@ from services.wallets import MOST_WALLETS
 from tests.account_life import done, payload, proven, refusals, row_of, set_status, subjects
 from tests.accounts import CLIENT, World, world
 from tests.chains import ANVIL_ADDRESSES, LOCAL_ETHEREUM, anvil
-from tests.factors import Authenticator, ClockOf, registered
+from tests.factors import STEP_SECONDS, Authenticator, ClockOf, enrolled, registered
 from tests.stored import audited, everything, unchanged
 from tests.wallet_keys import (
     CHAINS,
@@ -143,8 +143,8 @@ async def test_the_last_way_to_sign_in_stays(vault: World, database: Database) -
 
 async def test_a_wallet_is_a_way_to_sign_in_beside_the_others(vault: World, database: Database) -> None:
     anna, key = await vault.signed_up(ANNA), EthereumKey()
-    await registered(vault, anna, Authenticator())
     wallet_id = (await linked(vault, anna, key))["id"]
+    await registered(vault, anna, Authenticator())
     await user.UserDocument.get_pymongo_collection().update_one(
         {"_id": anna.user_id}, {"$unset": {"password_hash": ""}}
     )
@@ -219,17 +219,17 @@ async def test_contract_wallets_are_linked_and_asked_again(database: Database) -
             first, second = await stored(deployed), await stored(counterfactual)
             await linked(vault, anna, plain := SolanaKey())
             asked_before = calls.asked
-            await vault.accounts.wallets.recheck(await stored(plain))
+            await vault.accounts.wallet_control.recheck(await stored(plain))
             assert calls.asked == asked_before  # a key's word is kept
-            await vault.accounts.wallets.recheck(first)
-            await vault.accounts.wallets.recheck(second)
+            await vault.accounts.wallet_control.recheck(first)
+            await vault.accounts.wallet_control.recheck(second)
             await chain.send(counterfactual.factory, counterfactual.deployment)
-            await vault.accounts.wallets.recheck(second)
+            await vault.accounts.wallet_control.recheck(second)
             await calls.node.call("anvil_impersonateAccount", owner.address)
             call = keccak(text="handOver(address)")[:4] + encode(["address"], [EthereumKey().address])
             await chain.send(deployed.address, call, sender=owner.address)
             with pytest.raises(WalletRefused) as refused:
-                await vault.accounts.wallets.recheck(first)
+                await vault.accounts.wallet_control.recheck(first)
             assert refused.value.reason == "CONTRACT_WALLET_REFUSED"
             message = await asked(vault, anna, await chain.counterfactual(owner))
             async with unchanged(database):
@@ -237,9 +237,28 @@ async def test_contract_wallets_are_linked_and_asked_again(database: Database) -
                 assert refusals(found) == [("MESSAGE_MISMATCH", ["address"])]
     async with world(chains=CHAINS, contracts=calls) as vault:  # the node is gone
         with pytest.raises(WalletRefused) as away:
-            await vault.accounts.wallets.recheck(second)
+            await vault.accounts.wallet_control.recheck(second)
         assert away.value.reason == "PROVIDER_UNAVAILABLE"
     await calls.node.close()
+
+
+async def test_linking_needs_a_second_factor_where_there_is_one(vault: World, database: Database) -> None:
+    anna, key = await vault.signed_up(ANNA), EthereumKey()
+    app = await enrolled(vault, anna)
+    vault.clock.advance(STEP_SECONDS)
+    message = await asked(vault, anna, key)
+    given: Json = {"family": key.family, "address": key.address, "message": message, "signature": key.sign(message)}
+    async with unchanged(database):
+        assert refusals(await payload(vault, "linkWallet", anna, **given)) == [("STEP_UP_REQUIRED", None)]
+    proof = await vault.proof(anna, "linkWallet", given, totp=app.code())
+    other = EthereumKey()
+    async with unchanged(database):
+        found = await tried(vault, anna, other, await asked(vault, anna, other), stepUpProof=proof)
+        assert refusals(found) == [("STEP_UP_INVALID", ["stepUpProof"])]
+    vault.clock.advance(STEP_SECONDS)
+    proof = await vault.proof(anna, "linkWallet", given, totp=app.code())
+    assert (await payload(vault, "linkWallet", anna, **given, stepUpProof=proof))["errors"] == []
+    assert [each.address for each in await wallet.of_user(anna.user_id)] == [key.address]
 
 
 async def test_a_contract_wallet_names_its_chain(vault: World) -> None:
