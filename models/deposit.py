@@ -69,13 +69,15 @@ class DepositDocument(Document):
 class ChainCursorDocument(Document):
     """How far a chain was read: its last block, and the hashes of those before it, the newest last; changed only from the version that was read.
 
-    `problem` is why it is not read on, or why nothing is credited; None: all is well. It has no version.
+    `problem` is why it is not read on, or why nothing is credited; None: all is well. It has no version. `unclear` are ranges of blocks, from low to high,
+    that paid to the house what no node told of, or of which no node tells whether; they are looked at again.
     """
 
     id: str  # type: ignore[assignment]
     number: int
     hash: str
     recent: list[str]
+    unclear: list[tuple[int, int]] = []
     problem: str | None = None
     version: int = 1
 
@@ -100,16 +102,25 @@ async def start(row: ChainCursorDocument) -> bool:
     return True
 
 
-def forward(row: ChainCursorDocument, number: int, hash_: str, *, most: int) -> ChainCursorDocument:
-    """The cursor at the next block, in its next version, with so many hashes at most."""
+def forward(
+    row: ChainCursorDocument, number: int, hash_: str, *, most: int, unclear: list[tuple[int, int]] | None = None
+) -> ChainCursorDocument:
+    """The cursor at the next block, in its next version, with so many hashes at most. `unclear` None: as it was."""
     recent = [*row.recent, hash_][-most:]
-    return _moved(row, {"number": number, "hash": hash_, "recent": recent})
+    now_unclear = row.unclear if unclear is None else unclear
+    return _moved(row, {"number": number, "hash": hash_, "recent": recent, "unclear": now_unclear})
+
+
+def cleared(row: ChainCursorDocument, unclear: list[tuple[int, int]]) -> ChainCursorDocument:
+    """The cursor where it is, in its next version, with these blocks left unclear."""
+    return _moved(row, {"unclear": unclear})
 
 
 def back(row: ChainCursorDocument) -> ChainCursorDocument:
     """The cursor at the block before, in its next version; one must be known."""
     recent = row.recent[:-1]
-    return _moved(row, {"number": row.number - 1, "hash": recent[-1], "recent": recent})
+    unclear = [(low, min(high, row.number - 1)) for low, high in row.unclear if low < row.number]
+    return _moved(row, {"number": row.number - 1, "hash": recent[-1], "recent": recent, "unclear": unclear})
 
 
 def _moved(row: ChainCursorDocument, changes: Mapping[str, Any]) -> ChainCursorDocument:

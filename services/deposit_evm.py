@@ -1,6 +1,10 @@
-"""Deposits on EVM chains, as `deposit_chain.py` wants them: transactions have one sender, by whom the house's own movements are told apart."""
+"""Deposits on EVM chains, as `deposit_chain.py` wants them: transactions have one sender, by whom the house's own movements are told apart.
+
+What contracts pay within transactions of others is found by `deposit_internal.py`.
+"""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import replace
 
 from core.money import CONTEXT
 from integrations.chains.errors import ChainError
@@ -9,6 +13,7 @@ from integrations.chains.evm.messages import EvmBlock
 from models.deposit import DepositDocument
 from services.deposit_chain import ChainBlock
 from services.deposit_forms import Form, Sighting
+from services.deposit_internal import TRACE, InternalPayments
 from services.deposit_sightings import attested, in_block, transactions_of
 from services.house_sorting import sort_out
 from services.house_transfers import HouseWallets, Sorted
@@ -20,6 +25,8 @@ class EvmDeposits:
     def __init__(self, client: EvmClient, forms: Mapping[str | None, Form]) -> None:
         self._client = client
         self._forms = forms
+        coin = forms.get(None)
+        self._internal = None if coin is None else InternalPayments(client, coin)
 
     async def heads(self) -> Collection[int]:
         return [head.number for head in (await self._client.heads_of_all()).values() if isinstance(head, EvmBlock)]
@@ -32,9 +39,17 @@ class EvmDeposits:
             raise TypeError("a block of another family")
         transactions = await transactions_of(self._client, block)
         house = await wallets()
-        return await sort_out(house, block, await in_block(self._client, block, transactions, self._forms, house))
+        seen = await in_block(self._client, block, transactions, self._forms, house)
+        if self._internal is None:
+            return await sort_out(house, block, seen)
+        inner = await self._internal.of_block(block, list(house.deposits), seen)
+        found = await sort_out(house, block, replace(seen, moved=(*seen.moved, *(inner or ()))))
+        return replace(found, is_all=inner is not None)
 
     async def attested(self, row: DepositDocument, form: Form) -> None:
+        if row.place.startswith(TRACE) and self._internal is not None:
+            await self._internal.attested(row)
+            return
         units = int(CONTEXT.scaleb(row.amount, form.network.decimals))
         seen = Sighting(form, row.sender, row.address, units, row.hash, row.place)
         await attested(self._client, seen, row.block_hash or "")

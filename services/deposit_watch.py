@@ -4,7 +4,7 @@ What a block brings and how far was read are written in one transaction (`deposi
 repeats a step or not, and finds the same deposits under the same ids.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -21,14 +21,17 @@ from services.deposit_follow import DepositFollow
 from services.deposit_forms import Form
 from services.deposits import Deposits, Seen
 from services.exchange_gateway import ExchangeGateway
-from services.house_transfers import HotWallet, HouseWallets
+from services.house_transfers import HotWallet, HouseWallets, Sorted
 from services.transfer_log import TransferLog
+from services.unclear_blocks import count_of, some_blocks, with_block, without_block
 
 log = structlog.get_logger(__name__)
 KEPT_BLOCKS = 512
 """Hashes of blocks that are kept: so deep may a reorganisation go."""
 _SOONEST_SECONDS, _LATEST_SECONDS, _LOOKS = 1.0, 15.0, 12
 """How long to wait for a next block before nodes are asked again: so many times within the usual time between two."""
+_AGAIN_MS, _AGAIN_BLOCKS = 60_000, 20
+"""How often blocks are looked at again of which no node told all, and how many at a time."""
 _AT_ONCE = 500
 """Addresses that are learnt in one query."""
 
@@ -63,6 +66,8 @@ class DepositWatch:
         self._follow = DepositFollow(chain, watched.reader, watched.forms.values(), deposits, gateway)
         self._owners: dict[str, str] = {}
         self._next_index = 0
+        self._again_ms, self._again_after = 0, -1
+        self._clock = clock
 
     @property
     def pause_seconds(self) -> float:
@@ -97,10 +102,11 @@ class DepositWatch:
                 await self._give_up(cursor)
                 return True, None
             problem = self._at_tip(cursor, after, here)
-            return False, await self._follow.follow(cursor.number) or problem
-        await self._take_in(cursor, block)
+            is_clearer = await self._look_again(cursor)
+            return is_clearer, await self._follow.follow(cursor.number) or problem or self._unclear(cursor.unclear)
+        now = await self._take_in(cursor, block)
         dissent = self._dissent(after, block.hash)
-        return True, await self._follow.follow(block.number) or dissent
+        return True, await self._follow.follow(block.number) or dissent or self._unclear(now.unclear)
 
     async def _begin(self) -> None:
         """The first block ever read is the newest that all nodes have: nobody was given an address on this chain before."""
@@ -132,11 +138,40 @@ class DepositWatch:
     async def _vote(self, number: int) -> Vote[ChainBlock]:
         return count_votes(self._chain.key, number, await self._reader.blocks_at(number))
 
-    async def _take_in(self, cursor: ChainCursorDocument, block: ChainBlock) -> None:
+    async def _take_in(self, cursor: ChainCursorDocument, block: ChainBlock) -> ChainCursorDocument:
         known = await self._reader.brought(block, self._wallets)
-        seen = [Seen(each, self._owners[each.address], block.number, block.hash) for each in known.deposits]
-        new = deposit.forward(cursor, block.number, block.hash, most=KEPT_BLOCKS)
-        await self._blocks.take_in(new, seen, known.transfers)
+        unclear = None if known.is_all else with_block(cursor.unclear, block.number)
+        new = deposit.forward(cursor, block.number, block.hash, most=KEPT_BLOCKS, unclear=unclear)
+        await self._blocks.take_in(new, self._seen(known, block), known.transfers)
+        return new
+
+    async def _look_again(self, cursor: ChainCursorDocument) -> bool:
+        """Look at blocks again of which no node told all, once in a while. Whether one is clear now."""
+        now_ms = self._clock.now_ms()
+        if now_ms < self._again_ms:
+            return False
+        for number in some_blocks(cursor.unclear, self._again_after, _AGAIN_BLOCKS):
+            self._again_after = number
+            block = (await self._vote(number)).winner
+            known = None if block is None else await self._reader.brought(block, self._wallets)
+            if block is not None and known is not None and known.is_all:
+                cleared = deposit.cleared(cursor, without_block(cursor.unclear, number))
+                await self._blocks.take_in(cleared, self._seen(known, block), ())
+                return True
+        self._again_ms = now_ms + _AGAIN_MS
+        return False
+
+    def _seen(self, known: Sorted, block: ChainBlock) -> list[Seen]:
+        return [Seen(each, self._owners[each.address], block.number, block.hash) for each in known.deposits]
+
+    def _unclear(self, blocks: Sequence[tuple[int, int]]) -> str | None:
+        """What an operator is told while no node tells all of some blocks."""
+        if not blocks:
+            return None
+        return (
+            f"in {count_of(blocks)} blocks of {self._chain.key}, the first of which is {blocks[0][0]}, contracts may have paid coins to deposit addresses, and no "
+            "node tells: one is needed that keeps traces of them (trace_block or debug_traceBlockByHash)"
+        )
 
     async def _wallets(self) -> HouseWallets:
         """The house's addresses, those included that were given out by now: asked for after a block is there, none is missed that it could pay to."""

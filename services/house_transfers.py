@@ -60,10 +60,11 @@ class HouseWallets:
 
 @dataclass(frozen=True, slots=True)
 class Sorted:
-    """What a block moved, by what it is to the house."""
+    """What a block moved, by what it is to the house. Not `is_all`: something was paid to it that no node tells of now."""
 
     deposits: list[Sighting]
     transfers: list[HouseTransferDocument]
+    is_all: bool = True
 
 
 @dataclass(frozen=True, slots=True)

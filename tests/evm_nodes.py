@@ -39,6 +39,8 @@ class Transaction:
     logs: tuple[Moved, ...] = ()
     sender: str = OUTSIDER
     success: bool = True
+    inner: tuple[tuple[str, int], ...] = ()
+    """Whom the contract that was called pays how much."""
 
     @property
     def hash(self) -> str:
@@ -59,7 +61,7 @@ class Block:
         return _hash(f"{self.number}:{self.parent}:{self.salt}:{[each.hash for each in self.transactions]}")
 
 
-@dataclass
+@dataclass(eq=False)
 class ScriptedNode:
     """One node. `failure` is what every question meets; `twist` may change an answer (method, parameters, answer)."""
 
@@ -67,6 +69,8 @@ class ScriptedNode:
     chain_id: int = CHAIN_ID
     failure: Exception | None = None
     twist: Callable[[str, Sequence[object], Any], Any] | None = None
+    traces: bool = False
+    """Whether it keeps traces."""
 
     def mine(self, *transactions: Transaction, salt: str = "", blocks: int = 1) -> None:
         """A block with these, and empty ones up to so many."""
@@ -100,8 +104,27 @@ class ScriptedNode:
                 return next((_block(each, whole=True) for each in self.blocks if each.hash == params[0]), None)
             case "eth_getLogs":
                 return self._logs(params[0])
+            case "eth_getBalance":
+                return hex(self._balance(params[0], params[1]["blockHash"]))
+            case "trace_block" if self.traces:
+                return [
+                    _trace(block, each) for block in self.blocks[int(params[0], 16) :][:1] for each in _inner(block)
+                ]
+            case "trace_block" | "debug_traceBlockByHash":
+                raise NodeRefused(-32601, "the method does not exist")
             case _:
                 return self._transaction(method, params[0])
+
+    def _balance(self, address: str, at: str) -> int:
+        until = next((each.number for each in self.blocks if each.hash == at), None)
+        if until is None:
+            raise NodeRefused(-32000, "header not found")
+        units = 10**30
+        for each in (each for block in self.blocks[: until + 1] for each in block.transactions):
+            units -= (GAS + (each.value if each.success else 0)) * (each.sender == address)
+            units += each.value * (each.success and each.to == address)
+            units += sum(paid for to, paid in each.inner if to == address)
+        return units
 
     def _logs(self, wanted: Json) -> list[Json]:
         block = next((each for each in self.blocks if each.hash == wanted["blockHash"]), None)
@@ -213,6 +236,24 @@ def _logs(block: Block, each: Transaction) -> list[Json]:
         }
         for place, moved in enumerate(each.logs)
     ]
+
+
+def _inner(block: Block) -> list[tuple[Transaction, int, str, int]]:
+    """What contracts pay in a block: by which transaction, at which place, to whom, how much."""
+    return [(each, place, to, paid) for each in block.transactions for place, (to, paid) in enumerate(each.inner)]
+
+
+def _trace(block: Block, paid: tuple[Transaction, int, str, int]) -> Json:
+    each, place, to, units = paid
+    return {
+        "action": {"from": each.to, "callType": "call", "to": to, "value": hex(units), "gas": "0x0", "input": "0x"},
+        "blockHash": block.hash,
+        "blockNumber": block.number,
+        "subtraces": 0,
+        "traceAddress": [place],
+        "transactionHash": each.hash,
+        "type": "call",
+    }
 
 
 def _word(address: str) -> str:
