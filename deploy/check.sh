@@ -13,8 +13,16 @@ step() { # says what it runs; the output only of what fails
 
 step $bin/ruff check .
 step $bin/ruff format --check .
-step $bin/lint-imports --no-cache
-step $bin/mypy .
 step $bin/python -m server schema --check
+types=$(mktemp)
+trap 'rm -f "$types"' EXIT
+$bin/mypy . >"$types" 2>&1 & # the longest of them, beside the next
+checking=$!
+step $bin/lint-imports --no-cache
+echo "== $bin/mypy ."
+wait $checking || {
+    cat "$types"
+    exit 1
+}
 echo "== pytest"
-exec $bin/pytest -m "not soak" -n 4 --dist worksteal -rs -p no:cacheprovider
+$bin/pytest -m "not soak" -n 4 --dist worksteal -rs -p no:cacheprovider

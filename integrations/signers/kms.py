@@ -119,6 +119,10 @@ class Kms:
 
         return await self._call(key_id, call)
 
+    def signer(self, name: str, key_id: str, curve: Curve) -> "KmsSigner":
+        """Of one of its keys, under the name that the settings give it."""
+        return KmsSigner(self, name, key_id, curve)
+
     async def close(self) -> None:
         """Take no more calls; may be called again. Nothing waits for calls under way."""
         self._pool.shutdown(wait=False, cancel_futures=True)

@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -97,8 +98,7 @@ async def test_streams_under_load(tmp_path: Path) -> None:
                 snapshot = (await ann.data(SNAPSHOT))["viewer"]
                 joined = await listen(stack, url, ann, EVENTS, "accountEvents", after=snapshot["eventCursor"])
                 snapshots.append((snapshot, joined))
-        last = place_of((await ann.data(SNAPSHOT))["viewer"]["eventCursor"])
-        await whole.until(lambda said: bool(said) and place_of(said[-1]["cursor"]) == last)
+        last = await settled(ann, ben, whole)
         assert_whole(whole.said, start, last)
         assert_pieces(pieces, whole.said)
         final = {order["clientOrderId"]: state_of(order) for order in await ann.orders()}
@@ -113,6 +113,24 @@ async def a_piece(ann: Trader, url: str, after: str) -> list[Json]:
     async with graphql_socket(url, credential=ann.access) as socket:
         operation = await socket.subscribe(EVENTS, after=after)
         return [(await operation.next())["accountEvents"] for _ in range(30)]
+
+
+async def settled(ann: Trader, ben: Trader, whole: Heard) -> int:
+    """The place of the last event, once nothing follows it: what Ben's last orders did to Ann may be read later than what her own did."""
+    while True:
+        await ben.data(SNAPSHOT)
+        await whole.until(partial(has_reached, await last_place(ann)))
+        told = place_of(whole.said[-1]["cursor"])
+        if await last_place(ann) == told:
+            return told
+
+
+def has_reached(place: int, said: list[Json]) -> bool:
+    return bool(said) and place_of(said[-1]["cursor"]) >= place
+
+
+async def last_place(who: Trader) -> int:
+    return place_of((await who.data(SNAPSHOT))["viewer"]["eventCursor"])
 
 
 def place_of(cursor: str) -> int:

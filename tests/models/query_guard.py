@@ -24,6 +24,7 @@ READ_WHOLE = frozenset(
 TINY = frozenset({"leases"})
 """Collections of a handful of documents: a scan is a look."""
 
+_WRITES = frozenset({"insert", "update", "delete", "findAndModify", "create"})
 Query = tuple[str, dict[str, Any]]
 """Collection and filter."""
 
@@ -54,6 +55,11 @@ class QueryRecorder(monitoring.CommandListener):
 
     def __init__(self) -> None:
         self._recorded: dict[str, dict[str, Query]] = {}
+        self._written: dict[str, set[str]] = {}
+
+    def written(self, database: str) -> set[str]:
+        """Collections of this database that this process has written to since it was last asked."""
+        return self._written.pop(database, set())
 
     @contextmanager
     def recording(self, database: str) -> Iterator[dict[str, Query]]:
@@ -68,6 +74,8 @@ class QueryRecorder(monitoring.CommandListener):
                 self._recorded[database] = outer
 
     def started(self, event: CommandStartedEvent) -> None:
+        if event.command_name in _WRITES:
+            self._written.setdefault(event.database_name, set()).add(str(event.command[event.command_name]))
         recorded = self._recorded.get(event.database_name)
         if recorded is not None and "explain" not in event.command:
             for collection, query in queries_of(event.command_name, event.command):
@@ -87,14 +95,18 @@ def _shape(value: object) -> object:
 
 
 async def scans(handle: AsyncDatabase[dict[str, Any]], queries: Mapping[str, Query]) -> list[str]:
-    """Those of these queries that walk a whole collection, as text."""
+    """Those of these queries that walk a whole collection, as text. The indexes are always the same, so what was found well is not asked again."""
     found = []
     for shape, (collection, query) in queries.items():
         if collection in TINY or (collection in READ_WHOLE and not query) or _is_read_by_id(query):
             continue
+        if shape in _SERVED:
+            continue
         plan = await handle.command({"explain": {"find": collection, "filter": query}})
         if "COLLSCAN" in json.dumps(plan["queryPlanner"]["winningPlan"], default=str):
             found.append(shape)
+        else:
+            _SERVED.add(shape)
     return found
 
 
@@ -104,5 +116,6 @@ def _is_read_by_id(query: Mapping[str, Any]) -> bool:
     return exact and not any(key.startswith("$") for key in query)
 
 
+_SERVED: set[str] = set()
 RECORDER = QueryRecorder()
 monitoring.register(RECORDER)

@@ -6,10 +6,9 @@ Resolvers that send their reader to a gateway off the chain
 """
 
 import asyncio
+import importlib
 import re
 
-from ens._normalization import normalize_name_ensip15
-from ens.exceptions import InvalidName
 from eth_abi.abi import decode, encode
 from eth_abi.exceptions import DecodingError
 from eth_utils.address import to_checksum_address
@@ -50,8 +49,8 @@ def normal_name(text: str) -> str:
     if _is_plain(text):
         return text.lower()
     try:
-        normal: str = normalize_name_ensip15(text).as_text
-    except InvalidName as error:
+        normal: str = importlib.import_module("integrations.chains.evm.ensip15").normalise(text)
+    except ValueError as error:
         raise NameMalformed(text) from error
     if any(not 0 < len(label.encode()) <= _LONGEST_LABEL for label in normal.split(".")):
         raise NameMalformed(text)

@@ -106,7 +106,9 @@ async def test_a_node_takes_what_kms_signed(kms_url: str) -> None:
         for nonce in range(2):
             signed = await sign_evm(signer, replace(SOUND, nonce=nonce))
             assert await node.call("eth_sendRawTransaction", "0x" + signed.raw.hex()) == signed.hash
-            receipt = await node.call("eth_getTransactionReceipt", signed.hash)
+            receipt = None
+            while receipt is None:  # the node tells of a block a moment after it has it
+                receipt = await node.call("eth_getTransactionReceipt", signed.hash)
             assert isinstance(receipt, dict)
             assert (receipt["from"].lower(), receipt["status"]) == (address.lower(), "0x1")
         await node.close()
