@@ -14,7 +14,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import orjson
 
-from events import account, answers, chain_transaction, market, trading, transfer
+from events import account, answers, chain_transaction, market, swap, trading, transfer
 
 Decoder = Callable[[Any], Any]
 
@@ -54,6 +54,7 @@ EVENT_TYPES: tuple[type, ...] = (
     transfer.WithdrawalState,
     transfer.TransferLogged,
     chain_transaction.ChainTransactionState,
+    swap.SwapChanged,
 )
 VERSIONS: dict[str, int] = {event.__name__: 1 for event in EVENT_TYPES}
 

@@ -16,7 +16,7 @@ from graph.fields import mutation, query, subscription
 from graph.operator_roots import OperatorMutation, OperatorQuery
 from graph.scalars import SCALARS
 from graph.step_up import StepUpDemanded
-from graph.swap_roots import SwapQuery
+from graph.swap_roots import SwapMutation, SwapQuery, SwapSubscription
 from graph.trading_roots import TradingMutation, TradingQuery, TradingSubscription
 from graph.transfer_roots import TransferMutation, TransferQuery, TransferSubscription
 from graph.trust_roots import TrustQuery
@@ -106,7 +106,9 @@ class Query(OperatorQuery, TradingQuery, CustodyQuery, ChainQuery, SwapQuery, Tr
 
 
 @strawberry.type(description="Everything that can be watched. Each stream gives the current value first, then changes.")
-class Subscription(TradingSubscription, CustodySubscription, WalletSubscription, TransferSubscription):
+class Subscription(
+    TradingSubscription, CustodySubscription, WalletSubscription, TransferSubscription, SwapSubscription
+):
     price_ticks: AsyncGenerator[PriceTick, None] = strawberry.subscription(
         resolver=market_resolvers.price_ticks,
         description="Prices of markets. A reader that falls behind skips to the newest of each market.",
@@ -155,7 +157,7 @@ class Subscription(TradingSubscription, CustodySubscription, WalletSubscription,
 
 
 @strawberry.type(description="Everything that can be changed.")
-class Mutation(OperatorMutation, TradingMutation, CustodyMutation, WalletMutation, TransferMutation):
+class Mutation(OperatorMutation, TradingMutation, CustodyMutation, WalletMutation, TransferMutation, SwapMutation):
     sign_up: AuthPayload = mutation(
         account_resolvers.sign_up,
         "Make an account. The answer is the same whether the address has one or not; the mail tells.",

@@ -26,6 +26,7 @@ class BroadcastDocument(Document):
     raw: bytes
     counterparties: list[str]
     prepared_id: str | None = None
+    swap_id: str | None = None
     created_ms: int
     sent_ms: int | None = None
     purge_at: datetime

@@ -33,7 +33,8 @@ class TrackEntry(BaseModel, frozen=True):
 
 class ChainTransactionDocument(Document):
     """One under `chain:hash`. `raw` is what nodes get, `spends` what the chain lets be spent once, `terms` the family's own. `sent_ms` is None until a node has
-    taken it. `version` rises with every change that people see, `revision` with every write; `due_ms`: when it is looked at next, None when it is over."""
+    taken it. `version` rises with every change that people see, `revision` with every write; `due_ms`: when it is looked at next, None when it is over. `swap_id` is of the
+    swap that it makes, `untold`: the swap does not know of the newest change."""
 
     id: str  # type: ignore[assignment]
     chain: str
@@ -48,6 +49,8 @@ class ChainTransactionDocument(Document):
     created_ms: int
     sent_ms: int | None = None
     due_ms: int | None = None
+    swap_id: str | None = None
+    untold: bool | None = None
     purge_at: datetime
 
     class Settings:
@@ -57,6 +60,7 @@ class ChainTransactionDocument(Document):
         keep_nulls = False
         indexes: ClassVar = [
             IndexModel([("due_ms", ASCENDING)], sparse=True),
+            IndexModel([("untold", ASCENDING)], sparse=True),
             IndexModel([("purge_at", ASCENDING)], expireAfterSeconds=0),
         ]
 
@@ -98,10 +102,11 @@ async def replace(new: ChainTransactionDocument) -> bool:
     return result.matched_count == 1
 
 
-async def was_sent(chain: str, hash_: str, now_ms: int) -> None:
-    """Remember that a node has taken it."""
+async def was_sent(chain: str, hash_: str, now_ms: int, *, of_swap: bool) -> None:
+    """Remember that a node has taken it, and that its swap does not know yet."""
     query = {"_id": chain_transaction_id(chain, hash_), "sent_ms": {"$exists": False}}
-    update = {"$set": {"sent_ms": now_ms}, "$inc": {"revision": 1}}
+    change: dict[str, object] = {"sent_ms": now_ms, "untold": True} if of_swap else {"sent_ms": now_ms}
+    update = {"$set": change, "$inc": {"revision": 1}}
     await ChainTransactionDocument.get_pymongo_collection().update_one(query, update)
 
 
@@ -116,3 +121,23 @@ async def forget_unsent(chain: str, hash_: str) -> bool:
     query = {"_id": chain_transaction_id(chain, hash_), "sent_ms": {"$exists": False}}
     result = await ChainTransactionDocument.get_pymongo_collection().delete_one(query)
     return result.deleted_count == 1
+
+
+async def is_of_swap(chain: str, hash_: str, swap_id: str) -> None:
+    """Remember of one that is known already that it makes a swap."""
+    rows = ChainTransactionDocument.get_pymongo_collection()
+    query = {"_id": chain_transaction_id(chain, hash_), "swap_id": {"$exists": False}}
+    known = {"swap_id": swap_id}
+    for more, change in (({"sent_ms": {"$exists": True}}, {**known, "untold": True}), ({}, known)):
+        await rows.update_one({**query, **more}, {"$set": change, "$inc": {"revision": 1}})
+
+
+async def untold(limit: int) -> Sequence[ChainTransactionDocument]:
+    """Those whose swaps do not know of the newest change."""
+    return await ChainTransactionDocument.find({"untold": True}).limit(limit).to_list()
+
+
+async def was_told(row: ChainTransactionDocument) -> None:
+    """The swap knows; nothing happens when it has changed again meanwhile."""
+    query = {"_id": row.id, "revision": row.revision}
+    await ChainTransactionDocument.get_pymongo_collection().update_one(query, {"$unset": {"untold": ""}})

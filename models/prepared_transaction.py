@@ -47,7 +47,7 @@ class PreparedTransactionDocument(Document):
     """An unsigned transaction of any family. `payload` is what wallets take, `terms` what the family needs beside it; `fee`, the most it can cost, is a text in
     whole coins of the chain; `gas` and `nonce` are of EVM chains alone.
 
-    `summary` is an English template, `summary_values` what stands in it. It stays for a while after its end, so that it can be told from none.
+    `swap_id` is of the swap that it makes. `summary` is an English template, `summary_values` what stands in it. It stays for a while after its end, so that it can be told from none.
     """
 
     id: str  # type: ignore[assignment]
@@ -65,6 +65,7 @@ class PreparedTransactionDocument(Document):
     effects: list[EffectEntry]
     warnings: list[WarningEntry]
     created_ms: int
+    swap_id: str | None = None
     expires_ms: int
     purge_at: datetime
 

@@ -1,9 +1,10 @@
 """Swaps that were prepared, and how far they came."""
 
+from datetime import UTC, datetime
 from typing import ClassVar
 
 from beanie import Document
-from pydantic import BaseModel
+from pydantic import BaseModel, field_validator
 from pymongo import ASCENDING, IndexModel
 from pymongo.errors import DuplicateKeyError
 
@@ -37,6 +38,13 @@ class SwapDocument(Document):
     due_ms: int | None = None
     version: int = 1
     created_ms: int
+    purge_at: datetime
+
+    @field_validator("purge_at")
+    @classmethod
+    def _in_utc(cls, moment: datetime) -> datetime:
+        """The database tells no zone."""
+        return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
     class Settings:
         """Where it is kept."""
@@ -47,6 +55,7 @@ class SwapDocument(Document):
             IndexModel([("user_id", ASCENDING), ("quote_id", ASCENDING)], unique=True),
             IndexModel([("source", ASCENDING)], sparse=True),
             IndexModel([("due_ms", ASCENDING)], sparse=True),
+            IndexModel([("purge_at", ASCENDING)], expireAfterSeconds=0),
         ]
 
 
@@ -86,3 +95,8 @@ async def replace(new: SwapDocument) -> bool:
         {"_id": new.id, "version": new.version - 1}, stored(new)
     )
     return result.matched_count == 1
+
+
+async def delete_all(user_id: str) -> None:
+    """Forget an account's swaps."""
+    await SwapDocument.get_pymongo_collection().delete_many({"user_id": user_id})

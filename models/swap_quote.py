@@ -50,7 +50,8 @@ class CallEntry(BaseModel, frozen=True):
 
 
 class QuoteEntry(BaseModel, frozen=True):
-    """An offer. Amounts in whole units of their tokens; `price_impact` is the part of the worth that is lost. `spender` may take what is sold."""
+    """An offer. Amounts in whole units of their tokens; `price_impact` is the part of the worth that is lost. `spender` may take what is sold;
+    `settler` is a contract inside the call that must be proven genuine."""
 
     provider: SwapProvider
     address: str
@@ -65,6 +66,7 @@ class QuoteEntry(BaseModel, frozen=True):
     spender: str | None = None
     call: CallEntry
     bridge: str | None = None
+    settler: str | None = None
     expires_ms: int
 
 

@@ -22,7 +22,7 @@ from graph.types.node import Node
 from graph.types.order import Fill, Order, OrderGroup
 from graph.types.security import ExternalIdentity, Passkey
 from graph.types.session import ApiKey, Session
-from graph.types.swap import SwapQuote
+from graph.types.swap import Swap, SwapQuote
 from graph.types.trade import Trade
 from graph.types.transaction import Transaction
 from graph.types.user import User
@@ -233,6 +233,14 @@ async def _swap_quote(context: Context, parts: list[str]) -> Node | None:
     return None if row is None else SwapQuote.of(row)
 
 
+async def _swap(context: Context, parts: list[str]) -> Node | None:
+    viewer = context.viewer
+    if viewer is None or len(parts) != 1:
+        return None
+    row = await context.swaps.swaps.own(viewer.user_id, parts[0])
+    return None if row is None else Swap.of(row)
+
+
 def _only_number(parts: list[str]) -> int | None:
     return int(parts[0]) if len(parts) == 1 and _SEQUENCE.fullmatch(parts[0]) else None
 
@@ -263,6 +271,7 @@ _PRIVATE: dict[str, Callable[[Context, list[str]], Awaitable[Node | None]]] = {
     "OrderGroup": _order_group,
     "Passkey": _passkey,
     "Session": _session,
+    "Swap": _swap,
     "SwapQuote": _swap_quote,
     "Transaction": _transaction,
     "UnclaimedDeposit": _unclaimed_deposit,

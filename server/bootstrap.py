@@ -52,8 +52,10 @@ from workers import broadcasts as broadcast_worker
 from workers import feeds
 from workers import liabilities as liabilities_worker
 from workers import mail as mail_worker
+from workers import swaps as swap_worker
 from workers.broadcasts import BroadcastWorker
 from workers.mail import MailWorker
+from workers.swaps import SwapWorker
 
 Loop = Callable[[], Awaitable[None]]
 """Runs until cancelled."""
@@ -183,17 +185,6 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
             ),
             stack,
         )
-        swaps = open_swaps(
-            settings,
-            SwapParts(
-                known,
-                chains,
-                lambda asset, amount: funds.valuation.value(asset, amount, WORTH_QUOTE),
-                limiters.limits,
-                clock,
-            ),
-            stack,
-        )
         transfers = build_transfer_services(
             chains,
             wallet_views.tokens,
@@ -202,6 +193,19 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
             bus=bus,
             clock=clock,
             shared=shared_addresses(settings, known),
+        )
+        swaps = open_swaps(
+            settings,
+            SwapParts(
+                known,
+                chains,
+                lambda asset, amount: funds.valuation.value(asset, amount, WORTH_QUOTE),
+                limiters.limits,
+                transfers,
+                bus,
+                clock,
+            ),
+            stack,
         )
         mail = await open_mail(settings, clock, box, stack)
         if isinstance(bus, RedisBus):
@@ -280,6 +284,7 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
                 **exchange.workers,
                 **custody.workers,
                 broadcast_worker.NAME: BroadcastWorker(clock, holder, transfers.tracking).run,
+                swap_worker.NAME: SwapWorker(clock, holder, swaps.following).run,
             },
         )
 

@@ -13,7 +13,7 @@ from core.ids import random_id
 from core.mail_vocabulary import MailKind
 from core.refusals import AuthRefused, UnknownObject
 from core.translations import LOCALES
-from models import broadcast, identity, one_time_token, passkey, prepared_transaction, user, wallet
+from models import broadcast, identity, one_time_token, passkey, prepared_transaction, swap, user, wallet
 from models.one_time_token import OneTimeTokenDocument
 from models.user import UserDocument
 from services import one_time_tokens
@@ -197,6 +197,7 @@ class Accounts:
         await wallet.delete_all(person.id)
         await broadcast.delete_all(person.id)
         await prepared_transaction.delete_all(person.id)
+        await swap.delete_all(person.id)
         await self._devices.forget_all(person.id)
         for purpose in TokenPurpose:
             await one_time_token.forget(person.id, purpose)

@@ -12,6 +12,7 @@ from events.chain_transaction import ChainTransactionState
 from integrations.chains.errors import ChainError
 from models import broadcast, chain_transaction, prepared_transaction
 from models.broadcast import BroadcastDocument, broadcast_id
+from models.prepared_transaction import PreparedTransactionDocument
 from services.chain_failures import refused
 from services.chain_tracking import KEPT, ChainTracking
 from services.chain_transactions import ChainTransactions
@@ -83,8 +84,9 @@ class Broadcasts:
         self, user_id: str, family: SendingFamily, wish: BroadcastWish, signed: Signed
     ) -> BroadcastDocument:
         """The row of a transaction that may be sent; that of another request where one was quicker."""
+        swap_id = None
         if wish.prepared_id is not None:
-            await self._compare(user_id, family, wish, signed)
+            swap_id = (await self._compare(user_id, family, wish, signed)).swap_id
         now_ms = self._clock.now_ms()
         row = BroadcastDocument(
             id=broadcast_id(user_id, wish.client_id),
@@ -96,6 +98,7 @@ class Broadcasts:
             raw=signed.raw,
             counterparties=list(signed.counterparties),
             prepared_id=wish.prepared_id,
+            swap_id=swap_id,
             created_ms=now_ms,
             purge_at=to_datetime(now_ms) + KEPT,
         )
@@ -104,8 +107,10 @@ class Broadcasts:
         known = await broadcast.by_client_id(user_id, wish.client_id)
         return row if known is None else known
 
-    async def _compare(self, user_id: str, family: SendingFamily, wish: BroadcastWish, signed: Signed) -> None:
-        """Refuse what is not what was prepared for this account, or is over. Raises WalletRefused."""
+    async def _compare(
+        self, user_id: str, family: SendingFamily, wish: BroadcastWish, signed: Signed
+    ) -> PreparedTransactionDocument:
+        """What was prepared. Refuse what is not what was prepared for this account, or is over. Raises WalletRefused."""
         row = await prepared_transaction.by_id(wish.prepared_id or "")
         if row is None or row.user_id != user_id or row.expires_ms <= self._clock.now_ms():
             text = "what was prepared is over, or was never prepared; prepare it again"
@@ -119,10 +124,11 @@ class Broadcasts:
                 reason=WalletErrorCode.TRANSACTION_MISMATCH,
                 field=["signed"],
             )
+        return row
 
     async def _send(self, family: SendingFamily, row: BroadcastDocument, signed: Signed) -> None:
         """Hand it to the nodes. Raises WalletRefused; then nothing was sent, unless no node answered: the same request again finds out."""
-        await self._tracking.begin(row.chain, signed)
+        await self._tracking.begin(row.chain, signed, row.swap_id)
         try:
             await family.send(row.chain, signed.raw, signed.hash)
         except WalletRefused:
@@ -132,5 +138,5 @@ class Broadcasts:
         except ChainError as error:
             raise refused(error) from error
         now_ms = self._clock.now_ms()
-        await chain_transaction.was_sent(row.chain, row.hash, now_ms)
+        await chain_transaction.was_sent(row.chain, row.hash, now_ms, of_swap=row.swap_id is not None)
         await broadcast.was_sent(row, now_ms)

@@ -38,8 +38,8 @@ class ChainTracking:
         self._bus = bus
         self._clock = clock
 
-    async def begin(self, chain: str, signed: Signed) -> None:
-        """Remember one that is about to be sent; nothing happens to one that is known."""
+    async def begin(self, chain: str, signed: Signed, swap_id: str | None = None) -> None:
+        """Remember one that is about to be sent, and the swap that it makes; nothing else happens to one that is known."""
         now_ms = self._clock.now_ms()
         row = ChainTransactionDocument(
             id=chain_transaction_id(chain, signed.hash),
@@ -51,9 +51,11 @@ class ChainTracking:
             terms=dict(signed.terms),
             created_ms=now_ms,
             due_ms=now_ms + UNSENT_AFTER_MS,
+            swap_id=swap_id,
             purge_at=to_datetime(now_ms) + KEPT,
         )
-        await chain_transaction.insert(row)
+        if not await chain_transaction.insert(row) and swap_id is not None:
+            await chain_transaction.is_of_swap(chain, signed.hash, swap_id)
 
     async def due(self, limit: int) -> Sequence[tuple[str, str]]:
         """Those to be looked at now: chain and hash."""
@@ -85,6 +87,7 @@ class ChainTracking:
                 "due_ms": after.due_ms,
                 "version": row.version + changed,
                 "revision": row.revision + 1,
+                "untold": True if changed and row.swap_id is not None else row.untold,
             }
         )
         if not await chain_transaction.replace(new):
@@ -110,7 +113,8 @@ class ChainTracking:
             log.info("chain_transaction.forgotten", chain=row.chain, hash=row.hash, reason=refusal.message)
             await chain_transaction.forget_unsent(row.chain, row.hash)
         else:
-            await chain_transaction.was_sent(row.chain, row.hash, self._clock.now_ms())
+            now_ms, of_swap = self._clock.now_ms(), row.swap_id is not None
+            await chain_transaction.was_sent(row.chain, row.hash, now_ms, of_swap=of_swap)
 
     async def _send_again(self, row: ChainTransactionDocument) -> None:
         try:

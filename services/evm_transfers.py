@@ -69,7 +69,7 @@ class EvmTransfers:
                 text = "this is the token's own contract; what is sent there is lost"
                 raise WalletRefused(text, reason=WalletErrorCode.ADDRESS_INVALID, field=["to"])
             draft, terms = await self._transfer(client, wish, ends, token)
-            return await self._kept(user_id, client, draft, terms)
+            return await self._prepared.keep(user_id, await self.unsigned(client, draft, terms))
         except ChainError as error:
             raise refused(error) from error
 
@@ -91,7 +91,7 @@ class EvmTransfers:
             warnings = []
             if not await client.code(contract):
                 warnings.append(warning(Warn.NO_CODE_AT_ADDRESS, address=contract))
-            return await self._kept(user_id, client, draft, terms, warnings)
+            return await self._prepared.keep(user_id, await self.unsigned(client, draft, terms, warnings))
         except ChainError as error:
             raise refused(error) from error
 
@@ -126,7 +126,7 @@ class EvmTransfers:
         self, client: EvmClient, speed: FeeSpeed, ends: Ends, token: TokenState, units: int | None
     ) -> tuple[Draft, Terms]:
         contract = token.contract or ""
-        has = await _holding(client, contract, ends.sender)
+        has = await holding(client, contract, ends.sender)
         if units is None:
             units = has
         if units > has or not units:
@@ -137,13 +137,14 @@ class EvmTransfers:
         require_fee(terms, 0)
         return draft, terms
 
-    async def _kept(
-        self, user_id: str, client: EvmClient, draft: Draft, terms: Terms, warnings: Sequence[WarningEntry] = ()
-    ) -> PreparedTransactionDocument:
+    async def unsigned(
+        self, client: EvmClient, draft: Draft, terms: Terms, warnings: Sequence[WarningEntry] = ()
+    ) -> Unsigned:
+        """What is to be kept of a draft. Raises ChainError."""
         coin = self._tokens.coin(client.key)
         effects = await effects_of(coin, draft, lambda contract: self._tokens.describe(client.key, contract))
         failing = [warning(Warn.SIMULATION_REVERTS)] if terms.reverts else []
-        made = Unsigned(
+        return Unsigned(
             chain=client.key,
             sender=draft.sender,
             to=draft.to,
@@ -154,7 +155,6 @@ class EvmTransfers:
             nonce=terms.nonce,
             warnings=[*warnings, *failing],
         )
-        return await self._prepared.keep(user_id, made)
 
 
 def _payload(chain_id: int, draft: Draft, terms: Terms) -> Mapping[str, str]:
@@ -174,7 +174,7 @@ def _payload(chain_id: int, draft: Draft, terms: Terms) -> Mapping[str, str]:
     }
 
 
-async def _holding(client: EvmClient, contract: str, owner: str) -> int:
+async def holding(client: EvmClient, contract: str, owner: str) -> int:
     """What somebody has of a token. Raises WalletRefused when its contract does not tell."""
     try:
         answer = await client.call(contract, BALANCE_OF + encode(["address"], [owner]))

@@ -37,7 +37,8 @@ Worth = Callable[[str, Decimal], Decimal | None]
 @dataclass(frozen=True, slots=True)
 class Unsigned:
     """What a family has worked out. `payload` is what wallets take, `terms` what the family needs beside it when it comes back signed; `fee` is the most it can
-    cost, in whole coins of the chain; `effects` in order, the last one is what it is about."""
+    cost, in whole coins of the chain; `effects` in order; `summary` is a template and its values, None: what the last effect says; `trusted` are contracts that
+    this server knows, of which nobody is warned; `swap_id` is of the swap that it makes."""
 
     chain: str
     sender: str
@@ -49,6 +50,9 @@ class Unsigned:
     nonce: int | None = None
     terms: Mapping[str, str] = field(default_factory=dict)
     warnings: Sequence[WarningEntry] = ()
+    summary: tuple[str, Mapping[str, str | int]] | None = None
+    trusted: frozenset[str] = frozenset()
+    swap_id: str | None = None
     life_ms: int = LIFE_MS
 
 
@@ -64,11 +68,11 @@ class PreparedTransactions:
     async def keep(self, user_id: str, made: Unsigned) -> PreparedTransactionDocument:
         """The transaction as it is kept, with its warnings and its summary."""
         known = await known_addresses(user_id, self._chains.entries[made.chain].family)
-        concerned = counterparties(made.effects, made.to)
-        found = [each for address in concerned for each in address_warnings(address, known)]
+        concerned = set(counterparties(made.effects, made.to)) - made.trusted - {made.sender}
+        found = [each for address in sorted(concerned) for each in address_warnings(address, known)]
         found += [*made.warnings, *self._of_effects(made)]
         now_ms = self._clock.now_ms()
-        summary, values = _summary(made.effects[-1], made.to)
+        summary, values = made.summary or _summary(made.effects[-1], made.to)
         row = PreparedTransactionDocument(
             id=random_id(),
             user_id=user_id,
@@ -81,9 +85,10 @@ class PreparedTransactions:
             gas=made.gas,
             nonce=made.nonce,
             summary=summary,
-            summary_values=values,
+            summary_values=dict(values),
             effects=list(made.effects),
             warnings=found,
+            swap_id=made.swap_id,
             created_ms=now_ms,
             expires_ms=now_ms + made.life_ms,
             purge_at=to_datetime(now_ms + made.life_ms + KEPT_MS),
@@ -98,7 +103,7 @@ class PreparedTransactions:
                 found.append(warning(Warn.UNLIMITED_APPROVAL, address=effect.spender or "", token=effect.token.symbol))
             if effect.token is not None and effect.token.spam:
                 found.append(warning(Warn.SPAM_TOKEN))
-        if any(self._is_high(made.fee, effect) for effect in made.effects):
+        if any(effect.sender == made.sender and self._is_high(made.fee, effect) for effect in made.effects):
             found.append(warning(Warn.HIGH_FEE))
         return found
 

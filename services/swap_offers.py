@@ -42,6 +42,7 @@ def quote_of(offer: ProviderQuote, wish: CheckedWish, catalogue: Catalogue, wort
         spender=offer.spender,
         call=CallEntry(to=offer.call.to, data=offer.call.data, value=Decimal(offer.call.value), gas=offer.call.gas),
         bridge=offer.bridge,
+        settler=offer.settler,
         expires_ms=now_ms + offer.valid_seconds * _SECOND_MS,
     )
 

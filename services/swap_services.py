@@ -3,17 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from core.bus import Bus
 from core.clock import Clock
 from core.rate_limits import RateLimits
 from core.wallet_vocabulary import SwapProvider
 from integrations.swaps.base import SwapFollower, SwapSource
 from services.catalogue import Catalogue
 from services.chains import Chains
+from services.swap_following import SwapFollowing
 from services.swap_offers import Worth
+from services.swap_preparing import SwapPreparing
 from services.swap_quotes import SwapQuotes
 from services.swap_settlers import Settlers
 from services.swaps import Swaps
 from services.throttles import Throttles
+from services.transfer_services import TransferServices
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,8 @@ class SwapServices:
     quotes: SwapQuotes
     swaps: Swaps
     settlers: Settlers
+    preparing: SwapPreparing
+    following: SwapFollowing
 
     async def close(self) -> None:
         await self.settlers.close()
@@ -36,6 +42,8 @@ class SwapParts:
     chains: Chains
     worth: Worth
     limits: RateLimits
+    sending: TransferServices
+    bus: Bus
     clock: Clock
 
 
@@ -52,4 +60,14 @@ def build_swap_services(
         throttles=Throttles(parts.limits),
         clock=parts.clock,
     )
-    return SwapServices(quotes, Swaps(followers, catalogue=parts.catalogue, clock=parts.clock), settlers)
+    swaps = Swaps(followers, catalogue=parts.catalogue, bus=parts.bus, clock=parts.clock)
+    preparing = SwapPreparing(
+        quotes=quotes,
+        swaps=swaps,
+        settlers=settlers,
+        chains=parts.chains,
+        evm=parts.sending.evm,
+        prepared=parts.sending.prepared,
+        clock=parts.clock,
+    )
+    return SwapServices(quotes, swaps, settlers, preparing, SwapFollowing(swaps, parts.sending.transactions))

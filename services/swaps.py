@@ -4,14 +4,19 @@ A row changes only from the version that was read; who comes second reads again.
 more seldom, and its silence changes nothing.
 """
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 import structlog
 
-from core.clock import Clock
+from core.bus import Bus, BusMessage
+from core.clock import Clock, to_datetime
 from core.ids import random_id, random_share
-from core.wallet_vocabulary import SwapProvider, SwapStatus
+from core.refusals import WalletRefused
+from core.wallet_vocabulary import ChainTxStatus, SwapProvider, SwapStatus, WalletErrorCode
+from events.swap import SwapChanged, swap_topic
 from integrations.swaps.base import SwapFollower, SwapProgress, SwapSourceError
 from models import swap
 from models.swap import SwapDocument, SwapStepEntry
@@ -21,6 +26,8 @@ from services.swap_states import SourceFate, SwapEvent, SwapState, advance
 
 _FIRST_MS, _MOST_MS = 10_000, 300_000
 _MOST_DOUBLINGS = 16
+UNSENT_KEPT, KEPT = timedelta(days=1), timedelta(days=400)
+"""After it was prepared: one that was never sent, and any other."""
 log = structlog.get_logger()
 
 
@@ -35,9 +42,12 @@ class _Way:
 class Swaps:
     """One per process. `followers`: who can tell of swaps across chains, by aggregator."""
 
-    def __init__(self, followers: dict[SwapProvider, SwapFollower], *, catalogue: Catalogue, clock: Clock) -> None:
+    def __init__(
+        self, followers: dict[SwapProvider, SwapFollower], *, catalogue: Catalogue, bus: Bus, clock: Clock
+    ) -> None:
         self._followers = followers
         self._catalogue = catalogue
+        self._bus = bus
         self._clock = clock
 
     async def prepare(self, row: SwapQuoteDocument) -> SwapDocument:
@@ -51,10 +61,15 @@ class Swaps:
             status=SwapStatus.PREPARED,
             timeline=(SwapStepEntry(status=SwapStatus.PREPARED, time_ms=now_ms),),
             created_ms=now_ms,
+            purge_at=to_datetime(now_ms) + UNSENT_KEPT,
         )
         if await swap.insert(new):
             return new
         return await swap.of_quote(row.user_id, row.id) or new
+
+    async def of_quote(self, user_id: str, quote_id: str) -> SwapDocument | None:
+        """The swap of a quote, when it was prepared before."""
+        return await swap.of_quote(user_id, quote_id)
 
     async def own(self, user_id: str, swap_id: str) -> SwapDocument | None:
         """An account's swap."""
@@ -65,6 +80,32 @@ class Swaps:
         """Its transaction was handed to the chain. None: the account has no such swap."""
         row = await self.own(user_id, swap_id)
         return None if row is None else await self._apply(row, fate)
+
+    async def source_seen(self, swap_id: str, fate: SourceFate) -> None:
+        """News of a transaction that was made for this swap. Of several with one nonce, the one that is in a block is the swap's."""
+        row = await swap.by_id(swap_id)
+        if row is None:
+            return
+        if fate.status in (ChainTxStatus.CONFIRMED, ChainTxStatus.FINAL) and row.source not in (None, fate.hash):
+            row = row.model_copy(update={"source": fate.hash})
+        await self._apply(row, fate)
+
+    async def watch(self, user_id: str, swap_id: str) -> AsyncGenerator[SwapDocument, None]:
+        """An account's swap as it is, then whenever it changes. Raises WalletRefused."""
+        async with self._bus.subscribe(swap_topic(swap_id)) as subscription:
+            row = await self.own(user_id, swap_id)
+            if row is None:
+                raise WalletRefused("you have no such swap", reason=WalletErrorCode.INVALID_INPUT, field=["id"])
+            yield row
+            async for item in subscription:
+                new: SwapDocument | None
+                if isinstance(item, BusMessage) and isinstance(item.event, SwapChanged):
+                    new = row.model_copy(update=dataclasses.asdict(item.event))
+                else:
+                    new = await self.own(user_id, swap_id)
+                if new is not None and new.version > row.version:
+                    row = new
+                    yield row
 
     async def source_changed(self, fate: SourceFate) -> list[SwapDocument]:
         """News of a transaction that may be a swap's first; gives the swaps that changed."""
@@ -93,8 +134,11 @@ class Swaps:
         """The row after an event, as it is stored. `event` None: it was asked for and there was none."""
         while True:
             new = self._after(row, event)
-            if new is None or await swap.replace(new):
-                return new or row
+            if new is None:
+                return row
+            if await swap.replace(new):
+                self._tell(row, new)
+                return new
             again = await swap.by_id(row.id)
             if again is None:
                 return row
@@ -120,9 +164,15 @@ class Swaps:
                 "asked": times_asked,
                 "due_ms": due_ms,
                 "version": row.version + 1,
+                "purge_at": to_datetime(row.created_ms) + (UNSENT_KEPT if after.source is None else KEPT),
             }
         )
         return new
+
+    def _tell(self, row: SwapDocument, new: SwapDocument) -> None:
+        if (row.status, row.source, row.destination) != (new.status, new.source, new.destination):
+            told = SwapChanged(new.id, new.version, new.status, new.source, new.destination)
+            self._bus.publish(swap_topic(new.id), told)
 
     def _way(self, row: SwapDocument) -> _Way | None:
         ids = [

@@ -31,6 +31,7 @@ class TransferServices:
 
     reads: ContractReads
     families: SendingFamilies
+    prepared: PreparedTransactions
     evm: EvmTransfers
     broadcasts: Broadcasts
     transactions: ChainTransactions
@@ -66,6 +67,7 @@ def build_transfer_services(
     return TransferServices(
         reads=ContractReads(chains),
         families=families,
+        prepared=prepared,
         evm=evm,
         broadcasts=Broadcasts(families, tracking, transactions, clock),
         transactions=transactions,

@@ -14,13 +14,13 @@ from core.rate_limits import Limit, RateLimits
 from core.secret_box import SecretBox
 from core.settings import Settings
 from core.vocabulary import MarketDataOrigin
-from core.wallet_vocabulary import ChainNetwork
+from core.wallet_vocabulary import ChainNetwork, SwapProvider
 from graph.context import Services
 from graph.request import ALL_OPERATIONS, Caller, GraphQLRequest, Outgoing, ShownCookies
 from integrations.breaches.pwned_passwords import PwnedPasswords
 from integrations.mail.base import Mail
 from integrations.oauth.base import IdentityProvider
-from integrations.swaps.base import SwapSource
+from integrations.swaps.base import SwapFollower, SwapSource
 from models.chain import ChainEntry
 from server.graphql_app import build_pipeline
 from services import catalogue
@@ -151,6 +151,7 @@ class World:
         network: ChainNetwork = ChainNetwork.MAINNET,
         cold: Mapping[str, frozenset[str]] | None = None,
         aggregators: Sequence[SwapSource] = (),
+        followers: dict[SwapProvider, SwapFollower] | None = None,
     ) -> None:
         self.clock = ManualClock(1_790_000_000_000)
         self.bus = bus or MemoryBus()
@@ -200,13 +201,6 @@ class World:
             cold=cold,
         )
         self.catalogue = known
-        self.swaps = build_swaps(
-            catalogue=known,
-            chains=self.chains,
-            clock=self.clock,
-            limits=limits or NoLimits(),
-            sources=aggregators,
-        )
         wallet_views = build_wallet_views(known, self.chains, self.bus, self.clock)
         self.transfers = build_transfer_services(
             self.chains,
@@ -216,6 +210,16 @@ class World:
             bus=self.bus,
             clock=self.clock,
             shared={"solana": (SOLANA_HOUSE,)},
+        )
+        self.swaps = build_swaps(
+            catalogue=known,
+            chains=self.chains,
+            clock=self.clock,
+            limits=limits or NoLimits(),
+            sources=aggregators,
+            followers=followers,
+            sending=self.transfers,
+            bus=self.bus,
         )
         self.pipeline = build_pipeline(
             settings=Settings(_env_file=None),

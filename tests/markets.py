@@ -189,10 +189,19 @@ class Markets:
                     audit=accounts.audit,
                 ),
                 chains=(chains := Chains(self.catalogue.chains, {}, ManualClock())),
-                swaps=build_swaps(catalogue=self.catalogue, chains=chains, clock=ManualClock(), limits=NoLimits()),
                 wallet_views=(views := build_wallet_views(self.catalogue, chains, self.bus, ManualClock())),
-                transfers=build_transfer_services(
-                    chains, views.tokens, lambda *_: None, limits=NoLimits(), bus=self.bus, clock=ManualClock()
+                transfers=(
+                    sending := build_transfer_services(
+                        chains, views.tokens, lambda *_: None, limits=NoLimits(), bus=self.bus, clock=ManualClock()
+                    )
+                ),
+                swaps=build_swaps(
+                    catalogue=self.catalogue,
+                    chains=chains,
+                    clock=ManualClock(),
+                    limits=NoLimits(),
+                    sending=sending,
+                    bus=self.bus,
                 ),
                 server_status=_no_status,
             ),

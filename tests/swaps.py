@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from core.bus import Bus
 from core.clock import Clock
 from core.rate_limits import RateLimits
 from core.wallet_vocabulary import SwapProvider
@@ -9,6 +10,7 @@ from integrations.swaps.base import SwapFollower, SwapSource
 from services.catalogue import Catalogue
 from services.chains import Chains
 from services.swap_services import SwapParts, SwapServices, build_swap_services
+from services.transfer_services import TransferServices
 from tests.custody import worth
 
 
@@ -18,8 +20,12 @@ def build_swaps(
     chains: Chains,
     clock: Clock,
     limits: RateLimits,
+    sending: TransferServices,
+    bus: Bus,
     sources: Sequence[SwapSource] = (),
     followers: dict[SwapProvider, SwapFollower] | None = None,
 ) -> SwapServices:
     """The services; without sources nothing is quoted."""
-    return build_swap_services(sources, followers or {}, SwapParts(catalogue, chains, worth, limits, clock))
+    return build_swap_services(
+        sources, followers or {}, SwapParts(catalogue, chains, worth, limits, sending, bus, clock)
+    )

@@ -16,6 +16,7 @@ from graph.scalars import Long
 from graph.types.asset import Chain
 from graph.types.balance import Quote
 from graph.types.errors import ERRORS
+from graph.types.swap import Swap
 from graph.types.token import Token
 from graph.types.wallet_errors import WalletError, WalletRefusable
 from models.prepared_transaction import EffectEntry, PreparedTransactionDocument, TokenEntry, WarningEntry
@@ -162,6 +163,7 @@ class PrepareContractCallInput:
 @strawberry.type(description="A transaction to be signed.")
 class UnsignedTransactionPayload(WalletRefusable):
     transaction: UnsignedTransaction | None = strawberry.field(default=None, description="What is to be signed.")
+    swap: Swap | None = strawberry.field(default=None, description="The swap that it is for; null for anything else.")
     errors: list[WalletError] = strawberry.field(default_factory=list, description=ERRORS)
 
 

@@ -7,13 +7,16 @@ import strawberry
 
 from core.clock import to_datetime
 from core.ids import encode_id
-from core.wallet_vocabulary import SwapProvider
+from core.wallet_vocabulary import FeeSpeed, SwapProvider, SwapStatus
 from events.token import TokenState
 from graph.context import Context
+from graph.directives import Cost
 from graph.types.asset import Asset, AssetAmount, Chain
+from graph.types.chain_transaction import ChainTransaction
 from graph.types.node import Node
 from graph.types.token import Token
-from models.swap_quote import FeeEntry, StepEntry, SwapQuoteDocument, TokenEntry
+from models.swap import SwapDocument
+from models.swap_quote import FeeEntry, QuoteEntry, StepEntry, SwapQuoteDocument, TokenEntry
 
 Info = strawberry.Info[Context, None]
 
@@ -74,9 +77,13 @@ class SwapQuote(Node):
     @staticmethod
     def of(row: SwapQuoteDocument) -> "SwapQuote":
         """The quote as clients see it."""
-        quote = row.quote
+        return SwapQuote.offered(row.id, row.quote)
+
+    @staticmethod
+    def offered(quote_id: str, quote: QuoteEntry) -> "SwapQuote":
+        """An offer under its id."""
         return SwapQuote(
-            id=strawberry.ID(encode_id("SwapQuote", row.id)),
+            id=strawberry.ID(encode_id("SwapQuote", quote_id)),
             fee_entries=quote.fees,
             provider=quote.provider,
             from_=_token(quote.from_token),
@@ -88,6 +95,41 @@ class SwapQuote(Node):
             steps=[SwapStep.of(step) for step in quote.steps],
             expires_at=to_datetime(quote.expires_ms),
         )
+
+
+@strawberry.type(description="A swap that was prepared from a quote, over one chain or two.")
+class Swap(Node):
+    row: strawberry.Private[SwapDocument]
+    status: SwapStatus = strawberry.field(description="How far it is.")
+
+    @strawberry.field(description="What it was prepared from, as it was offered then.")
+    def quote(self) -> SwapQuote:
+        return SwapQuote.offered(self.row.quote_id, self.row.quote)
+
+    @strawberry.field(
+        description="Its transaction on the chain of what is sold; null until it was sent. Costs 20 points.",
+        directives=[Cost(points=20)],
+    )
+    async def source(self, info: Info) -> ChainTransaction | None:
+        return await _transaction(info, self.row.quote.from_token.chain, self.row.source)
+
+    @strawberry.field(
+        description="The transaction that brought what was bought to the other chain; null until then, and for swaps on one chain. Costs 20 points.",
+        directives=[Cost(points=20)],
+    )
+    async def destination(self, info: Info) -> ChainTransaction | None:
+        return await _transaction(info, self.row.quote.to_token.chain, self.row.destination)
+
+    @staticmethod
+    def of(row: SwapDocument) -> "Swap":
+        """The swap as clients see it."""
+        return Swap(id=strawberry.ID(encode_id("Swap", row.id)), row=row, status=row.status)
+
+
+@strawberry.input(description="A swap to prepare.")
+class PrepareSwapInput:
+    quote_id: strawberry.ID = strawberry.field(description="A quote of yours that still holds.")
+    speed: FeeSpeed = strawberry.field(default=FeeSpeed.STANDARD, description="How much of a hurry the fee buys.")
 
 
 @strawberry.input(description="A swap to ask for.")
@@ -105,6 +147,13 @@ class SwapQuoteInput:
         default=None,
         description="How far below the quote the outcome may be, as a fraction of one: 0.0001 to 0.05 in steps of 0.0001; without it 0.005.",
     )
+
+
+async def _transaction(info: Info, chain: str, hash_: str | None) -> ChainTransaction | None:
+    if hash_ is None:
+        return None
+    state = await info.context.transfers.transactions.read(chain, hash_)
+    return None if state is None else ChainTransaction.of(state)
 
 
 def _token(entry: TokenEntry) -> Token:

@@ -12,7 +12,7 @@ from core.account_vocabulary import AuthFactor, Role
 from core.database import Database
 from core.ids import encode_id, sequence_in
 from core.vocabulary import ChainFamily
-from core.wallet_vocabulary import DepositStatus, SwapProvider, WithdrawalStatus
+from core.wallet_vocabulary import DepositStatus, SwapProvider, SwapStatus, WithdrawalStatus
 from graph.request import ALL_OPERATIONS, GraphQLRequest
 from models import (
     deposit,
@@ -20,6 +20,7 @@ from models import (
     identity,
     passkey,
     session,
+    swap,
     swap_quote,
     trading_account,
     user,
@@ -32,6 +33,7 @@ from models.deposit import ChainCursorDocument, DepositDocument
 from models.deposit_address import DepositAddressDocument
 from models.identity import IdentityDocument
 from models.passkey import PasskeyDocument
+from models.swap import SwapDocument
 from models.swap_quote import CallEntry, QuoteEntry, SwapQuoteDocument, TokenEntry
 from models.wallet import WalletDocument
 from models.withdrawal import WithdrawalDocument
@@ -237,7 +239,7 @@ async def _withdraws(world: World, account: str) -> dict[str, str]:
 
 
 async def _asks_for_a_swap(world: World, account: str) -> dict[str, str]:
-    """An aggregator's offer."""
+    """An aggregator's offer, and the swap that was prepared from it."""
     coin = TokenEntry(chain="ethereum", symbol=f"{MARK} coin", name=f"{MARK} coin", decimals=18, asset="ETH")
     quote = QuoteEntry(
         provider=SwapProvider.LIFI,
@@ -252,7 +254,17 @@ async def _asks_for_a_swap(world: World, account: str) -> dict[str, str]:
     )
     purge_at = datetime.now(UTC) + timedelta(hours=1)
     await swap_quote.insert([SwapQuoteDocument(id=f"{MARK}-quote", user_id=account, quote=quote, purge_at=purge_at)])
-    return {"SwapQuote": encode_id("SwapQuote", f"{MARK}-quote")}
+    made = SwapDocument(
+        id=f"{MARK}-swap",
+        user_id=account,
+        quote_id=f"{MARK}-quote",
+        quote=quote,
+        status=SwapStatus.PREPARED,
+        created_ms=world.clock.now_ms(),
+        purge_at=purge_at,
+    )
+    await swap.insert(made)
+    return {"SwapQuote": encode_id("SwapQuote", f"{MARK}-quote"), "Swap": encode_id("Swap", f"{MARK}-swap")}
 
 
 async def _has_traded(account: str, order: int) -> None:

@@ -96,6 +96,7 @@ MUTATIONS: dict[str, Access] = {
     "confirmWithdrawal": Access.ANYONE,
     "prepareTransfer": Access.VERIFIED,
     "prepareContractCall": Access.VERIFIED,
+    "prepareSwap": Access.VERIFIED,
     "broadcastTransaction": Access.VERIFIED,
     **dict.fromkeys(WITHDRAWING, Access.SELF),
     **dict.fromkeys(TRADING, Access.SELF),
@@ -131,6 +132,7 @@ PRIVATE_SUBSCRIPTIONS: dict[str, Declared] = dict.fromkeys(
         "depositUpdated",
         "walletActivity",
         "chainTransactionUpdated",
+        "swapUpdated",
     ),
     (Access.SELF, ApiScope.READ),
 )
@@ -143,6 +145,7 @@ STREAMS = {
     "withdrawalUpdated": "withdrawalUpdated",
     "depositUpdated": "depositUpdated",
     "walletActivity": 'walletActivity(walletId: "none")',
+    "swapUpdated": 'swapUpdated(id: "none")',
     "chainTransactionUpdated": f'chainTransactionUpdated(chain: "ethereum", hash: "0x{"0" * 64}")',
 }
 """Calls that answer their owner at once, those of orders when there is one."""
@@ -394,7 +397,7 @@ QUERIES = {
       admin { users(first: 1) { nodes { id } } user(id: $id) { id } auditLog(first: 1) { nodes { id } } }
     }""",
 }
-ASKS_CHAINS = {"contractRead", "chainTransaction", "chainTransactionUpdated", "walletActivity"}
+ASKS_CHAINS = {"swapUpdated", "contractRead", "chainTransaction", "chainTransactionUpdated", "walletActivity"}
 """Fields that get no further here, where no chain has a node."""
 SEQUENCES = itertools.count(10_000, 10)
 NODE = "query($id: ID!) { node(id: $id) { id } nodes(ids: [$id]) { id } }"

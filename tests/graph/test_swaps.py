@@ -11,6 +11,7 @@ import pytest
 from core.clock import SystemClock
 from core.database import Database
 from core.settings import Settings
+from core.wallet_vocabulary import SwapProvider
 from integrations.chains.http import NodeLimits
 from integrations.chains.json_rpc import JsonRpc
 from integrations.swaps.lifi import Lifi
@@ -58,20 +59,21 @@ class Market:
 
 
 @asynccontextmanager
-async def market(settler: str = SETTLER) -> AsyncIterator[Market]:
+async def market(settler: str = SETTLER, bsc: str | None = None) -> AsyncIterator[Market]:
     """Where 0x's registry names this contract."""
     lifi, zerox = SwapServer(out=990_000_000), SwapServer(out=991_000_000)
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(anvil(chain_id=1))
         await _register(url, settler)
-        settings = Settings(_env_file=None, blockchain_network="mainnet", ethereum_rpc_url=url)
+        settings = Settings(_env_file=None, blockchain_network="mainnet", ethereum_rpc_url=url, bsc_rpc_url=bsc)
         chains = open_chains(settings, catalogue.read_files(), SystemClock(), stack)
         for server in (lifi, zerox):
             await stack.enter_async_context(server.listening())
         sources = (Lifi(lifi.url, limits=QUICK), ZeroEx(zerox.url, "a key", limits=QUICK))
         for source in sources:
             stack.push_async_callback(source.close)
-        home = await stack.enter_async_context(world(reached=lambda _known, _clock: chains, aggregators=sources))
+        options: dict[str, Any] = {"aggregators": sources, "followers": {SwapProvider.LIFI: sources[0]}}
+        home = await stack.enter_async_context(world(reached=lambda _known, _clock: chains, **options))
         yield Market(home, lifi, zerox, await home.signed_up(f"alice{settler[-4:].lower()}@example.com"))
 
 

@@ -168,7 +168,7 @@ def test_what_a_frozen_account_may_still_do_was_judged() -> None:
     assert {name for name, access in ACCESSES.items() if access is Access.VERIFIED} == {
         *("beginPasskeyRegistration", "confirmTotp", "createApiKey", "enrollTotp", "finishPasskeyRegistration"),
         *("addWithdrawalAddress", "broadcastTransaction", "createDepositAddress", "createLinkChallenge", "linkWallet"),
-        *("prepareContractCall", "prepareTransfer", "updateApiKey"),
+        *("prepareContractCall", "prepareSwap", "prepareTransfer", "updateApiKey"),
     }
 
 

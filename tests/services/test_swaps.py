@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 
+from core.bus import MemoryBus
 from core.clock import ManualClock, to_datetime
 from core.wallet_vocabulary import ChainTxStatus, SwapProvider, SwapStatus
 from integrations.swaps.base import Progress, SwapProgress, SwapSourceError, SwapUnavailable
@@ -68,7 +69,9 @@ class Home:
 
     @property
     def swaps(self) -> Swaps:
-        return Swaps({SwapProvider.LIFI: self.follower}, catalogue=catalogue.read_files(), clock=self.clock)
+        return Swaps(
+            {SwapProvider.LIFI: self.follower}, catalogue=catalogue.read_files(), bus=MemoryBus(), clock=self.clock
+        )
 
     async def bridging(self) -> SwapDocument:
         """A swap whose first chain is done."""
