@@ -14,8 +14,8 @@ import structlog
 from core.bus import Bus, BusMessage
 from core.clock import Clock, to_datetime
 from core.ids import random_id, random_share
-from core.refusals import WalletRefused
-from core.wallet_vocabulary import ChainTxStatus, SwapProvider, SwapStatus, WalletErrorCode
+from core.refusals import UnknownObject
+from core.wallet_vocabulary import ChainTxStatus, SwapProvider, SwapStatus
 from events.swap import SwapChanged, swap_topic
 from integrations.swaps.base import SwapFollower, SwapProgress, SwapSourceError
 from models import swap
@@ -91,11 +91,11 @@ class Swaps:
         await self._apply(row, fate)
 
     async def watch(self, user_id: str, swap_id: str) -> AsyncGenerator[SwapDocument, None]:
-        """An account's swap as it is, then whenever it changes. Raises WalletRefused."""
+        """An account's swap as it is, then whenever it changes. Raises UnknownObject."""
         async with self._bus.subscribe(swap_topic(swap_id)) as subscription:
             row = await self.own(user_id, swap_id)
             if row is None:
-                raise WalletRefused("you have no such swap", reason=WalletErrorCode.INVALID_INPUT, field=["id"])
+                raise UnknownObject("you have no such swap", field=["id"])
             yield row
             async for item in subscription:
                 new: SwapDocument | None

@@ -21,6 +21,7 @@ REVIEWED: dict[str, set[str]] = {
     "BroadcastTransactionInput": {"chain", "clientBroadcastId", "preparedId", "signed"},
     "PrepareContractCallInput": {"abi", "arguments", "chain", "contract", "from", "function", "speed", "value"},
     "PrepareTransferInput": {"amount", "chain", "from", "sendAll", "speed", "to", "token"},
+    "PrepareSwapInput": {"quoteId", "speed"},
     "BeginOAuthInput": {"provider", "purpose", "redirectUri", "stepUpProof"},
     "BeginPasskeyLogInInput": {"email"},
     "BeginPasskeyRegistrationInput": {"name", "stepUpProof"},

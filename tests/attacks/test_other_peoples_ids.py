@@ -13,9 +13,10 @@ from tests.attacks import surface
 from tests.attacks.people import alice_in, answer, as_operator, as_program, codes_of, stored_about
 from tests.attacks.surface import Place
 
-APART = {"assignDeposit", "broadcastTransaction", "confirmWithdrawal", "withdrawalPreview"}
+APART = {"assignDeposit", "broadcastTransaction", "confirmWithdrawal", "prepareSwap", "withdrawalPreview"}
 """Who has the token of the mail may confirm, whoever that is, and the id only narrows it down. A preview answers what a withdrawal would cost, and refuses a
 foreign address among its `errors`. Both in tests/graph/test_withdrawals.py. Of a broadcast the id says what was prepared; tests/graph/test_transfers.py.
+A swap is prepared with a chain alone, and a quote of somebody else is as none; tests/graph/test_swap_journey.py.
 An operator assigns what is nobody's to somebody: two ids that must go together; tests/graph/test_deposits_solana.py."""
 IDS = [place for place in surface.places("ID") if place.site.name not in APART]
 OWNERS_RULE = {
