@@ -21,6 +21,14 @@ class DepositPlace:
     created_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class DepositLink:
+    """What a wallet opens to deposit an asset."""
+
+    asset: str
+    uri: str
+
+
 class DepositAddressDocument(Document):
     """One address under `account:family`; `path` is where its private key is found by whoever has the seed."""
 

@@ -1,6 +1,7 @@
 """What came in to an address that everybody pays to, and does not say whose it is: kept until an operator says so."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, ClassVar
 
 from beanie import Document
@@ -44,6 +45,7 @@ class UnclaimedDepositDocument(Document):
         keep_nulls = False
         indexes: ClassVar = [
             IndexModel([("open", ASCENDING), ("dust", ASCENDING), ("seen_ms", ASCENDING)]),
+            IndexModel([("open", ASCENDING), ("chain", ASCENDING), ("asset", ASCENDING)]),
         ]
 
 
@@ -66,6 +68,15 @@ async def seen_between(from_ms: int, to_ms: int, *, dust: bool) -> list[Unclaime
     query = {"open": True, "dust": dust, "seen_ms": {"$gte": from_ms, "$lt": to_ms}}
     found = await UnclaimedDepositDocument.find(query).to_list()
     return sorted(found, key=lambda row: (row.seen_ms, row.id))
+
+
+async def amount_open(chain: str, asset: str) -> Decimal:
+    """How much of an asset is nobody's yet on a chain, dust included."""
+    wanted = {"$match": {"open": True, "chain": chain, "asset": asset}}
+    summed = {"$group": {"_id": None, "amount": {"$sum": "$amount"}}}
+    found = await UnclaimedDepositDocument.get_pymongo_collection().aggregate([wanted, summed])
+    rows = await found.to_list()
+    return rows[0]["amount"].to_decimal() if rows else Decimal(0)
 
 
 def changed(row: UnclaimedDepositDocument, changes: Mapping[str, Any]) -> UnclaimedDepositDocument:

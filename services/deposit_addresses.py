@@ -4,6 +4,7 @@ house that all share, with a memo of one's own. The server cannot spend from eit
 import io
 from collections.abc import Mapping
 from typing import Protocol
+from urllib.parse import urlencode
 
 import segno
 
@@ -14,9 +15,10 @@ from core.vocabulary import ChainFamily
 from core.wallet_vocabulary import WalletErrorCode
 from models import deposit, deposit_address, deposit_memo
 from models.chain import ChainEntry
-from models.deposit_address import DepositAddressDocument, DepositPlace, address_id
+from models.deposit_address import DepositAddressDocument, DepositLink, DepositPlace, address_id
 from models.deposit_memo import DepositMemoDocument, memo_id
 from services.catalogue import Catalogue
+from services.deposit_forms import forms_of
 from services.deposit_memos import new_memo
 from services.viewer import Viewer
 
@@ -89,6 +91,15 @@ class DepositAddresses:
         uri = _uri_of(chain, place)
         return uri, qr_svg(uri)
 
+    def qr(self, uri: str) -> str:
+        """A URI as a QR code in SVG."""
+        return qr_svg(uri)
+
+    def links(self, place: DepositPlace, chain: ChainEntry) -> list[DepositLink]:
+        """What wallets open to deposit each asset that is taken on the chain."""
+        forms = forms_of(self._catalogue.assets.values(), chain.key)
+        return [DepositLink(form.asset.code, _uri_of(chain, place, contract)) for contract, form in forms.items()]
+
     async def _is_read(self, chain: ChainEntry) -> bool:
         """Whether the chain's blocks are read, and were before now: what is paid to an address that is given out then is seen."""
         return chain.key in self.watched and await deposit.cursor(chain.key) is not None
@@ -143,16 +154,20 @@ def _with_memo(address: str, row: DepositMemoDocument) -> DepositPlace:
     return DepositPlace(row.user_id, address, row.memo, row.created_ms)
 
 
-def _uri_of(chain: ChainEntry, place: DepositPlace) -> str:
-    """What a wallet understands: EIP-681, BIP-21, Solana Pay (which asks for the amount where none is named)."""
+def _uri_of(chain: ChainEntry, place: DepositPlace, contract: str | None = None) -> str:
+    """What a wallet understands: EIP-681, BIP-21, Solana Pay (which asks for the amount where none is named). `contract`: of a token."""
     address = place.address
     match chain.family:
+        case ChainFamily.EVM if contract is not None:
+            return f"ethereum:{contract}@{chain.chain_id}/transfer?address={address}"
         case ChainFamily.EVM:
             return f"ethereum:{address}@{chain.chain_id}"
         case ChainFamily.BITCOIN:
             return f"bitcoin:{address}"
         case ChainFamily.SOLANA:
-            return f"solana:{address}" if place.memo is None else f"solana:{address}?memo={place.memo}"
+            wanted = {"spl-token": contract, "memo": place.memo}
+            query = urlencode({name: value for name, value in wanted.items() if value is not None})
+            return f"solana:{address}?{query}" if query else f"solana:{address}"
 
 
 def qr_svg(text: str) -> str:

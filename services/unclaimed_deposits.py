@@ -89,6 +89,10 @@ class UnclaimedDeposits:
         )
         return await read_page(history, TimeOrder.NEWEST_FIRST, request)
 
+    async def amount(self, chain: str, asset: str) -> Decimal:
+        """How much of an asset is nobody's yet on a chain."""
+        return await unclaimed_deposit.amount_open(chain, asset)
+
     async def open(self, id_: str) -> UnclaimedDepositDocument | None:
         """The one of this id, while it is nobody's."""
         row = await unclaimed_deposit.by_id(id_)

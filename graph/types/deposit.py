@@ -22,17 +22,34 @@ from models.unclaimed_deposit import UnclaimedDepositDocument
 Info = strawberry.Info[Context, None]
 
 
+@strawberry.type(description="What a wallet opens to deposit an asset.")
+class DepositLink:
+    code: strawberry.Private[str]
+    uri: str = strawberry.field(description="EIP-681, BIP-21 or Solana Pay, without an amount.")
+
+    @strawberry.field(description="The asset.")
+    def asset(self, info: Info) -> Asset:
+        return Asset.of(info.context.catalogue.asset(self.code))
+
+    @strawberry.field(description="The URI as a QR code, an SVG image.")
+    def qr_svg(self, info: Info) -> str:
+        return info.context.custody.deposit_addresses.qr(self.uri)
+
+
 @strawberry.type(
     description="Where you deposit on a chain. One address serves all EVM chains; what you send to it on a chain that is not watched is not seen. "
     "Where there is a memo, all pay to one address: what comes without yours is credited only once you have asked for it and an operator has found it."
 )
 class DepositAddress(Node):
     entry: strawberry.Private[ChainEntry]
+    place: strawberry.Private[DepositPlace]
     address: str = strawberry.field(description="The address.")
     memo: str | None = strawberry.field(
         description="What must be sent along, as the memo of the transfer; null where nothing is."
     )
-    uri: str = strawberry.field(description="What a wallet opens: EIP-681, BIP-21 or Solana Pay.")
+    uri: str = strawberry.field(
+        description="What a wallet opens to deposit the chain's own coin: EIP-681, BIP-21 or Solana Pay."
+    )
     qr_svg: str = strawberry.field(description="The URI as a QR code, an SVG image.")
     created_at: datetime = strawberry.field(description="When it was made.")
 
@@ -40,12 +57,18 @@ class DepositAddress(Node):
     def chain(self) -> Chain:
         return Chain.of(self.entry)
 
+    @strawberry.field(description="What a wallet opens for each asset that is taken on the chain.")
+    def links(self, info: Info) -> list[DepositLink]:
+        found = info.context.custody.deposit_addresses.links(self.place, self.entry)
+        return [DepositLink(code=each.asset, uri=each.uri) for each in found]
+
     @staticmethod
     def of(place: DepositPlace, chain: ChainEntry, uri: str, qr_svg: str) -> "DepositAddress":
         """The address as clients see it."""
         return DepositAddress(
             id=strawberry.ID(encode_id("DepositAddress", place.user_id, chain.key)),
             entry=chain,
+            place=place,
             address=place.address,
             memo=place.memo,
             uri=uri,

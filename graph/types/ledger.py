@@ -19,6 +19,7 @@ Info = strawberry.Info[Context, None]
 @strawberry.type(description="What the house's wallets on one chain hold of an asset. Amounts in the asset.")
 class ChainReserve:
     key: strawberry.Private[str]
+    code: strawberry.Private[str]
     hot: Decimal | None = strawberry.field(
         description="In the wallet that withdrawals are paid from; null where there is none."
     )
@@ -41,11 +42,18 @@ class ChainReserve:
     def chain(self, info: Info) -> Chain:
         return Chain.of(info.context.catalogue.chains[self.key])
 
+    @strawberry.field(
+        description="What came in and names no account (`unclaimedDeposits`), dust included: part of `unswept`, in nobody's balance, and not in the ledger."
+    )
+    async def unclaimed(self, info: Info) -> Decimal:
+        return await info.context.custody.unclaimed.amount(self.key, self.code)
+
     @staticmethod
     def of(state: ReserveState, line: AuditLine, locale: str) -> "ChainReserve":
         """The reserve as operators see it, beside the ledger's line."""
         return ChainReserve(
             key=state.chain,
+            code=line.asset,
             hot=state.hot,
             unswept=state.unswept,
             cold=state.cold,
@@ -96,7 +104,7 @@ class LedgerAuditLine:
 
     @strawberry.field(
         description="What the wallets hold beyond what the ledger says; negative: they lack it. Null while a chain cannot be read. It is not 0 while "
-        "something is on its way: deposits that are not credited yet, dust, withdrawals that have left and are not settled."
+        "something is on its way or nobody's: deposits that are not credited yet or name no account, dust, withdrawals that have left and are not settled."
     )
     async def reserve_difference(self, info: Info) -> Decimal | None:
         return (await self._sums(info)).beyond

@@ -39,12 +39,6 @@ class IncomingTransfer:
     payer: str
     memos: tuple[str, ...]
 
-    @property
-    def memo(self) -> str | None:
-        """The memo without blanks around it; None where there is none, or several that differ."""
-        texts = {text.strip() for text in self.memos}
-        return texts.pop() if len(texts) == 1 else None
-
 
 @dataclass(frozen=True, slots=True)
 class Scan:

@@ -49,7 +49,7 @@ def came(found: Scan) -> list[IncomingTransfer]:
 async def test_sol_with_a_memo(client: SolanaClient, chain: SolanaChain, sender: Keypair) -> None:
     (came,) = await brought(client, chain, await pay(client, sender, SOL, " CV-1234 "))
     assert (came.mint, came.amount, came.decimals, came.account) == (None, SOL, 9, address(HOUSE))
-    assert (came.memo, came.payer) == ("CV-1234", address(sender))
+    assert (came.memos, came.payer) == ((" CV-1234 ",), address(sender))
     assert came.time_ms is not None
     assert came.time_ms > 10**12
 
@@ -64,7 +64,7 @@ async def test_tokens_that_open_our_account(
     terms = Terms(address(sender), (await client.latest_blockhash()).hash)
     paid = token_transfer(terms, address(HOUSE), 7, mint=address(mint), decimals=6, program=program, memo="CV-1")
     (came,) = await brought(client, chain, await client.send(signed(paid, sender)))
-    assert (came.mint, came.amount, came.decimals, came.memo) == (address(mint), 7, 6, "CV-1")
+    assert (came.mint, came.amount, came.decimals, came.memos) == (address(mint), 7, 6, ("CV-1",))
     assert came.account == associated_token_address(address(HOUSE), address(mint), program)
 
 
@@ -91,7 +91,7 @@ async def test_what_comes_in_pieces_counts_as_their_sum_and_contradicting_memos_
     (came,) = await brought(
         client, chain, await client.send(written(sender, blockhash, [paid, notes[0], paid, notes[1]]))
     )
-    assert (came.amount, came.memos, came.memo) == (2 * SOL, ("CV-1", "CV-2"), None)
+    assert (came.amount, came.memos) == (2 * SOL, ("CV-1", "CV-2"))
 
 
 async def test_money_that_comes_and_goes_in_one_transaction_does_not_count(
@@ -171,9 +171,9 @@ async def test_a_scan_finds_final_deposits_of_every_account_once(
     assert came(await scan(client, accounts, since_slot=began)) == []
     chain.finalize()
     found = await scan(client, accounts, since_slot=began)
-    assert [(each.signature, each.memo, each.amount) for each in came(found)] == [
-        (first, "CV-1", SOL),
-        (second, "CV-2", 7),
+    assert [(each.signature, each.memos, each.amount) for each in came(found)] == [
+        (first, ("CV-1",), SOL),
+        (second, ("CV-2",), 7),
     ]
     assert found.covered_slot == chain.blocks[-1 - FINAL_BLOCKS].slot
     rest = await scan(client, accounts, since_slot=began, known=frozenset([first]))
