@@ -20,7 +20,7 @@ from integrations.chains.bitcoin.client import BitcoinClient
 from integrations.chains.bitcoin.coins import CannotPay, Coin, FeeTerms, Selection, select, sweep
 from integrations.chains.bitcoin.psbt import build
 from integrations.chains.bitcoin.transactions import TxOutput, serialize
-from integrations.chains.errors import ChainError, NodesContradict
+from integrations.chains.errors import ChainError, ChainUnavailable, NodesContradict
 from models.chain import ChainEntry
 from models.prepared_transaction import EffectEntry, PreparedTransactionDocument
 from services.chain_addresses import named_address
@@ -36,6 +36,8 @@ COIN_DIGITS = 8
 MOST_PREVIOUS_BYTES = 1_000_000
 """Of transactions that go into a PSBT so that a wallet can check amounts."""
 _AT_ONCE = 8
+_ANSWER_SECONDS = 20.0
+"""Nodes that take longer to say what an address has are of no use to somebody who waits."""
 _LEGACY = frozenset({ScriptType.P2PKH, ScriptType.P2SH})
 
 
@@ -49,10 +51,18 @@ class Ends(NamedTuple):
 class BitcoinTransfers:
     """One per process."""
 
-    def __init__(self, chains: Chains, tokens: Tokens, prepared: PreparedTransactions) -> None:
+    def __init__(
+        self,
+        chains: Chains,
+        tokens: Tokens,
+        prepared: PreparedTransactions,
+        *,
+        answer_seconds: float = _ANSWER_SECONDS,
+    ) -> None:
         self._chains = chains
         self._tokens = tokens
         self._prepared = prepared
+        self._answer_seconds = answer_seconds
         self._few = asyncio.Semaphore(_AT_ONCE)
 
     async def transfer(self, user_id: str, wish: TransferWish) -> PreparedTransactionDocument:
@@ -70,10 +80,13 @@ class BitcoinTransfers:
         sats = wanted_units(wish.amount, wish.send_all, COIN_DIGITS)
         terms = FeeTerms(await self._rate(chain.key, wish.speed), dust_per_kvb=client.network.dust_per_kvb)
         try:
-            owned = (await client.unspent(ends.sender)).spendable()
-            coins = [Coin(each.outpoint, each.sats, each.script) for each in owned]
-            chosen = _chosen(coins, ends, sats, terms)
-            previous = await self._previous(client, chosen.coins)
+            async with asyncio.timeout(self._answer_seconds):
+                owned = (await client.unspent(ends.sender)).spendable()
+                coins = [Coin(each.outpoint, each.sats, each.script) for each in owned]
+                chosen = _chosen(coins, ends, sats, terms)
+                previous = await self._previous(client, chosen.coins)
+        except TimeoutError as error:
+            raise refused(ChainUnavailable(chain.key, {"all": "late"})) from error
         except CannotPay as problem:
             raise _cannot(problem) from None
         except ChainError as error:

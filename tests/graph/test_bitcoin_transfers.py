@@ -1,5 +1,6 @@
 """Sending Bitcoin from wallets of people's own, on a real UTXO node: prepared as a PSBT, signed by them, sent once, and looked for again."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -394,3 +395,37 @@ async def test_one_node_that_claims_to_have_it_does_not_hide_what_took_its_place
         await desk.nodes.mine(LITECOIN.final_after)
         seen = await desk.sight()
         assert (seen.kind, seen.by, seen.final) == (SightKind.TAKEN, by, True)
+
+
+async def test_nodes_that_take_minutes_are_not_waited_for(desk: Desk, database: Database) -> None:
+    """As Bitcoin Core does on the main network, when it reads all outputs for an address."""
+    await desk.nodes.pay(desk.key.address.text, BTC)
+    sending: Any = desk.vault.transfers.families.of("bitcoin")
+    sending._transfers._answer_seconds = 0.01
+    scanning: Any = desk.chain
+
+    async def for_ever(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    scanning.unspent = for_ever
+    async with unchanged(database):
+        assert codes(await desk.prepare()) == [("PROVIDER_UNAVAILABLE", None)]
+
+
+async def test_a_successor_that_a_node_makes_up_is_not_believed(database: Database, litecoin_url: str) -> None:
+    """It exists and is final, and spends something else."""
+    async with desk_on(litecoin_url, "both") as desk:
+        await desk.nodes.pay(desk.key.address.text, BTC)
+        another = await desk.nodes.pay(desk.friend.address.text, BTC, mine=LITECOIN.final_after)
+        prepared = await desk.prepare()
+        await desk.send(desk.key.sign(psbt_of(prepared)), preparedId=prepared["transaction"]["id"])
+        hash_ = (await desk.sent()).hash
+
+        def lying(path: str, reply: Reply) -> Reply:
+            if "/outspend/" in path:
+                return 200, orjson.dumps({"spent": True, "txid": another, "vin": 0})
+            return (404, b"") if hash_ in path else reply
+
+        desk.api.change = lying
+        assert await desk.sight() == Sighting(SightKind.WAITING)
+        await desk.nodes.mine()
