@@ -61,6 +61,7 @@ class ChainTransactionDocument(Document):
         indexes: ClassVar = [
             IndexModel([("due_ms", ASCENDING)], sparse=True),
             IndexModel([("untold", ASCENDING)], sparse=True),
+            IndexModel([("sender", ASCENDING), ("created_ms", ASCENDING)]),
             IndexModel([("purge_at", ASCENDING)], expireAfterSeconds=0),
         ]
 
@@ -93,6 +94,14 @@ async def due(now_ms: int, limit: int) -> Sequence[ChainTransactionDocument]:
     """Those to be looked at now, those that wait longest first."""
     query = {"due_ms": {"$gte": 0, "$lte": now_ms}}
     return await ChainTransactionDocument.find(query).sort("due_ms").limit(limit).to_list()
+
+
+async def of_sender(chain: str, sender: str, since_ms: int, limit: int) -> Sequence[ChainTransactionDocument]:
+    """The newest of those that an address has sent on a chain since then; addresses are few that send much, and the caller keeps the time short."""
+    query = {"sender": sender, "created_ms": {"$gte": since_ms}}
+    found = await ChainTransactionDocument.find(query).to_list()
+    own = sorted((row for row in found if row.chain == chain), key=lambda row: row.created_ms)
+    return own[-limit:]
 
 
 async def replace(new: ChainTransactionDocument) -> bool:

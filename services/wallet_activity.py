@@ -2,7 +2,7 @@
 `solana_activity.py` does.
 
 On EVM chains it is read from the chain each time, in ranges of blocks that grow while nodes answer them quickly. A page ends where it has cost enough, full or not, and the
-next one goes on from there.
+next one goes on from there. What was sent from here and stands in no block comes above all blocks (`own_movements.py`).
 """
 
 import asyncio
@@ -23,6 +23,7 @@ from models.chain import ChainEntry
 from services.bitcoin_activity import BitcoinActivity
 from services.chain_failures import refused
 from services.chains import Chains
+from services.own_movements import HIGHEST, OwnMovements
 from services.solana_activity import SolanaActivity
 from services.sparse_paging import SparseHistory, Stretch, read_sparse_page
 from services.tokens import Tokens
@@ -46,6 +47,7 @@ class WalletActivity:
         self._tokens = tokens
         self._clock = clock
         self._reader = ActivityReader()
+        self._own = OwnMovements(tokens, clock)
         self._answer_seconds = answer_seconds
 
     async def page(
@@ -78,10 +80,28 @@ class WalletActivity:
             raise ChainUnavailable(entry.key, {"all": "has no newest block"})
 
         ranges = _Ranges(client, self._reader, address, head.number, self._clock)
-        history = SparseHistory(
+
+        async def fetch(low: int, high: int, downwards: bool) -> Stretch[Movement | WalletMovement]:
+            """Blocks, and above them what is in none."""
+            above = (head.number + 1) * SLOTS
+            rows: Sequence[Movement] = ()
+            start = max(low, above)
+            if high <= above or (low < above and not downwards):
+                found = await ranges.fetch(low, min(high, above), downwards)
+                rows, start = found.rows, found.low
+                if high <= above or found.high < above:
+                    return Stretch(rows, start, found.high)
+            own = [
+                each
+                for each in await self._own.of_sender(client, address)
+                if above <= each.place and low <= each.place < high
+            ]
+            return Stretch([*rows, *own], start, high)
+
+        history: SparseHistory[Movement | WalletMovement] = SparseHistory(
             low=0,
-            high=(head.number + 1) * SLOTS,
-            fetch=ranges.fetch,
+            high=HIGHEST,
+            fetch=fetch,
             place=lambda each: each.place,
             may_go_on=ranges.may_go_on,
         )
@@ -90,15 +110,24 @@ class WalletActivity:
         return Page(rows, page.has_next, page.has_previous, start=page.start, end=page.end)
 
     async def _told(
-        self, client: EvmClient, entry: ChainEntry, address: str, head: EvmBlock, found: Sequence[Movement]
+        self,
+        client: EvmClient,
+        entry: ChainEntry,
+        address: str,
+        head: EvmBlock,
+        listed: Sequence[Movement | WalletMovement],
     ) -> list[WalletMovement]:
+        found = [each for each in listed if isinstance(each, Movement)]
         contracts = {each.contract for each in found if each.contract is not None}
         described = await asyncio.gather(*(self._tokens.describe(entry.key, each) for each in sorted(contracts)))
         tokens: dict[str | None, TokenState] = {token.contract: token for token in described}
         tokens[None] = self._tokens.coin(entry.key)
         blocks = await _blocks(client, found)
         rows = []
-        for each in found:
+        for each in listed:
+            if isinstance(each, WalletMovement):
+                rows.append(each)
+                continue
             block = blocks[each.block, each.block_hash]
             time_ms = None if block is None else block.time_ms
             rows.append(as_seen(address, entry, tokens[each.contract], each, head=head.number, time_ms=time_ms))

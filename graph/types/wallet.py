@@ -126,7 +126,8 @@ class WalletActivity:
     )
     status: ChainTxStatus = strawberry.field(
         description="CONFIRMED in a block, FINAL when that is as good as certain to stay, FAILED when the chain refused it, REVERTED when its block "
-        "was given up. Transactions that are in no block are not listed."
+        "was given up. Of transactions that are in no block, on EVM chains those are listed that were sent from here within a week: PENDING, REVERTED, REPLACED "
+        "by another one, or DROPPED by the nodes."
     )
     confirmations: int = strawberry.field(description="Blocks on it, its own counted.")
     time: datetime | None = strawberry.field(description="Time of its block.")

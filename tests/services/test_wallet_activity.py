@@ -4,8 +4,10 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import pytest
+from eth_account import Account
 
-from core.clock import SystemClock
+from core.clock import SystemClock, to_datetime
+from core.database import Database
 from core.errors import InvalidInput
 from core.paging import Page, PageRequest
 from core.refusals import WalletRefused
@@ -15,13 +17,19 @@ from events.token import TokenState
 from events.wallet import WalletMovement
 from integrations.chains.evm.activity import Movement
 from integrations.chains.evm.client import EvmClient
+from models import chain_transaction
+from models.chain_transaction import ChainTransactionDocument, TrackEntry, chain_transaction_id
 from services import wallet_activity
 from services.chains import Chains
+from services.signed_transactions import SignedEvm, read_signed
 from services.tokens import Tokens
 from services.wallet_activity import WalletActivity
+from tests.chains import ANVIL_KEYS
 from tests.evm import (
+    CHAIN_ID,
     FRIEND,
     OWNER,
+    STRANGER,
     calldata,
     catalogue_with,
     chains_of,
@@ -58,7 +66,7 @@ def made(client: EvmClient, *tokens: TokenState, seconds: float = 10) -> WalletA
 
 
 @pytest.fixture
-async def wallet() -> AsyncIterator[Wallet]:
+async def wallet(database: Database) -> AsyncIterator[Wallet]:
     async with local_chain() as client:
         yield Wallet(client, made(client))
 
@@ -180,6 +188,70 @@ async def test_a_movement_whose_block_was_given_up_is_gone_or_reverted(wallet: W
     assert [(each.status, each.confirmations, each.time_ms) for each in told] == [(ChainTxStatus.REVERTED, 0, None)]
 
 
+def signed(nonce: int, units: int, to: str = OWNER, data: bytes = b"") -> SignedEvm:
+    """A transaction of FRIEND's."""
+    made = Account.sign_transaction(
+        {
+            **{"chainId": CHAIN_ID, "nonce": nonce, "to": to, "value": units, "data": data, "gas": 100_000},
+            **{"maxFeePerGas": 10**11, "maxPriorityFeePerGas": 10**9},
+        },
+        ANVIL_KEYS[1],
+    )
+    return read_signed("0x" + bytes(made.raw_transaction).hex())
+
+
+async def sent(made: SignedEvm, created_ms: int, status: ChainTxStatus = ChainTxStatus.PENDING) -> None:
+    """It was sent from here, and this was found out of it."""
+    row = ChainTransactionDocument(
+        id=chain_transaction_id("ethereum", made.hash),
+        **{"chain": "ethereum", "hash": made.hash, "raw": made.raw, "sender": FRIEND, "spends": [str(made.nonce)]},
+        track=TrackEntry(status=status),
+        **{"created_ms": created_ms, "sent_ms": created_ms, "purge_at": to_datetime(created_ms)},
+    )
+    await ChainTransactionDocument.get_pymongo_collection().delete_one({"_id": row.id})
+    assert await chain_transaction.insert(row)
+
+
+async def test_what_was_sent_from_here_is_shown_before_it_is_in_a_block_and_after_it_was_given_up(
+    database: Database,
+) -> None:
+    now_ms = SystemClock().now_ms()
+    async with local_chain("--no-mining") as client:
+        wallet = Wallet(client, made(client))
+        await mine(client)
+        first, second = signed(0, 5), signed(1, 0, STRANGER, calldata("transfer(address,uint256)", OWNER, 7))
+        await sent(first, now_ms - 2)
+        await sent(second, now_ms - 1, ChainTxStatus.DROPPED)
+        await sent(signed(2, 8), now_ms, ChainTxStatus.FINAL)
+        await sent(signed(3, 9), now_ms - 8 * 24 * 3_600_000)
+        page = await wallet.page()
+        assert [(each.hash, each.units, each.status, each.counterparty) for each in page.items] == [
+            (second.hash, 7, ChainTxStatus.DROPPED, OWNER),
+            (first.hash, 5, ChainTxStatus.PENDING, OWNER),
+        ]
+        assert [(each.token.contract, each.confirmations, each.time_ms) for each in page.items] == [
+            (STRANGER, 0, None),
+            (None, 0, None),
+        ]
+        one = await wallet.page(first=1)
+        assert (units(one), one.has_next) == ([7], True)
+        assert units(await wallet.page(first=1, after=str(one.items[0].place))) == [5]
+        assert units(await wallet.page(OLDEST)) == [5, 7]
+        await client.send_raw(first.raw)
+        await mine(client)
+        page = await wallet.page()
+        assert [(each.units, each.status) for each in page.items] == [
+            (7, ChainTxStatus.DROPPED),
+            (5, ChainTxStatus.CONFIRMED),
+        ]
+        await rpc(client, "anvil_reorg", 1, [])
+        await sent(first, now_ms - 2, ChainTxStatus.REVERTED)
+        assert [(each.units, each.status) for each in (await wallet.page()).items] == [
+            (7, ChainTxStatus.DROPPED),
+            (5, ChainTxStatus.REVERTED),
+        ]
+
+
 async def test_a_failed_payment_and_a_spam_token_are_said_to_be(wallet: Wallet) -> None:
     await send(wallet.client, await deploy(wallet.client, "Stubborn"), value=3, sender=FRIEND)
     bait = await token(wallet.client, "claim.com")
@@ -190,7 +262,7 @@ async def test_a_failed_payment_and_a_spam_token_are_said_to_be(wallet: Wallet) 
 
 
 @pytest.mark.parametrize("cursor", ["x", "-1", "1.5", "9" * 17, ""])
-async def test_a_foreign_cursor_is_refused(cursor: str) -> None:
+async def test_a_foreign_cursor_is_refused(database: Database, cursor: str) -> None:
     async with node(fake()) as url:
         client = client_of(url)
         with pytest.raises(InvalidInput) as refused:
@@ -205,7 +277,7 @@ async def test_a_cursor_beyond_the_chain_finds_what_there_is(wallet: Wallet) -> 
     assert units(await wallet.page(before="9" * 15)) == []
 
 
-async def test_a_chain_that_stalls_or_is_not_the_wallets_is_refused() -> None:
+async def test_a_chain_that_stalls_or_is_not_the_wallets_is_refused(database: Database) -> None:
     async with node(fake(), stall=True) as url:
         client = client_of(url)
         with pytest.raises(WalletRefused) as refused:
