@@ -177,6 +177,29 @@ async def test_without_traces_it_is_reported_and_made_good_when_there_are_some(d
         assert len(await site.rows()) == 2
 
 
+async def test_what_traces_do_not_explain_stays_unclear_unless_staking_has_paid_it(database: Database) -> None:
+    node = ScriptedNode(traces=True)
+    async with scripted(node) as site:
+        node.mine(paying(site.address), blocks=REQUIRED)
+        node.twist = lambda method, _, answer: [] if method == "trace_block" else answer
+        await site.run()
+        cursor = await deposit.cursor("ethereum")
+        assert cursor is not None
+        assert (cursor.unclear, await site.rows()) == ([(1, 1)], [])
+
+        def staked(method: str, params: Sequence[Any], answer: Any) -> Any:
+            if method == "eth_getBlockByHash" and answer["number"] == "0x1":
+                paid = {"index": "0x0", "validatorIndex": "0x0", "address": site.address, "amount": hex(2 * 10**9)}
+                return answer | {"withdrawals": [paid]}
+            return [] if method == "trace_block" else answer
+
+        node.twist = staked
+        await site.run()
+        cursor = await deposit.cursor("ethereum")
+        assert cursor is not None
+        assert (cursor.unclear, await site.rows(), await site.funds()) == ([], [], (D(0), D(0)))
+
+
 async def test_an_unclear_block_that_is_given_up_is_unclear_no_more(database: Database) -> None:
     node = ScriptedNode()
     async with scripted(node) as site:
