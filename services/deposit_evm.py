@@ -3,6 +3,7 @@
 What contracts pay within transactions of others is found by `deposit_internal.py`.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import replace
 
@@ -39,10 +40,12 @@ class EvmDeposits:
             raise TypeError("a block of another family")
         transactions = await transactions_of(self._client, block)
         house = await wallets()
-        seen = await in_block(self._client, block, transactions, self._forms, house)
+        asked = in_block(self._client, block, transactions, self._forms, house)
         if self._internal is None:
-            return await sort_out(house, block, seen)
-        inner = await self._internal.of_block(block, list(house.deposits), seen)
+            return await sort_out(house, block, await asked)
+        addresses = list(house.deposits)
+        seen, gains = await asyncio.gather(asked, self._internal.gains(block, addresses))
+        inner = await self._internal.of_block(block, addresses, gains, seen)
         found = await sort_out(house, block, replace(seen, moved=(*seen.moved, *(inner or ()))))
         return replace(found, is_all=inner is not None)
 

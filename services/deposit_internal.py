@@ -28,6 +28,10 @@ TRACE = "trace-"
 """How the place of such a deposit begins; the rest is of what was paid, which may be something else when the transaction runs again."""
 
 
+Gains = Sequence[Mapping[str, int]]
+"""Wei by address, as each of several nodes tells it."""
+
+
 class InternalPayments:
     """Of one chain; `form` is its coin."""
 
@@ -36,18 +40,24 @@ class InternalPayments:
         self._form = form
         self._known: dict[JsonRpc, tuple[str, dict[str, int]]] = {}
 
-    async def of_block(self, block: EvmBlock, addresses: Sequence[str], seen: Sightings) -> tuple[Sighting, ...] | None:
-        """What was paid to these addresses beside what was seen. None: that cannot be found out now."""
+    async def gains(self, block: EvmBlock, addresses: Sequence[str]) -> Gains:
+        """How much more each has after this block than before it, as every node tells it that can."""
+        if not addresses:
+            return []
+        said = await self._client.pool.ask_all(lambda node: self._gains(node, block, addresses))
+        return [each for each in said.values() if not isinstance(each, ChainError)]
+
+    async def of_block(
+        self, block: EvmBlock, addresses: Sequence[str], told: Gains, seen: Sightings
+    ) -> tuple[Sighting, ...] | None:
+        """What was paid to these addresses beside what was seen, by what each has gained. None: that cannot be found out now."""
         if not addresses:
             return ()
         explained = _explained(seen)
-        said = await self._client.pool.ask_all(lambda node: self._gains(node, block, addresses))
-        told = [each for each in said.values() if not isinstance(each, ChainError)]
+        most = {each: max(gains[each] for gains in told) for each in (addresses if told else ())}
         gained = {
-            address: max(each[address] for each in told) - explained.get(address, 0)
-            for address in (addresses if told else ())
+            each: units - explained.get(each, 0) for each, units in most.items() if units > explained.get(each, 0)
         }
-        gained = {address: units for address, units in gained.items() if units > 0}
         if told and not gained:
             return ()
         found = await self._traced(block, frozenset(gained) if told else frozenset(addresses))
