@@ -14,7 +14,7 @@ MOST_REMEMBERED = 1000
 
 
 class BroadcastDocument(Document):
-    """One under `account:client's key`. `digest` is of all that was given; `raw` is what nodes get; `counterparties` are who received something or may spend it, and the contracts that were called.
+    """One under `account:client's key`. `digest` is of all that was given; `counterparties` are who received something or may spend it, and the contracts that were called.
     `sent_ms` is None until a node has taken it."""
 
     id: str  # type: ignore[assignment]
@@ -23,13 +23,12 @@ class BroadcastDocument(Document):
     digest: str
     chain: str
     hash: str
-    raw: bytes
     counterparties: list[str]
     prepared_id: str | None = None
     swap_id: str | None = None
     created_ms: int
     sent_ms: int | None = None
-    purge_at: datetime
+    purge_at: datetime | None = None
 
     class Settings:
         """Where it is kept."""

@@ -5,6 +5,7 @@ Its accounts are Anvil's, whose keys everybody knows; so they are named by their
 
 import argparse
 import asyncio
+import json
 import sys
 from decimal import Decimal
 
@@ -40,6 +41,8 @@ async def _run(settings: Settings, options: argparse.Namespace) -> str:
     if options.chain_command == "sign":
         text = sys.stdin.read() if options.message is None else options.message.replace("\\n", "\n")
         return "0x" + bytes(account.sign_message(encode_defunct(text=text)).signature).hex()
+    if options.chain_command == "sign-transaction":
+        return _signed(account, sys.stdin.read() if options.payload is None else options.payload)
     if options.chain_command == "address":
         return str(account.address)
     rpc = _rpc(settings)
@@ -53,6 +56,19 @@ async def _run(settings: Settings, options: argparse.Namespace) -> str:
         return await _send(rpc, str(account.address), options)
     finally:
         await rpc.close()
+
+
+def _signed(account: LocalAccount, payload: str) -> str:
+    """The bytes for `broadcastTransaction`. Raises CannotRun."""
+    try:
+        fields = dict(json.loads(payload))
+        sender = fields.pop("from")
+        raw = account.sign_transaction(fields).raw_transaction
+    except (KeyError, TypeError, ValueError):
+        raise CannotRun("--payload: expected the payload of a prepared transaction, as JSON") from None
+    if sender != account.address:
+        raise CannotRun(f"--payload: it is to be signed by {sender}, not by {account.address}; see --account")
+    return "0x" + bytes(raw).hex()
 
 
 async def _send(rpc: JsonRpc, sender: str, options: argparse.Namespace) -> str:

@@ -218,6 +218,8 @@ def _add_chain_commands(commands: "argparse._SubParsersAction[argparse.ArgumentP
     actions.add_parser("address", help="the account's address")
     sign = actions.add_parser("sign", help="sign a message as a wallet does (EIP-191)")
     sign.add_argument("--message", help="the message, \\n for a new line; without it, what comes in")
+    transaction = actions.add_parser("sign-transaction", help="sign a prepared transaction, as a wallet does")
+    transaction.add_argument("--payload", help="its `payload` as JSON; without it, what comes in")
     send = actions.add_parser("send", help="send coins or the demonstration token")
     send.add_argument("--to", required=True, metavar="ADDRESS")
     send.add_argument("--amount", required=True)

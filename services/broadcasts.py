@@ -95,7 +95,6 @@ class Broadcasts:
             digest=wish.digest,
             chain=wish.chain,
             hash=signed.hash,
-            raw=signed.raw,
             counterparties=list(signed.counterparties),
             prepared_id=wish.prepared_id,
             swap_id=swap_id,

@@ -5,14 +5,23 @@ from decimal import Decimal
 import orjson
 import pytest
 
+from core.wallet_vocabulary import ChainTxStatus, SwapStatus
+from events.chain_transaction import ChainTransactionState
 from events.codec import UnknownEvent, decode, encode
 from events.market import BookChanged, BooksConfirmed
+from events.swap import SwapChanged
 from events.trading import AccountLogged, BalanceState, LoggedBalance
 
 CHANGED = BookChanged("BTC-USDT", 7, ((Decimal("1.50"), Decimal(2)),), (), 1_700_000_000_000, (3,), ())
 
 
-@pytest.mark.parametrize("event", [CHANGED, BooksConfirmed(5)])
+SENT = ChainTransactionState(
+    "ethereum", "0xa", ChainTxStatus.FAILED, 2, 7, Decimal("0.01"), "why: {said}", {"said": "no"}, version=3
+)
+SWAPPED = SwapChanged("s1", 2, SwapStatus.SENT, "0xa", None)
+
+
+@pytest.mark.parametrize("event", [CHANGED, BooksConfirmed(5), SENT, SWAPPED])
 def test_an_event_comes_back_as_it_was(event: object) -> None:
     assert decode(encode(event)) == event
 

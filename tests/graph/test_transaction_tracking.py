@@ -8,12 +8,16 @@ from typing import Any
 import pytest
 
 from core.database import Database
+from core.ids import key_in
 from core.rate_limits import MemoryRateLimits
 from graph.request import ALL_OPERATIONS, GraphQLRequest
 from models import broadcast, chain_transaction, prepared_transaction
 from models.base import stored
 from models.broadcast import BroadcastDocument
 from models.chain_transaction import ChainTransactionDocument
+from services.broadcasts import BroadcastWish
+from services.sending_evm import EvmSending
+from services.signed_transactions import read_signed
 from tests.accounts import world
 from tests.chains import anvil
 from tests.evm import FRIEND, OWNER, STRANGER, chains_of, client_of, mine, rpc, token, token_balance
@@ -205,38 +209,54 @@ async def test_one_that_fails_in_its_block_tells_why(desk: Desk) -> None:
     assert (row.track.status, row.track.over) == ("FAILED", True)
 
 
-async def test_the_server_may_die_between_any_two_steps(desk: Desk) -> None:
-    """Stored and not sent; sent and not noted: the same request, or the worker, makes exactly one transaction of it."""
+class Killed(BaseException):
+    """The process is gone."""
+
+
+STEPS: dict[str, tuple[Any, str]] = {
+    "the key is stored": (broadcast, "insert"),
+    "the transaction is stored": (chain_transaction, "insert"),
+    "it goes to the nodes": (EvmSending, "send"),
+    "it is noted that it was sent": (chain_transaction, "was_sent"),
+    "it is noted under the key": (broadcast, "was_sent"),
+}
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("step", STEPS)
+async def test_the_server_may_die_at_any_step(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, step: str, after: bool
+) -> None:
+    """The same request goes on where the first one stopped; what was stored is sent by the worker when nobody comes back: one transaction each time."""
     prepared = await desk.prepare()
     signed = sign(prepared)
-    answer = await desk.send(signed, until_mined=False)
-    hash_ = answer["transaction"]["hash"]
-    begun = await row_of(hash_)
-    rows = broadcast.BroadcastDocument.get_pymongo_collection()
-    (row,) = await rows.find({"user_id": desk.person.user_id}).to_list()
+    place, name = STEPS[step]
+    done = getattr(place, name)
 
-    async def as_before(*, in_pool: bool, note: bool) -> None:
-        """The moment after the row was stored, with the transaction at its node or not."""
-        await ChainTransactionDocument.get_pymongo_collection().delete_one({"_id": begun.id})
-        unsent = begun.model_copy(update={"sent_ms": None, "due_ms": begun.created_ms})
-        assert not note or await chain_transaction.insert(unsent)
-        await rows.replace_one({"_id": row["_id"]}, {name: value for name, value in row.items() if name != "sent_ms"})
-        if not in_pool:
-            await rpc(desk.chain, "anvil_dropTransaction", hash_)
+    async def dies(*args: Any, **kwargs: Any) -> Any:
+        if after:
+            await done(*args, **kwargs)
+        raise Killed
 
-    for in_pool in (False, True):
-        for note in (False, True):
-            await as_before(in_pool=in_pool, note=note)
-            again = await desk.send(signed, until_mined=False)
-            assert (again["errors"], again["replayed"], again["transaction"]["hash"]) == ([], False, hash_)
-            assert (await row_of(hash_)).sent_ms is not None
-        await as_before(in_pool=in_pool, note=True)
+    with monkeypatch.context() as patched:
+        patched.setattr(place, name, dies)
+        with pytest.raises(Killed):
+            await desk.vault.transfers.broadcasts.send(
+                desk.person.user_id,
+                BroadcastWish("b1", "ethereum", signed, key_in(prepared["transaction"]["id"], "UnsignedTransaction")),
+            )
+    hash_ = read_signed(signed).hash
+    if await chain_transaction.by_hash("ethereum", hash_) is not None:
         await work(desk)
-        assert (await row_of(hash_)).sent_ms is not None
         assert await desk.chain.transaction(hash_) is not None
+    again = await desk.send(signed, preparedId=prepared["transaction"]["id"], until_mined=False)
+    assert (again["errors"], again["transaction"]["hash"]) == ([], hash_)
+    assert again["replayed"] is (step == "it is noted under the key" and after)
     await mine(desk.chain)
+    await work(desk)
+    assert await status(hash_) == ("CONFIRMED", 1)
     assert await desk.chain.nonce(OWNER) == prepared["transaction"]["nonce"] + 1
-    assert (await desk.send(signed))["transaction"]["status"] == "CONFIRMED"
+    assert (await desk.send(signed, preparedId=prepared["transaction"]["id"]))["replayed"]
 
 
 async def test_what_the_worker_cannot_send_for_a_dead_server_is_forgotten(desk: Desk) -> None:
