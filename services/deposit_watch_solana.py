@@ -82,6 +82,7 @@ class SolanaDepositWatch:
         self._clock = clock
         self._blocks = DepositBlocks(watched.chain, transfers, clock)
         self._known: dict[str, int] = {}
+        self._later: frozenset[str] = frozenset()
         self._due_ms = 0
 
     @property
@@ -131,6 +132,7 @@ class SolanaDepositWatch:
             since_slot=cursor.number,
             again=READ_AGAIN_SLOTS,
             known=self._known,
+            later=self._later,
         )
 
     async def _take_in(self, cursor: ChainCursorDocument, found: Scan) -> None:
@@ -146,6 +148,7 @@ class SolanaDepositWatch:
         await self._blocks.take_in(new, seen, moved)
         oldest = place.number - READ_AGAIN_SLOTS
         self._known |= {each.signature: each.slot for each in found.transactions}
+        self._later = frozenset((*found.waiting, *found.contradicted))
         self._known = {signature: slot for signature, slot in self._known.items() if slot >= oldest}
 
     async def _claimed(self, transaction: ChainTransaction, sightings: Sequence[Sighting]) -> list[Seen]:

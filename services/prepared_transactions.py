@@ -3,7 +3,7 @@ that a person should look at, so that what comes back signed can be set against 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from core.clock import Clock, to_datetime
@@ -38,7 +38,7 @@ Worth = Callable[[str, Decimal], Decimal | None]
 class Unsigned:
     """What a family has worked out. `payload` is what wallets take, `terms` what the family needs beside it when it comes back signed; `fee` is the most it can
     cost, in whole coins of the chain; `effects` in order; `summary` is a template and its values, None: what the last effect says; `trusted` are contracts that
-    this server knows, of which nobody is warned; `swap_id` is of the swap that it makes."""
+    this server knows, of which nobody is warned; `swap_id` is of the swap that it makes; `deposit`: where the account deposits, on chains where all do at one address."""
 
     chain: str
     sender: str
@@ -54,6 +54,7 @@ class Unsigned:
     trusted: frozenset[str] = frozenset()
     swap_id: str | None = None
     life_ms: int = LIFE_MS
+    deposit: str | None = None
 
 
 class PreparedTransactions:
@@ -68,6 +69,8 @@ class PreparedTransactions:
     async def keep(self, user_id: str, made: Unsigned) -> PreparedTransactionDocument:
         """The transaction as it is kept, with its warnings and its summary."""
         known = await known_addresses(user_id, self._chains.entries[made.chain].family)
+        if made.deposit is not None:
+            known = replace(known, deposit=made.deposit)
         concerned = set(counterparties(made.effects, made.to)) - made.trusted - {made.sender}
         found = [each for address in sorted(concerned) for each in address_warnings(address, known)]
         found += [*made.warnings, *self._of_effects(made)]

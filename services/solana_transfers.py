@@ -6,11 +6,11 @@ It is tried out on a node before anybody sees it: computing units are limited to
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import NamedTuple
 
 from core.money import CONTEXT
 from core.refusals import WalletRefused
 from core.wallet_vocabulary import EffectKind, FeeSpeed
-from core.wallet_vocabulary import TransactionWarningCode as Warn
 from core.wallet_vocabulary import WalletErrorCode as Code
 from events.token import TokenState
 from integrations.chains.errors import ChainError, ChainUnavailable
@@ -33,7 +33,6 @@ from integrations.chains.solana.wire import from_base64
 from models import deposit_memo
 from models.chain import ChainEntry
 from models.prepared_transaction import EffectEntry, PreparedTransactionDocument
-from services.address_warnings import warning
 from services.chain_addresses import named_address
 from services.chain_failures import refused
 from services.chains import Chains
@@ -54,16 +53,26 @@ _FIELDS: Mapping[ProblemCode, Sequence[str]] = {
 
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """From whom, to whom, with which memo, and how fast. `lamports`: what the sender has."""
+    """From whom, to whom, with which memo, and how fast. `deposit`: where the account deposits; `lamports`: what the sender has."""
 
     client: SolanaClient
     sender: str
     to: str
     memo: str | None
+    deposit: str | None
     speed: FeeSpeed
     lamports: int
     is_new: bool
     """Whether the recipient's account is to be made."""
+
+
+class _Ends(NamedTuple):
+    """As in `_Way`."""
+
+    sender: str
+    to: str
+    memo: str | None
+    deposit: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +101,9 @@ class SolanaTransfers:
         client = self._chains.solana(wish.chain)
         chain = self._chains.entries[wish.chain]
         sender, to = named_address(chain, wish.sender, "from"), named_address(chain, wish.to, "to")
-        memo = await self._memo(user_id, chain, to)
+        memo, deposit = await self._own_deposit(user_id, chain, to)
         try:
-            way = await _way(client, sender, to, memo, wish.speed)
+            way = await _way(client, _Ends(sender, to, memo, deposit), wish.speed)
             token, mint = await self._token(client, chain, wish.token)
             units = wanted_units(wish.amount, wish.send_all, token.decimals)
             worked = await (_coins(way, units) if mint is None else _tokens(way, token, mint, units))
@@ -104,15 +113,16 @@ class SolanaTransfers:
             raise refused(error) from error
         return await self._kept(user_id, chain, way, token, worked)
 
-    async def _memo(self, user_id: str, chain: ChainEntry, to: str) -> str | None:
-        """What must be written for the exchange to know whose it is; None: it is sent to somebody else. Raises WalletRefused."""
-        if to not in self._shared.get(chain.key, ()):
-            return None
-        row = await deposit_memo.of_account(user_id, chain.key)
-        if row is None:
+    async def _own_deposit(self, user_id: str, chain: ChainEntry, to: str) -> tuple[str | None, str | None]:
+        """The memo that must be written for the exchange to know whose it is, None where it goes to somebody else; and where the account deposits. Raises WalletRefused."""
+        shared = self._shared.get(chain.key, ())
+        row = await deposit_memo.of_account(user_id, chain.key) if shared else None
+        if row is not None:
+            return (row.memo, to) if to in shared else (None, shared[0])
+        if to in shared:
             text = "this is where all deposit here; ask for a deposit address first, so that your memo is written"
             raise WalletRefused(text, reason=Code.ADDRESS_INVALID, field=["to"])
-        return row.memo
+        return None, None
 
     async def _token(self, client: SolanaClient, chain: ChainEntry, given: str) -> tuple[TokenState, Mint | None]:
         """The token, and its mint as the chain has it; None: SOL. Raises WalletRefused."""
@@ -152,7 +162,7 @@ class SolanaTransfers:
                 "last_valid": str(worked.fresh.last_valid_block_height),
                 "slot": str(worked.fresh.slot),
             },
-            warnings=[] if way.memo is None else [warning(Warn.OWN_DEPOSIT_ADDRESS)],
+            deposit=way.deposit,
             life_ms=round(HASH_BLOCKS * chain.block_seconds * 1000),
         )
         return await self._prepared.keep(user_id, made)
@@ -164,14 +174,14 @@ def problem_refused(problem: TransactionProblem, *, field: Sequence[str] | None 
     return WalletRefused(problem.text, problem.values, reason=Code(problem.code), field=named)
 
 
-async def _way(client: SolanaClient, sender: str, to: str, memo: str | None, speed: FeeSpeed) -> _Way:
+async def _way(client: SolanaClient, ends: _Ends, speed: FeeSpeed) -> _Way:
     """Who sends and who receives, as the chain has them. Raises WalletRefused."""
-    giver, taker = await client.accounts([sender, to])
+    giver, taker = await client.accounts([ends.sender, ends.to])
     for account, name in ((giver, "from"), (taker, "to")):
         if account is not None and (account.owner != SYSTEM_PROGRAM or account.executable):
             text = "this address belongs to a program, such as a token account, and is no wallet"
             raise WalletRefused(text, reason=Code.ADDRESS_INVALID, field=[name])
-    return _Way(client, sender, to, memo, speed, 0 if giver is None else giver.lamports, taker is None)
+    return _Way(client, *ends, speed, 0 if giver is None else giver.lamports, taker is None)
 
 
 async def _coins(way: _Way, units: int | None) -> _Worked:

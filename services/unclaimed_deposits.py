@@ -6,6 +6,7 @@ The reader keeps one before it passes its place, under the id that its deposit w
 from collections.abc import Sequence
 from decimal import Decimal
 
+import structlog
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import DuplicateKeyError
 
@@ -28,6 +29,7 @@ from services.transfer_log import TransferLog
 from services.viewer import Client, Viewer
 from services.window_paging import History, read_page
 
+log = structlog.get_logger(__name__)
 MOST_MEMOS = 4
 LONGEST_MEMO = 200
 _SHOWN_DAYS = 3_650
@@ -43,23 +45,23 @@ async def keep(seen: Seen, chain: str, memos: Sequence[str], now_ms: int) -> Non
     """Keep what names nobody; again, it changes nothing."""
     each = seen.sighting
     amount = CONTEXT.scaleb(Decimal(each.units), -each.form.network.decimals)
-    await unclaimed_deposit.insert(
-        UnclaimedDepositDocument(
-            id=deposit_id(chain, each),
-            chain=chain,
-            asset=each.form.asset.code,
-            address=each.address,
-            amount=amount,
-            hash=each.hash,
-            place=each.place,
-            sender=each.sender,
-            memos=tuple(text[:LONGEST_MEMO] for text in memos[:MOST_MEMOS]),
-            block=seen.block,
-            block_hash=seen.block_hash,
-            dust=amount < (each.form.network.min_deposit or 0) or not ledger_units(each),
-            seen_ms=now_ms,
-        )
+    row = UnclaimedDepositDocument(
+        id=deposit_id(chain, each),
+        chain=chain,
+        asset=each.form.asset.code,
+        address=each.address,
+        amount=amount,
+        hash=each.hash,
+        place=each.place,
+        sender=each.sender,
+        memos=tuple(text[:LONGEST_MEMO] for text in memos[:MOST_MEMOS]),
+        block=seen.block,
+        block_hash=seen.block_hash,
+        dust=amount < (each.form.network.min_deposit or 0) or not ledger_units(each),
+        seen_ms=now_ms,
     )
+    if await unclaimed_deposit.insert(row) and not row.dust:
+        log.warning("deposits.unclaimed", deposit=row.id, asset=row.asset, amount=str(amount), memos=row.memos)
 
 
 class UnclaimedDeposits:

@@ -190,8 +190,10 @@ async def test_the_exchanges_own_address_gets_the_memo(desk: Desk) -> None:
     refused = await desk.prepare(to=SOLANA_HOUSE)
     assert codes(refused) == [("ADDRESS_INVALID", ["to"])]
     memo = (await desk.vault.custody.deposit_addresses._memo(desk.person.user_id, "solana")).memo
+    elsewhere = (await desk.prepare())["transaction"]["warnings"]
+    assert [each["code"] for each in elsewhere] == ["FIRST_TIME_ADDRESS"]
     prepared = await desk.prepare(to=SOLANA_HOUSE)
-    assert "OWN_DEPOSIT_ADDRESS" in [each["code"] for each in prepared["transaction"]["warnings"]]
+    assert [each["code"] for each in prepared["transaction"]["warnings"]] == ["OWN_DEPOSIT_ADDRESS"]
     assert Memo(memo) in [decode(each) for each in instructions(prepared)]
 
 

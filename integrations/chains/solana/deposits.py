@@ -104,14 +104,16 @@ async def scan(
     commitment: Commitment = Commitment.FINALIZED,
     witnesses: int = 2,
     known: Collection[str] = (),
+    later: Collection[str] = (),
 ) -> Scan:
-    """What happened to these accounts from a slot on, what failed included (it has cost its fee). `known`: signatures to leave out.
+    """What happened to these accounts from a slot on, what failed included (it has cost its fee). `known`: signatures to leave out; `later`: those that could not
+    be told before, which others are not to wait for.
 
     Credit only what is FINALIZED. Raises ChainUnavailable.
     """
     listing = await client.signatures_since(accounts, since_slot, commitment, again=again, witnesses=witnesses)
     slots = {each.signature: each.slot for each in listing.records if each.signature not in known}
-    chosen = sorted(slots, key=lambda signature: (slots[signature], signature))
+    chosen = sorted(slots, key=lambda signature: (signature in later, slots[signature], signature))
     looked_at, left = chosen[:MOST_TRANSACTIONS], chosen[MOST_TRANSACTIONS:]
     found = await _look_at(client, looked_at, commitment, witnesses)
     waiting = [signature for signature in looked_at if found[signature] is None]
@@ -122,7 +124,7 @@ async def scan(
         covered_slot=min([listing.covered_slot, *open_slots]),
         waiting=tuple(signature for signature in waiting if slots[signature] <= listing.covered_slot),
         contradicted=tuple(contradicted),
-        more=bool(left),
+        more=any(signature not in later for signature in left),
     )
 
 

@@ -301,6 +301,29 @@ async def test_what_only_one_of_two_nodes_could_tell_is_not_covered(
     assert [each.signature for each in came(found)] == [signature]
 
 
+async def test_many_that_one_node_invents_hold_up_nobody(
+    connect: Connect, chain: SolanaChain, node: SolanaNode, second: SolanaNode, sender: Keypair
+) -> None:
+    client = connect(node, second)
+    signature = await pay(client, sender, SOL, "CV-1")
+    slot = chain.tip.slot
+    chain.finalize()
+    invented = [
+        {"signature": str(sender.sign_message(bytes([number]))), "slot": slot - 1, "err": None, "memo": None}
+        for number in range(250)
+    ]
+    node.twist = lambda method, params, result: (
+        [*result, *({**each, "blockTime": None} for each in invented)]
+        if method == "getSignaturesForAddress"
+        else result
+    )
+    first = await scan(client, [address(HOUSE)], since_slot=0)
+    assert (came(first), len(first.waiting), first.more) == ([], 200, True)
+    then = await scan(client, [address(HOUSE)], since_slot=0, later=frozenset(first.waiting))
+    assert [each.signature for each in came(then)] == [signature]
+    assert (then.more, then.covered_slot) == (False, slot - 1)
+
+
 async def test_a_node_of_another_chain_says_nothing_and_is_missed(
     connect: Connect, chain: SolanaChain, node: SolanaNode, sender: Keypair
 ) -> None:
