@@ -134,7 +134,8 @@ class BalanceState:
 class StatementLine:
     """A posting on an account's statement. `entry` is the sequence of the event it belongs to: all its postings sum to zero per asset.
 
-    `balance_after` is available and held together. `fill` and `order`: what it came from, of trades and their fees.
+    `balance_after` is available and held together. `fill` and `order`: what it came from, of trades and their fees; `transfer`, `deposit:ID` or
+    `withdrawal:ID`, of what came in or went out on a chain.
     """
 
     number: int
@@ -147,6 +148,7 @@ class StatementLine:
     fill: int | None
     order: int | None
     time_ms: int
+    transfer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,14 @@ from decimal import Decimal
 from strawberry.dataloader import DataLoader
 
 from events.trading import FillState, OrderState
+from events.transfer import DepositState, WithdrawalState
 from models.user import UserDocument
 from services.funds_services import FundsServices
 from services.trading_accounts import TradingAccount
 from services.valuation import PastValue, Rate, value_at
 
 Person = Callable[[str], Awaitable[UserDocument | None]]
+Transfer = DepositState | WithdrawalState
 
 
 class FundsLoaders:
@@ -26,6 +28,7 @@ class FundsLoaders:
         self._rates: DataLoader[PastValue, Rate | None] = DataLoader(load_fn=funds.statements.rates_at, cache=False)
         self._fills: DataLoader[int, FillState | None] = DataLoader(load_fn=self._load_fills, cache=False)
         self._orders: DataLoader[int, OrderState | None] = DataLoader(load_fn=self._load_orders, cache=False)
+        self._moved: DataLoader[tuple[str, str], Transfer | None] = DataLoader(load_fn=self._load_moved, cache=False)
 
     async def account(self, account: str) -> TradingAccount:
         """What the exchange knows of an account. A field that shows more of the account reads this first."""
@@ -52,6 +55,10 @@ class FundsLoaders:
         """The order that a line of a statement names."""
         return await self._orders.load(order_id)
 
+    async def transfer(self, account: str, named: str) -> Transfer | None:
+        """The deposit or withdrawal that a line of the account's statement names."""
+        return await self._moved.load((account, named))
+
     async def _load_quotes(self, accounts: Sequence[str]) -> list[str]:
         people = {account: await self._person(account) for account in dict.fromkeys(accounts)}
         return [_DEFAULT_QUOTE if (person := people[each]) is None else person.quote_asset for each in accounts]
@@ -64,6 +71,16 @@ class FundsLoaders:
         found = await self._funds.statements.orders(set(ids))
         return [found.get(each) for each in ids]
 
+    async def _load_moved(self, wanted: Sequence[tuple[str, str]]) -> list[Transfer | None]:
+        found: dict[tuple[str, str], Transfer] = {}
+        for account in dict.fromkeys(account for account, _ in wanted):
+            named = list(dict.fromkeys(name for owner, name in wanted if owner == account))
+            for start in range(0, len(named), _AT_ONCE):
+                states = await self._funds.statements.transfers(account, named[start : start + _AT_ONCE])
+                found |= {(account, name): state for name, state in states.items()}
+        return [found.get(each) for each in wanted]
 
+
+_AT_ONCE = 100
 _DEFAULT_QUOTE = "USD"
 """Of an account without a person, such as the house's."""

@@ -20,6 +20,7 @@ from strawberry.types.field import StrawberryField
 from core.clock import to_ms
 from core.errors import InvalidInput
 from core.money import canonical
+from core.refusals import StepUpDemand
 from graph.access import Access, Info, Next, NotSignedIn, require
 from graph.numbers import unreadable
 from services.step_up import Deed
@@ -92,6 +93,14 @@ async def prove(info: Info, given: object) -> None:
     if viewer.session_id is not None:
         deed = Deed(info.field_name, _canonical_bytes(given))
         await info.context.accounts.step_up.require(viewer, deed, getattr(given, PROOF, None) or None)
+
+
+async def demanded(info: Info, operation: str, given: object) -> StepUpDemand:
+    """What a mutation with this input will demand of the session that asks. Raises NotSignedIn."""
+    viewer = info.context.viewer
+    if viewer is None:
+        raise NotSignedIn("sign in first")
+    return await info.context.accounts.step_up.demanded(viewer, Deed(operation, _canonical_bytes(given)))
 
 
 def deed_of(info: Info, operation: str, parameters: object) -> Deed:

@@ -132,6 +132,13 @@ async def by_id(withdrawal_id: str) -> WithdrawalDocument | None:
     return await WithdrawalDocument.find_one({"_id": withdrawal_id})
 
 
+async def by_ids(ids: Sequence[str]) -> dict[str, WithdrawalDocument]:
+    """Those of these rows that there are; few ids."""
+    if not ids:
+        return {}
+    return {row.id: row for row in await WithdrawalDocument.find({"_id": {"$in": list(ids)}}).to_list()}
+
+
 async def by_client_id(user_id: str, client_id: str) -> WithdrawalDocument | None:
     """The account's row under this key of its client."""
     return await WithdrawalDocument.find_one({"user_id": user_id, "client_id": client_id})

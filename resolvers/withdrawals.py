@@ -10,8 +10,9 @@ from core.clock import to_datetime
 from core.errors import InvalidInput
 from core.ids import MalformedId, decode_id
 from core.paging import PageRequest
+from core.refusals import StepUpDemand
 from graph.context import Context
-from graph.step_up import prove
+from graph.step_up import demanded, prove
 from graph.types.connection import After, Connection, First, connect
 from graph.types.errors import StepUpChallenge
 from graph.types.wallet_errors import WalletError
@@ -31,12 +32,14 @@ from graph.types.withdrawal import (
 )
 from graph.types.withdrawal_payloads import WithdrawalAddressPayload
 from resolvers.viewers import present, viewer_of
+from services.viewer import Viewer
 from services.withdrawal_rules import Wish
 from services.withdrawal_states import to_state
 from services.withdrawals import Ref
 
 Info = strawberry.Info[Context, None]
 LONGEST_REASON = 500
+_REQUEST = "requestWithdrawal"
 
 
 async def withdrawal(
@@ -54,7 +57,7 @@ async def withdrawal_preview(
     preview = await info.context.custody.withdrawals.preview(viewer, wish)
     demand = None
     if viewer.session_id is not None:
-        demand = await info.context.accounts.step_up.announced(viewer, "requestWithdrawal")
+        demand = await _demand(info, viewer, input)
     locale = info.context.client.locale
     return WithdrawalPreview(
         fee=preview.fee,
@@ -64,6 +67,20 @@ async def withdrawal_preview(
         step_up=None if demand is None else StepUpChallenge.of(demand),
         errors=[WalletError.of(refused, locale) for refused in preview.refusals],
     )
+
+
+async def _demand(info: Info, viewer: Viewer, input: WithdrawalPreviewInput) -> StepUpDemand:
+    """What the withdrawal will demand; a passkey signs for all of it, so that its key must be known."""
+    if input.client_withdrawal_id is None:
+        return await info.context.accounts.step_up.announced(viewer, _REQUEST)
+    wanted = RequestWithdrawalInput(
+        client_withdrawal_id=input.client_withdrawal_id,
+        asset=input.asset,
+        chain=input.chain,
+        address_id=input.address_id,
+        amount=input.amount,
+    )
+    return await demanded(info, _REQUEST, wanted)
 
 
 async def request_withdrawal(

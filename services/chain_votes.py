@@ -21,6 +21,7 @@ class Block(Protocol):
     def hash(self) -> str: ...
 
 
+A = TypeVar("A")
 B = TypeVar("B", bound=Block)
 
 
@@ -58,6 +59,14 @@ class Vote(Generic[B]):
     def stands(self, hash_: str) -> bool:
         """Whether all say so that have a block there, and enough of them."""
         return len(self.blocks) >= self.needed and not self.against(hash_)
+
+
+def answers_in(said: Mapping[str, A | ChainError]) -> list[A]:
+    """What was answered. Raises ChainError when no node did."""
+    answers = [each for each in said.values() if not isinstance(each, ChainError)]
+    if not answers:
+        raise next((each for each in said.values() if isinstance(each, ChainError)), ChainError("no node answers"))
+    return answers
 
 
 def count_votes(chain: str, number: int, said: Mapping[str, B | ChainError | None]) -> Vote[B]:

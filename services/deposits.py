@@ -12,7 +12,7 @@ from typing import Any
 from core.clock import Clock
 from core.money import CONTEXT
 from core.wallet_vocabulary import DepositStatus
-from events.commands import HOUSE_KEY, CreditDeposit, ReverseDeposit
+from events.commands import CreditDeposit, ReverseDeposit
 from events.transfer import DepositState
 from exchange.accounts import cold_reserve
 from models import debtor, deposit
@@ -22,6 +22,7 @@ from services.deposit_forms import Sighting, ledger_units
 from services.exchange_gateway import ExchangeGateway
 from services.ledger_commands import have_done
 from services.trading_accounts import ReadMarks
+from services.transfer_keys import credit_key, reversal_key
 from services.transfer_log import TransferLog
 
 S = DepositStatus
@@ -186,18 +187,14 @@ class Deposits:
 
 def _credit(row: DepositDocument) -> CreditDeposit:
     return CreditDeposit(
-        row.user_id, row.asset, int(row.units), cold_reserve(row.chain), _key("deposit", row), _digest(row)
+        row.user_id, row.asset, int(row.units), cold_reserve(row.chain), credit_key(row.id, row.round), _digest(row)
     )
 
 
 def _reversal(row: DepositDocument) -> ReverseDeposit:
     return ReverseDeposit(
-        row.user_id, row.asset, int(row.units), cold_reserve(row.chain), _key("reverse", row), _digest(row)
+        row.user_id, row.asset, int(row.units), cold_reserve(row.chain), reversal_key(row.id, row.round), _digest(row)
     )
-
-
-def _key(kind: str, row: DepositDocument) -> str:
-    return f"{HOUSE_KEY}{kind}:{row.id}:{row.round}"
 
 
 def _digest(row: DepositDocument) -> str:

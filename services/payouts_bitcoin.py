@@ -6,7 +6,7 @@ Only confirmed outputs are promised: the change of a transaction that waits vani
 
 from collections.abc import Mapping, Sequence
 from random import Random
-from typing import Any, TypeVar
+from typing import Any
 
 from core.errors import InvariantBroken
 from core.money import CONTEXT
@@ -26,10 +26,10 @@ from integrations.signers.bitcoin import sign_psbt
 from models import withdrawal
 from models.hot_wallet import HotWalletDocument
 from models.withdrawal import AttemptEntry, WithdrawalDocument
+from services.chain_votes import answers_in
 from services.payouts import Fate, FateKind, Promise, SendRefused, Wait
 from services.withdrawal_rules import Route
 
-T = TypeVar("T")
 BUMP_PERCENT = 25
 """How much dearer a replacement is; nodes ask for their incremental relay fee at least."""
 MOST_PER_KVB = 1_000_000
@@ -133,7 +133,7 @@ class BitcoinPayouts:
         """What the nodes say of the attempts; None: no node knows any."""
         waiting: Fate | None = None
         for attempt in reversed(row.attempts):
-            told = _answers(await self._client.transactions_of_all(attempt.hash))
+            told = answers_in(await self._client.transactions_of_all(attempt.hash))
             found = [each for each in told if each is not None]
             places = {each.place for each in found}
             if len(found) == len(told) and len(places) == 1 and None not in places:
@@ -145,9 +145,9 @@ class BitcoinPayouts:
 
     async def _is_taken(self, outpoint: Outpoint) -> bool:
         """Whether every node that answers says that the output is there and spent. One whose own transaction is gone may come back."""
-        if any(each is not None for each in _answers(await self._client.outputs_of_all(outpoint))):
+        if any(each is not None for each in answers_in(await self._client.outputs_of_all(outpoint))):
             return False
-        sources: Sequence[FoundTransaction | None] = _answers(await self._client.transactions_of_all(outpoint.txid))
+        sources: Sequence[FoundTransaction | None] = answers_in(await self._client.transactions_of_all(outpoint.txid))
         return all(each is not None and each.place is not None for each in sources)
 
     async def _rate(self) -> int:
@@ -171,7 +171,7 @@ class BitcoinPayouts:
     async def _check(self, coins: Sequence[Coin]) -> None:
         """Raises ChainError unless every node that answers has these outputs, unspent: a promise of what is not there could not be kept."""
         for coin in coins:
-            for told in _answers(await self._client.outputs_of_all(coin.outpoint)):
+            for told in answers_in(await self._client.outputs_of_all(coin.outpoint)):
                 if told is None or (told.sats, told.script) != (coin.sats, coin.script):
                     raise ChainError("the chain's nodes disagree about what the hot wallet owns")
 
@@ -212,14 +212,6 @@ class BitcoinPayouts:
         if left >= dust_threshold(self._hot.script, self._client.network.dust_per_kvb):
             outputs.append(TxOutput(self._hot.script, left))
         return build(coins, outputs)
-
-
-def _answers(said: Mapping[str, T | ChainError]) -> list[T]:
-    """What was answered. Raises ChainError when no node did."""
-    answers = [each for each in said.values() if not isinstance(each, ChainError)]
-    if not answers:
-        raise next((each for each in said.values() if isinstance(each, ChainError)), ChainError("no node answers"))
-    return answers
 
 
 def _terms(row: WithdrawalDocument) -> Mapping[str, Any]:

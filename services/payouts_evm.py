@@ -3,9 +3,8 @@
 Included and final is only what every node that answers says; of confirmations the fewest count.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 from eth_abi.abi import encode
 
@@ -20,10 +19,10 @@ from integrations.signers.evm import EvmTransaction, sign_evm
 from models import withdrawal
 from models.hot_wallet import HotWalletDocument
 from models.withdrawal import AttemptEntry, WithdrawalDocument
+from services.chain_votes import answers_in
 from services.payouts import Fate, FateKind, Promise, SendRefused, Wait
 from services.withdrawal_rules import Route
 
-T = TypeVar("T")
 TRANSFER = bytes.fromhex("a9059cbb")
 """Selector of ERC-20's transfer(address,uint256)."""
 BALANCE_OF = bytes.fromhex("70a08231")
@@ -142,12 +141,12 @@ class EvmPayouts:
             found = await self._included(attempt.hash)
             if found is not None:
                 return found
-        nonces = _answers(await self._client.nonces_of_all(self._hot))
+        nonces = answers_in(await self._client.nonces_of_all(self._hot))
         if all(nonce > int(row.spends or 0) for nonce in nonces):
             return Fate(FateKind.TAKEN)
         for attempt in reversed(row.attempts):
             known = await self._client.ask_every("eth_getTransactionByHash", [attempt.hash], read_transaction)
-            if any(each is not None for each in _answers(known)):
+            if any(each is not None for each in answers_in(known)):
                 return Fate(FateKind.PENDING, attempt.hash)
         return Fate(FateKind.UNKNOWN)
 
@@ -156,14 +155,14 @@ class EvmPayouts:
 
     async def _included(self, hash_: str) -> Fate | None:
         """What the nodes say of a transaction; None where any of them that answers has it in no block."""
-        receipts = _answers(await self._client.ask_every("eth_getTransactionReceipt", [hash_], read_receipt))
+        receipts = answers_in(await self._client.ask_every("eth_getTransactionReceipt", [hash_], read_receipt))
         found = [receipt for receipt in receipts if receipt is not None]
         if len(found) < len(receipts) or len({receipt.block_hash for receipt in found}) > 1:
             return None if not found else Fate(FateKind.PENDING, hash_)
         return await self._counted(found[0])
 
     async def _counted(self, receipt: EvmReceipt) -> Fate:
-        heads = _answers(await self._client.heads_of_all())
+        heads = answers_in(await self._client.heads_of_all())
         confirmations = max(0, min(head.number for head in heads) - receipt.block + 1)
         kind = FateKind.INCLUDED if receipt.success else FateKind.FAILED
         return Fate(kind, receipt.hash, confirmations, receipt.fee)
@@ -177,14 +176,6 @@ class EvmPayouts:
     async def _tokens(self, contract: str) -> int:
         answer = await self._client.call(contract, BALANCE_OF + encode(["address"], [self._hot]))
         return int.from_bytes(answer[:32], "big")
-
-
-def _answers(said: Mapping[str, T | ChainError]) -> list[T]:
-    """What was answered. Raises ChainError when no node did."""
-    answers = [each for each in said.values() if not isinstance(each, ChainError)]
-    if not answers:
-        raise next((each for each in said.values() if isinstance(each, ChainError)), ChainError("no node answers"))
-    return answers
 
 
 def _reason_to_wait(refused: NodeRefused) -> Wait:

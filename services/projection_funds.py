@@ -8,6 +8,7 @@ from events import journal
 from events.commands import MOVEMENTS
 from exchange.accounts import House
 from services.cost_basis import apply_funds
+from services.transfer_keys import transfer_of
 
 if TYPE_CHECKING:
     from services.projection_view import ProjectionView
@@ -49,14 +50,14 @@ class FundsFollower:
         if event.repaid:
             lines.append((TransactionKind.REVERSAL, -event.repaid))
             self._view.house_moved(House.CHAIN_LOSS)
-        self._post(event.account, event.asset, *lines)
+        self._post(event.account, event.asset, *lines, key=event.key)
         self._view.house_moved(event.house)
         self._view.used(event.account, event.key, event.digest)
 
     def _deposit_reversed(self, event: journal.DepositReversed) -> None:
         self._view.state.evolve(event)
         taken = event.units - event.owed
-        self._post(event.account, event.asset, *([(TransactionKind.REVERSAL, -taken)] if taken else []))
+        self._post(event.account, event.asset, *([(TransactionKind.REVERSAL, -taken)] if taken else []), key=event.key)
         if event.owed:
             self._view.house_moved(House.CHAIN_LOSS)
         self._view.house_moved(event.house)
@@ -76,7 +77,7 @@ class FundsFollower:
         withdrawal = self._view.state.withdrawals[event.withdrawal]
         self._view.state.evolve(event)
         lines = [(TransactionKind.WITHDRAWAL, event.fee - withdrawal.units), (TransactionKind.FEE, -event.fee)]
-        self._post(event.account, withdrawal.asset, *[line for line in lines if line[1]])
+        self._post(event.account, withdrawal.asset, *[line for line in lines if line[1]], key=event.key)
         self._view.house_moved(event.house)
         if event.fee:
             self._view.house_moved(House.FEES)
@@ -94,14 +95,14 @@ class FundsFollower:
             self._view.house_moved(house)
         self._view.used(MOVEMENTS, event.key, event.digest)
 
-    def _post(self, account_id: str, asset: str, *lines: Line) -> None:
-        """A balance changed, by these lines of the statement: the last one ends with what there is now. What came in has no known cost, and
+    def _post(self, account_id: str, asset: str, *lines: Line, key: str = "") -> None:
+        """A balance changed, by these lines of the statement, under a key of the ledger: the last one ends with what there is now. What came in has no known cost, and
         what goes out takes its average cost with it."""
         view = self._view
         account = view.state.accounts[account_id]
         after = view.total(account, asset) - sum(units for _, units in lines)
         for kind, units in lines:
             after += units
-            view.line(account, kind, asset, units, after)
+            view.line(account, kind, asset, units, after, transfer=transfer_of(key))
             apply_funds(view.lists_of(account_id).positions, asset=asset, units=units, cash=view.cash)
         view.balance_moved(account_id, asset)

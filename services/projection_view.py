@@ -232,6 +232,7 @@ class ProjectionView:
         *,
         order: Order | None = None,
         fill: int | None = None,
+        transfer: str | None = None,
     ) -> None:
         """Add a line to an account's statement, after which it has so many units."""
         lists, scale = self.lists_of(account.id), self.scales[asset]
@@ -248,6 +249,7 @@ class ProjectionView:
                 fill,
                 None if order is None else order.id,
                 self._changes.time_ms,
+                transfer,
             )
         )
 

@@ -11,12 +11,16 @@ from core.rows import Rows
 from core.vocabulary import TimeOrder
 from events.funds import SummaryState
 from events.trading import FillState, OrderState, StatementLine
-from models import fill, order
+from events.transfer import DepositState, WithdrawalState
+from models import deposit, fill, order, withdrawal
 from services import statements, transaction_summaries
 from services.catalogue import Catalogue
+from services.deposits import to_state as to_deposit
 from services.statements import EVERYTHING, TransactionCriteria
 from services.trading_accounts import TradingAccount
+from services.transfer_keys import DEPOSIT, WITHDRAWAL
 from services.valuation import PastValue, Rate, Valuation
+from services.withdrawal_states import to_state as to_withdrawal
 
 _FILLS = Rows(FillState)
 _ORDERS = Rows(OrderState)
@@ -78,6 +82,18 @@ class StatementReads:
     async def orders(self, ids: Collection[int]) -> dict[int, OrderState]:
         """These orders, by id; the caller keeps them few."""
         return {row["_id"]: _ORDERS.read({**row, "id": row["_id"]}) for row in await order.by_ids(ids)}
+
+    async def transfers(self, account: str, named: Collection[str]) -> dict[str, DepositState | WithdrawalState]:
+        """The account's deposits and withdrawals that lines name; the caller keeps them few."""
+        split = [each.partition(":") for each in named]
+        deposits = await deposit.by_ids([id_ for kind, _, id_ in split if kind == DEPOSIT])
+        withdrawals = await withdrawal.by_ids([id_ for kind, _, id_ in split if kind == WITHDRAWAL])
+        states: dict[str, DepositState | WithdrawalState] = {
+            f"{DEPOSIT}:{id_}": to_deposit(row) for id_, row in deposits.items() if row.user_id == account
+        }
+        return states | {
+            f"{WITHDRAWAL}:{id_}": to_withdrawal(row) for id_, row in withdrawals.items() if row.user_id == account
+        }
 
 
 def _criteria(terms: TransactionTerms) -> TransactionCriteria:

@@ -27,6 +27,7 @@ def encode(lines: Iterable[StatementLine]) -> bytes:
                 line.fill,
                 line.order,
                 line.time_ms,
+                line.transfer,
             )
             for line in lines
         ]

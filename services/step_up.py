@@ -144,13 +144,18 @@ class StepUp:
 
     async def _demand(self, viewer: Viewer, deed: Deed) -> None:
         """Raise StepUpRequired, unless the account has no factor at all and was signed in just now."""
+        demand = await self.demanded(viewer, deed)
+        if demand.factors:
+            text = "prove that it is you: call reauthenticate for this operation and these parameters"
+            raise StepUpRequired(text, step_up=demand)
+        if not await self._is_fresh(viewer):
+            raise StepUpRequired("sign in again first, or set a password by mail", step_up=None)
+
+    async def demanded(self, viewer: Viewer, deed: Deed) -> StepUpDemand:
+        """What a deed demands, with what a passkey is to sign for it; no factors, where the account has none."""
         person = await _person(viewer)
         known = await passkey.of_user(person.id)
         factors = factors_of(person, known)
-        if not factors:
-            if await self._is_fresh(viewer):
-                return
-            raise StepUpRequired("sign in again first, or set a password by mail", step_up=None)
         options, expires_ms = None, self._clock.now_ms() + PASSKEY_SECONDS * 1000
         if AuthFactor.PASSKEY in factors:
             token, expires_ms = await self._challenges.put(
@@ -161,10 +166,7 @@ class StepUp:
                 tries=1,
             )
             options = self._passkeys.options(token, known)
-        raise StepUpRequired(
-            "prove that it is you: call reauthenticate for this operation and these parameters",
-            step_up=StepUpDemand(deed.operation, factors, options, expires_ms),
-        )
+        return StepUpDemand(deed.operation, factors, options, expires_ms)
 
     async def _check_factor(
         self, viewer: Viewer, deed: Deed, person: UserDocument, factor: StepUpFactor, client: Client

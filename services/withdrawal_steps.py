@@ -11,22 +11,22 @@ import structlog
 
 from core.account_vocabulary import UserStatus
 from core.clock import Clock
-from core.errors import InvariantBroken
 from core.mail_vocabulary import MailKind
 from core.money import CONTEXT, canonical
-from core.order_vocabulary import OrderErrorCode
 from core.refusals import WalletRefused
 from core.wallet_vocabulary import WithdrawalStatus
-from events.commands import HOUSE_KEY, MOVEMENTS, Command, MoveHouseFunds, ReleaseWithdrawal, SettleWithdrawal
+from events.commands import HOUSE_KEY, MoveHouseFunds, ReleaseWithdrawal, SettleWithdrawal
 from integrations.chains.errors import ChainError
 from integrations.signers.base import SignerError
 from models import hot_wallet, user, withdrawal
 from models.withdrawal import AttemptEntry, WithdrawalDocument
 from services.catalogue import Catalogue
 from services.exchange_gateway import ExchangeGateway
+from services.ledger_commands import LedgerSilent, have_done
 from services.mail import Mailbox
 from services.payouts import Fate, FateKind, Payouts, SendRefused, Wait
 from services.trading_accounts import TradingAccounts
+from services.transfer_keys import end_key
 from services.withdrawal_addresses import WithdrawalAddresses
 from services.withdrawal_rules import Route, known_route
 from services.withdrawal_states import WithdrawalChanges
@@ -94,7 +94,7 @@ class WithdrawalSteps:
                 await self._finish(row)
             else:
                 await self._steps[row.status](row)
-        except (ChainError, SignerError, _ExchangeSilent) as problem:
+        except (ChainError, SignerError, LedgerSilent) as problem:
             log.warning("withdrawal.put_off", withdrawal=row.id, status=row.status, reason=str(problem))
             await self._put_off(row.id, str(problem))
 
@@ -267,7 +267,8 @@ class WithdrawalSteps:
     async def _settle(self, row: WithdrawalDocument, way: Route, fate: Fate) -> None:
         fee_units = int(CONTEXT.scaleb(row.fee, way.asset.decimals))
         hot = f"house:hot:{row.chain}"
-        await self._done(SettleWithdrawal(row.user_id, row.hold or 0, hot, fee_units, _end_key(row), "settled"), row)
+        settled = SettleWithdrawal(row.user_id, row.hold or 0, hot, fee_units, end_key(row.id), "settled")
+        await have_done(self._gateway, settled)
         await self._pay_network(row, way, fate, hot)
 
     async def _pay_network(self, row: WithdrawalDocument, way: Route, fate: Fate, hot: str) -> None:
@@ -276,32 +277,16 @@ class WithdrawalSteps:
             return
         key = f"{HOUSE_KEY}network-fee:{row.chain}:{fate.hash}"
         native = self._catalogue.asset(way.chain.native)
-        await self._done(
-            MoveHouseFunds("house:network-fees", hot, native.code, fate.fee_units, key, fate.hash), row, MOVEMENTS
-        )
+        moved = MoveHouseFunds("house:network-fees", hot, native.code, fate.fee_units, key, fate.hash)
+        await have_done(self._gateway, moved)
 
     async def _release(self, row: WithdrawalDocument) -> None:
         """Make the funds available again, and book the fee of one that the chain refused."""
         if row.status is S.FAILED:
             fate = await self._of(row).fate(row)
             await self._pay_network(row, self._way(row), fate, f"house:hot:{row.chain}")
-        await self._done(ReleaseWithdrawal(row.user_id, row.hold or 0, _end_key(row), "released"), row)
+        await have_done(self._gateway, ReleaseWithdrawal(row.user_id, row.hold or 0, end_key(row.id), "released"))
         await self._changes.keep(row, settled=True, due_ms=None)
-
-    async def _done(self, command: Command, row: WithdrawalDocument, whose: str = "") -> None:
-        """Have the exchange do it; once, however often it is asked. Raises _ExchangeSilent."""
-        answer = await self._gateway.ask(command)
-        if answer.refusal is None:
-            return
-        if answer.refusal.code in {
-            OrderErrorCode.OUTCOME_UNKNOWN,
-            OrderErrorCode.EXCHANGE_UNAVAILABLE,
-            OrderErrorCode.COMMAND_EXPIRED,
-        }:
-            raise _ExchangeSilent("the exchange does not answer")
-        raise InvariantBroken(
-            f"withdrawal {row.id}: the ledger refuses its end ({answer.refusal.code}) {whose}".strip()
-        )
 
     def _of(self, row: WithdrawalDocument) -> Payouts:
         payouts = self._payouts.get(row.chain)
@@ -320,12 +305,3 @@ class WithdrawalSteps:
             chain=self._catalogue.chains[row.chain].name,
             address=row.address,
         )
-
-
-class _ExchangeSilent(Exception):
-    """The exchange did not answer; whether it did what was asked is found out by asking again."""
-
-
-def _end_key(row: WithdrawalDocument) -> str:
-    """One key for both ends of a withdrawal: what was settled cannot be released, nor the other way round."""
-    return f"{HOUSE_KEY}withdrawal:{row.id}"

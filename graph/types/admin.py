@@ -10,6 +10,7 @@ from core.clock import to_datetime
 from core.ids import encode_id
 from core.paging import PageRequest
 from core.refusals import AuthRefused
+from core.transfer_filters import TransferCriteria
 from core.vocabulary import TimeOrder
 from graph.context import Context
 from graph.types.audit import AuditEvent
@@ -17,6 +18,7 @@ from graph.types.balance import Balance
 from graph.types.connection import After, Connection, First, connect
 from graph.types.errors import ERRORS, GeneralError
 from graph.types.node import Node
+from graph.types.withdrawal import Withdrawal
 from models.user import UserDocument
 
 Info = strawberry.Info[Context, None]
@@ -40,6 +42,12 @@ class AdminUser(Node):
     async def balances(self, info: Info) -> list[Balance] | None:
         account = await info.context.funds_loaders.account(self.user_id)
         return [Balance.of(state) for state in info.context.funds.balances.all_of(account, non_zero=True)]
+
+    @strawberry.field(description="Withdrawals, newest first. At most 500 a page, 50 without a size.")
+    async def withdrawals(self, info: Info, first: First = None, after: After = None) -> Connection[Withdrawal] | None:
+        reads = info.context.custody.withdrawal_reads
+        page = await reads.page(self.user_id, TransferCriteria(), TimeOrder.NEWEST_FIRST, PageRequest(first, after))
+        return connect(page, node=lambda row: Withdrawal.of(reads.state(row)), cursor=lambda row: str(row.number))
 
     @staticmethod
     def of(person: UserDocument) -> "AdminUser":

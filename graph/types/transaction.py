@@ -12,12 +12,15 @@ from core.ids import MalformedId, decode_id, encode_id
 from core.order_vocabulary import TransactionKind
 from events.funds import SummaryState
 from events.trading import StatementLine
+from events.transfer import DepositState, WithdrawalState
 from graph.context import Context
 from graph.scalars import URL, Long
 from graph.types.asset import Asset
 from graph.types.balance import Quote
+from graph.types.deposit import Deposit
 from graph.types.node import Node
 from graph.types.order import Fill, Order
+from graph.types.withdrawal import Withdrawal
 
 Info = strawberry.Info[Context, None]
 
@@ -54,18 +57,35 @@ class Transaction(Node):
         state = None if self.line.fill is None else await info.context.funds_loaders.fill(self.line.fill)
         return None if state is None else Fill.of(state)
 
-    @strawberry.field(description="What it came from: the order, of trades and their fees.")
+    @strawberry.field(
+        description="What it came from: the order, of trades and their fees; the deposit or withdrawal, of what came in or went out on a chain, and of what "
+        "was taken back or kept as a fee for it."
+    )
     async def reference(self, info: Info) -> Node | None:
+        moved = await self._transfer(info)
+        if moved is not None:
+            return Deposit.of(moved) if isinstance(moved, DepositState) else Withdrawal.of(moved)
         state = None if self.line.order is None else await info.context.funds_loaders.order(self.line.order)
         return None if state is None else Order.of(state)
 
-    @strawberry.field(description="Hash of the transaction on a chain; null for what happened here.")
-    def chain_hash(self) -> str | None:
-        return None
+    @strawberry.field(
+        description="Hash of the transaction on a chain that brought or took it, of deposits, withdrawals and what belongs to them; null for what happened here."
+    )
+    async def chain_hash(self, info: Info) -> str | None:
+        moved = await self._transfer(info)
+        return None if moved is None else moved.hash
 
     @strawberry.field(description="The transaction in its chain's explorer; null for what happened here.")
-    def explorer_url(self) -> URL | None:
-        return None
+    async def explorer_url(self, info: Info) -> URL | None:
+        moved = await self._transfer(info)
+        if moved is None or moved.hash is None:
+            return None
+        url = info.context.catalogue.chains[moved.chain].transaction_url(moved.hash)
+        return None if url is None else URL(url)
+
+    async def _transfer(self, info: Info) -> DepositState | WithdrawalState | None:
+        named = self.line.transfer
+        return None if named is None else await info.context.funds_loaders.transfer(self.account, named)
 
     @staticmethod
     def of(account: str, line: StatementLine) -> "Transaction":

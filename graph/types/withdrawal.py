@@ -135,7 +135,7 @@ class WithdrawalPreview:
         description="Until when nothing is paid out, after a change of credentials."
     )
     step_up: StepUpChallenge | None = strawberry.field(
-        description="What a session has to prove; for a passkey's options ask `requestWithdrawal` without a proof. Null for an API key."
+        description="What a session has to prove. With `clientWithdrawalId` it is for exactly this withdrawal, a passkey's options included. Null for an API key."
     )
     errors: list[WalletError] = strawberry.field(description="Everything that speaks against it now.")
 
@@ -154,6 +154,9 @@ class WithdrawalPreviewInput:
     chain: str = strawberry.field(description="Key of the chain.")
     address_id: strawberry.ID = strawberry.field(description="An entry of your address book.")
     amount: Decimal = strawberry.field(description="What leaves the balance, the fee included.")
+    client_withdrawal_id: str | None = strawberry.field(
+        default=None, description="The key that you will ask under; with it `stepUp` has what a passkey is to sign."
+    )
 
 
 @strawberry.input(description="A withdrawal.")

@@ -120,6 +120,33 @@ async def test_seen_counted_and_credited_is_told_live(site: Site, node: Scripted
     assert seen[-1]["creditedAt"] is not None
 
 
+STATEMENT = """{ viewer { transactions { nodes { kind amount chainHash explorerUrl
+  reference { id ... on Deposit { status } } } } } }"""
+
+
+async def test_a_statement_names_the_transaction_that_brought_it_and_the_one_that_was_taken_back(
+    site: Site, node: ScriptedNode
+) -> None:
+    node.mine(Transaction("stays", site.address, 2 * ETH), blocks=REQUIRED)
+    node.mine(Transaction("goes", site.address, ETH), blocks=REQUIRED)
+    await site.run()
+    node.drop(REQUIRED)
+    node.mine(salt="another", blocks=REQUIRED)
+    await site.run()
+    nodes = (await site.world.data(STATEMENT, site.person))["viewer"]["transactions"]["nodes"]
+    deposits = {each["hash"]: each for each in (await listed(site))["nodes"]}
+    rows = {int(row.amount): row.hash for row in await site.rows()}
+    assert [(each["kind"], each["amount"], each["chainHash"]) for each in nodes] == [
+        ("REVERSAL", "-1", rows[1]),
+        ("DEPOSIT", "1", rows[1]),
+        ("DEPOSIT", "2", rows[2]),
+    ]
+    for each in nodes:
+        named = deposits[each["chainHash"]]
+        assert each["reference"] == {"id": named["id"], "status": named["status"]}
+        assert each["explorerUrl"] == named["explorerUrl"]
+
+
 async def test_an_id_of_something_else_is_none(site: Site) -> None:
     await site.run()
     for id_ in (encode_id("Deposit", "nothing"), encode_id("DepositAddress", site.person.user_id, "nochain")):

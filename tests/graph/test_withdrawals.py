@@ -18,9 +18,10 @@ from models import user, wallet, withdrawal
 from models.wallet import ContractProof, WalletDocument
 from services.api_keys import WantedKey
 from services.wallet_proofs.contract_wallets import ContractCalls
-from tests.accounts import CLIENT, Person, World
+from tests.accounts import CLIENT, REAUTHENTICATE, Person, World
 from tests.attacks.people import as_operator
 from tests.custody import STRANGER
+from tests.factors import Authenticator, registered
 from tests.stored import unchanged
 from tests.trading_house import TradingHouse
 
@@ -230,6 +231,74 @@ async def test_a_preview_says_what_it_costs_and_a_foreign_address_is_none(site: 
     bob = await site.person("bob@example.org")
     theirs = (await site.world.data(PREVIEW, bob, input=given))["withdrawalPreview"]
     assert theirs["errors"] == [{"code": "ADDRESS_NOT_ACTIVE", "field": ["addressId"]}]
+
+
+async def test_a_preview_of_one_key_has_what_a_passkey_signs_for_that_withdrawal(site: Site) -> None:
+    person, phone = await site.person(), Authenticator()
+    assert (await registered(site.world, person, phone))["errors"] == []
+    ann, entry = await site.entry(person)
+    given = {"asset": "ETH", "chain": "ethereum", "addressId": entry, "amount": "1"}
+    text = """query($input: WithdrawalPreviewInput!) { withdrawalPreview(input: $input) {
+      stepUp { operation factors passkeyOptions expiresAt } } }"""
+    alone = (await site.world.data(text, ann, input=given))["withdrawalPreview"]["stepUp"]
+    assert (alone["factors"], alone["passkeyOptions"]) == (["PASSWORD", "PASSKEY"], None)
+    named = {**given, "clientWithdrawalId": "w1"}
+    shown = (await site.world.data(text, ann, input=named))["withdrawalPreview"]["stepUp"]
+    signed = phone.get(shown["passkeyOptions"])
+    for changed in ({"amount": "2"}, {"clientWithdrawalId": "w2"}):
+        data = await site.world.data(
+            REAUTHENTICATE,
+            ann,
+            operation="requestWithdrawal",
+            parameters={**named, **changed},
+            proof={"passkey": signed},
+        )
+        assert [each["code"] for each in data["reauthenticate"]["errors"]] == ["STEP_UP_INVALID"]
+        again = (await site.world.data(text, ann, input=named))["withdrawalPreview"]["stepUp"]
+        signed = phone.get(again["passkeyOptions"])
+    proof = await site.world.proof(ann, "requestWithdrawal", named, passkey=signed)
+    assert (await site.request(ann, proven=False, **named, stepUpProof=proof))["errors"] == []
+
+
+async def test_what_waits_for_an_operator_is_listed_by_age_and_paged(site: Site) -> None:
+    ann, entry = await site.entry(await site.person())
+    for key in ("w1", "w2", "w3"):
+        await site.request(ann, **wish(entry, key=key, amount="6"))
+        await site.world.data(CONFIRM, input={"token": await site.world.token("confirm-withdrawal")})
+        site.world.clock.advance(60)
+    boss = await as_operator(site.world, await site.world.signed_up("boss@example.org"), Role.ADMIN)
+    text = """query($first: Int, $after: String) { admin { withdrawalsInReview(first: $first, after: $after) {
+      nodes { id clientWithdrawalId } pageInfo { hasNextPage endCursor } } } }"""
+    page = (await site.world.data(text, boss, first=2))["admin"]["withdrawalsInReview"]
+    assert [each["clientWithdrawalId"] for each in page["nodes"]] == ["w1", "w2"]
+    assert page["pageInfo"]["hasNextPage"]
+    given = {"id": page["nodes"][0]["id"], "approve": True, "reason": "known"}
+    proof = await site.world.proof(boss, "reviewWithdrawal", given)
+    await site.world.data(REVIEW, boss, input={**given, "stepUpProof": proof})
+    rest = (await site.world.data(text, boss, after=page["pageInfo"]["endCursor"]))["admin"]["withdrawalsInReview"]
+    assert [each["clientWithdrawalId"] for each in rest["nodes"]] == ["w3"]
+    left = (await site.world.data(text, boss))["admin"]["withdrawalsInReview"]
+    assert [each["clientWithdrawalId"] for each in left["nodes"]] == ["w2", "w3"]
+
+
+async def test_an_operator_sees_an_accounts_withdrawals_and_nobody_elses(site: Site) -> None:
+    ann, entry = await site.entry(await site.person())
+    bob, his = await site.entry(await site.person("bob@example.org"))
+    for person, at, key in ((ann, entry, "a1"), (ann, entry, "a2"), (bob, his, "b1")):
+        await site.request(person, **wish(at, key=key))
+        site.world.clock.advance(60)
+    boss = await as_operator(site.world, await site.world.signed_up("boss@example.org"))
+    text = """query($id: ID!, $first: Int, $after: String) { admin { user(id: $id) { balances { available held }
+      withdrawals(first: $first, after: $after) {
+        nodes { clientWithdrawalId status amount } pageInfo { hasNextPage endCursor } } } } }"""
+    id_ = encode_id("User", ann.user_id)
+    shown = (await site.world.data(text, boss, id=id_, first=1))["admin"]["user"]
+    assert shown["balances"] == [{"available": "98", "held": "2"}]
+    (newest,) = shown["withdrawals"]["nodes"]
+    assert newest == {"clientWithdrawalId": "a2", "status": "AWAITING_CONFIRMATION", "amount": "1"}
+    after = shown["withdrawals"]["pageInfo"]["endCursor"]
+    rest = (await site.world.data(text, boss, id=id_, after=after))["admin"]["user"]["withdrawals"]
+    assert ([each["clientWithdrawalId"] for each in rest["nodes"]], rest["pageInfo"]["hasNextPage"]) == (["a1"], False)
 
 
 async def test_a_large_one_waits_for_an_operator_who_is_somebody_else(site: Site) -> None:

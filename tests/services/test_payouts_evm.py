@@ -150,6 +150,18 @@ async def test_coins_and_tokens_arrive_and_the_ledger_knows_what_they_cost(site:
     assert house["house:hot:ethereum"]["ETH"] == spent
     assert house["house:hot:ethereum"]["USDC"] == int((D(100) - usdc_fee) * 10**6)
     assert house["house:network-fees"]["ETH"] == int((D(1) - eth_fee) * 10**18) - spent
+    text = "{ viewer { transactions { nodes { kind asset { code } chainHash reference { ... on Withdrawal { clientWithdrawalId } } } } } }"
+    nodes = (await site.world.data(text, site.person))["viewer"]["transactions"]["nodes"]
+    assert [
+        (each["kind"], each["asset"]["code"], each["chainHash"], each["reference"])
+        for each in reversed(nodes)
+        if each["kind"] != "TEST_FUNDS"
+    ] == [
+        (kind, row.asset, row.hash, {"clientWithdrawalId": row.client_id})
+        for row in rows
+        if row is not None
+        for kind in ("WITHDRAWAL", "FEE")
+    ]
 
 
 @pytest.mark.parametrize("after", [False, True])

@@ -23,6 +23,7 @@ _lines = st.builds(
     fill=st.none() | _numbers,
     order=st.none() | _numbers,
     time_ms=_numbers,
+    transfer=st.none() | st.just("deposit:ethereum:0x12:coins"),
 )
 
 
@@ -35,4 +36,9 @@ def test_amounts_are_plain_text() -> None:
     line = StatementLine(
         1, 2, TransactionKind.FEE, "BTC", Decimal("-1E-8"), Decimal("1E+2"), "BTC-USDT", 5, 6, 1700000000000
     )
-    assert encode([line]) == b'[[1,2,"FEE","BTC","-0.00000001","100","BTC-USDT",5,6,1700000000000]]'
+    assert encode([line]) == b'[[1,2,"FEE","BTC","-0.00000001","100","BTC-USDT",5,6,1700000000000,null]]'
+
+
+def test_packs_of_before_lines_named_their_transfer_are_read() -> None:
+    (line,) = decode(b'[[1,2,"FEE","BTC","-0.1","100","BTC-USDT",5,6,1700000000000]]')
+    assert (line.time_ms, line.transfer) == (1700000000000, None)
