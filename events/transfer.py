@@ -16,7 +16,8 @@ def transfers_topic(account: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class DepositState:
-    """What came in, or is coming in. `required` confirmations credit it."""
+    """What came in, or is coming in. `required` confirmations credit it. `sequence`: the place in the exchange's journal from which on the balance has what the
+    ledger last did for it; 0: nothing yet."""
 
     id: str
     account: str
@@ -31,6 +32,7 @@ class DepositState:
     status: DepositStatus
     time_ms: int
     credited_ms: int | None = None
+    sequence: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,8 @@ class DepositDocument(Document):
     """One deposit under `chain:hash:place`, `place` being where in the transaction it is.
 
     `block`, `block_hash`: where it is now, None while it is nowhere. `ledger` is what the ledger knows of it, in the `round` that counts how often it was credited
-    and taken back. `open` while blocks may still change it. `number` counts an account's deposits from 1.
+    and taken back. `open` while blocks may still change it. `number` counts an account's deposits from 1. `sequence` is the place in
+    the exchange's journal at which the ledger last changed something for it.
     """
 
     id: str  # type: ignore[assignment]
@@ -52,6 +53,7 @@ class DepositDocument(Document):
     version: int = 1
     seen_ms: int
     credited_ms: int | None = None
+    sequence: int = 0
     open: bool = True
 
     class Settings:

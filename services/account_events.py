@@ -27,7 +27,7 @@ from services.audit_pages import last_number
 from services.exchange_log import ExchangeHappened, ExchangeLog, Missed
 from services.trading_accounts import ReadMarks, TradingAccount
 from services.transfer_log import read_payload
-from services.transfer_streams import follow
+from services.transfer_streams import follow, shown
 
 _AT_ONCE = 100
 MOST_EVENTS = 500
@@ -128,7 +128,9 @@ class AccountEvents:
         """Rows of the log of transfers, read from storage at the reader's pace: none is skipped."""
         async with aclosing(follow(account, after, self._bus)) as rows:
             async for row in rows:
-                yield _transferred(row)
+                moved = _transferred(row)
+                await shown(self._marks, moved.event)
+                yield moved
 
 
 async def interleaved(sources: list[AsyncGenerator[Item, None]]) -> AsyncGenerator[Item, None]:

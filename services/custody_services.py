@@ -115,7 +115,7 @@ def build_custody_services(rules: CustodyRules, parts: CustodyParts) -> CustodyS
         ),
         unclaimed=UnclaimedDeposits(catalogue=parts.catalogue, transfers=log, audit=parts.audit, clock=parts.clock),
         deposits=Deposits(parts.gateway, parts.marks, log, parts.clock),
-        deposit_reads=DepositReads(parts.bus),
+        deposit_reads=DepositReads(parts.bus, parts.marks),
         addresses=addresses,
         withdrawals=withdrawals,
         withdrawal_reads=WithdrawalReads(parts.bus, parts.clock),

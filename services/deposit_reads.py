@@ -12,7 +12,8 @@ from events.transfer import DepositState
 from models import deposit
 from models.deposit import DepositDocument
 from services.deposits import to_state
-from services.transfer_streams import changes_of
+from services.trading_accounts import ReadMarks
+from services.transfer_streams import changes_of, shown
 from services.window_paging import History, read_page
 
 _RECENT = 50
@@ -22,8 +23,9 @@ _UNDER_WAY = (DepositStatus.SEEN, DepositStatus.CONFIRMING, DepositStatus.ORPHAN
 class DepositReads:
     """One per process."""
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: Bus, marks: ReadMarks) -> None:
         self._bus = bus
+        self._marks = marks
 
     async def own(self, user_id: str, deposit_id: str) -> DepositState | None:
         """The account's deposit of this id."""
@@ -53,9 +55,10 @@ class DepositReads:
         return to_state(row)
 
     async def watch(self, user_id: str) -> AsyncGenerator[DepositState, None]:
-        """Deposits that are under way, the oldest first, then every state that one takes on."""
+        """Deposits that are under way, the oldest first, then every state that one takes on. Who is told that one is credited finds it in the balance."""
         async with aclosing(changes_of(user_id, DepositState, self._bus, lambda: self._under_way(user_id))) as states:
             async for state in states:
+                await shown(self._marks, state)
                 yield state
 
     async def _under_way(self, user_id: str) -> list[DepositState]:

@@ -61,6 +61,7 @@ def to_state(row: DepositDocument) -> DepositState:
         status=row.status,
         time_ms=row.seen_ms,
         credited_ms=row.credited_ms,
+        sequence=row.sequence,
     )
 
 
@@ -146,7 +147,12 @@ class Deposits:
             self._marks.raise_to(row.user_id, answer.sequence)
             now_ms = self._clock.now_ms()
             row = await self._change(
-                row, status=S.CREDITED, ledger=LedgerStage.CREDITED, credited_ms=now_ms, reason=None
+                row,
+                status=S.CREDITED,
+                ledger=LedgerStage.CREDITED,
+                credited_ms=now_ms,
+                reason=None,
+                sequence=answer.sequence,
             )
         return row
 
@@ -166,6 +172,7 @@ class Deposits:
             round=row.round + 1,
             credited_ms=None,
             open=back,
+            sequence=answer.sequence,
         )
 
     async def close(self, row: DepositDocument) -> None:

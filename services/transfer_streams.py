@@ -8,6 +8,7 @@ from core.bus import Bus, BusMessage
 from events.transfer import DepositState, TransferLogged, WithdrawalState, transfers_topic
 from models import transfer_event
 from models.transfer_event import TransferEventDocument
+from services.trading_accounts import ReadMarks
 from services.transfer_log import read_payload
 
 State = TypeVar("State", DepositState, WithdrawalState)
@@ -45,6 +46,13 @@ async def changes_of(
             changed = read_payload(row.payload)
             if isinstance(changed, kind) and changed.version > shown.get(changed.id, 0):
                 yield changed
+
+
+async def shown(marks: ReadMarks, state: DepositState | WithdrawalState) -> None:
+    """Returns when the documents hold what a state tells of the ledger, or after a moment: then whoever reads next waits for them."""
+    if isinstance(state, DepositState) and state.sequence:
+        marks.raise_to(state.account, state.sequence)
+        await marks.wait(state.account, state.sequence)
 
 
 def _is_known(event: object, seen: int) -> bool:

@@ -1,10 +1,12 @@
 """Deposits over GraphQL: addresses as wallets and cameras read them, what is refused, lists, and the stream of every state."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from core.database import Database
@@ -118,6 +120,51 @@ async def test_seen_counted_and_credited_is_told_live(site: Site, node: Scripted
     told = [(each["status"], each["confirmations"]) for each in seen]
     assert told == [("SEEN", 1), ("CONFIRMING", 2), ("CONFIRMING", 3), ("CONFIRMING", 4), ("CREDITED", 4)]
     assert seen[-1]["creditedAt"] is not None
+
+
+class Projecting:
+    """Marks of a process that is not the one that credits: whoever waits lets the projection go on that far, and nobody else does."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self.waited: list[tuple[str, int]] = []
+
+    def raise_to(self, account: str, sequence: int) -> None:
+        """The balance is asked for right afterwards, over another connection."""
+
+    async def wait(self, account: str, shown: int = 0) -> int | None:
+        self.waited.append((account, shown))
+        await self._site.house.projected()
+        return None
+
+
+@pytest.mark.parametrize(
+    "stream", ["depositUpdated { status }", "accountEvents { ... on DepositChanged { deposit { status } } }"]
+)
+async def test_who_is_told_that_a_deposit_is_credited_finds_it_in_the_balance(
+    site: Site, node: ScriptedNode, stream: str
+) -> None:
+    marks = Projecting(site)
+    site.world.custody.deposit_reads._marks = marks
+    site.world.funds.events._marks = marks
+    request = GraphQLRequest(f"subscription {{ {stream} }}")
+    node.mine(Transaction("coins", site.address, 2 * ETH))
+    await site.run()
+    told = site.world.pipeline.stream(request, site.world.caller(site.person), allowed=ALL_OPERATIONS)
+    async with aclosing(told) as answers:
+        begun = asyncio.create_task(anext(answers))
+        node.mine(blocks=REQUIRED)
+        watch = site.watch()
+        while await watch.step():
+            pass
+        body = orjson.dumps((await begun).body)
+        while b"CREDITED" not in body:
+            body = orjson.dumps((await anext(answers)).body)
+        sequence = (await site.row()).sequence
+        assert sequence
+        assert (site.person.user_id, sequence) in marks.waited
+        shown = await site.world.data("{ viewer { balances { asset { code } available } } }", site.person)
+    assert shown["viewer"]["balances"] == [{"asset": {"code": "ETH"}, "available": "2"}]
 
 
 STATEMENT = """{ viewer { transactions { nodes { kind amount chainHash explorerUrl
