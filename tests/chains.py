@@ -13,6 +13,7 @@ from typing import Any
 from core.vocabulary import ChainFamily
 from integrations.chains.json_rpc import JsonRpc
 from models.chain import BitcoinParameters, ChainEntry
+from server.local_chain import PROGRAM
 from tests.components import ROOT, free_port, missing, stop, wait_for_port
 
 NODE_MODULES = ROOT / "tests" / "node" / "node_modules"
@@ -57,12 +58,11 @@ LITECOIN = ChainEntry(
 @asynccontextmanager
 async def anvil(*options: str, port: int | None = None, chain_id: int = 31337) -> AsyncIterator[str]:
     """An Ethereum node that makes a block for every transaction; yields its URL. `--no-mining` leaves blocks to `anvil_mine`."""
-    binary = NODE_MODULES / ".bin" / "anvil"
-    if not binary.exists():
-        missing("anvil (npm, tests/node)")
+    if not PROGRAM.exists():
+        missing("anvil (npm, deploy/chain)")
     port = port or free_port()
     process = await asyncio.create_subprocess_exec(
-        str(binary),
+        str(PROGRAM),
         *("--port", str(port), "--chain-id", str(chain_id), "--silent", *options),
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
