@@ -140,10 +140,11 @@ async def _broadcast(treasury: Treasury, options: argparse.Namespace) -> int:
     if len(set(numbers)) != len(numbers):
         raise TreasuryRefused(f"{options.file} has a transaction twice")
     signed = {move.number: move.signed for move in read.transactions if move.signed}
-    states = await treasury.broadcast(read.id, signed, patience_seconds=options.wait)
-    for move, state in states:
-        sys.stdout.write(f"{move.number}. {state.value}{'' if move.hash is None else ' ' + move.hash}\n")
-    finished = all(state is MoveState.INCLUDED for _, state in states)
+    reports = await treasury.broadcast(read.id, signed, patience_seconds=options.wait)
+    for report in reports:
+        parts = [report.state.value, report.move.hash or "", "" if report.reason is None else f"({report.reason})"]
+        sys.stdout.write(f"{report.move.number}. {' '.join(part for part in parts if part)}\n")
+    finished = all(report.state is MoveState.INCLUDED for report in reports)
     if not finished:
         sys.stdout.write("not all are in a block: run it again, with the same file or with more of it signed\n")
     return 0 if finished else EXIT_UNFINISHED

@@ -22,7 +22,7 @@ from models.treasury_export import MoveEntry, TreasuryExportDocument
 
 log = structlog.get_logger(__name__)
 _AT_ONCE = 500
-LOOK_SECONDS = 1.0
+LOOK_SECONDS = 0.5
 
 
 class TreasuryRefused(Exception):
@@ -97,6 +97,19 @@ class MoveState(StrEnum):
     WAITS = "waits for those before it"
     SENT = "sent"
     INCLUDED = "in a block"
+    REFUSED = "refused"
+    """The chain does not take it."""
+    FAILED = "failed"
+    """In a block, where it did nothing but cost its fee."""
+
+
+@dataclass(frozen=True, slots=True)
+class MoveReport:
+    """A transaction and how far it is; `reason` why the chain did not take it."""
+
+    move: MoveEntry
+    state: MoveState
+    reason: str | None = None
 
 
 class TreasuryChain(Protocol):
@@ -115,11 +128,11 @@ class TreasuryChain(Protocol):
         ...
 
     async def send(self, raw: bytes) -> None:
-        """Hand it to the chain; one that it knows already is fine."""
+        """Hand it to the chain; one that it knows already is fine. Raises TreasuryRefused when the chain does not take it."""
         ...
 
-    async def is_included(self, hash_: str) -> bool:
-        """Whether it is in a block, and did what it should. Raises TreasuryRefused for one that failed there."""
+    async def look(self, hash_: str) -> MoveState:
+        """INCLUDED, FAILED, or SENT for one that is in no block, known to the chain or not."""
         ...
 
 
@@ -159,26 +172,51 @@ class Treasury:
 
     async def broadcast(
         self, export_id: str, signed: Mapping[int, str], *, patience_seconds: float
-    ) -> list[tuple[MoveEntry, MoveState]]:
-        """Check what was signed, store it, and send it, stage by stage; the later ones once those before are in a block, for which it waits a while. To be called again
-        until everything is in a block. Raises TreasuryRefused, ChainError."""
+    ) -> list[MoveReport]:
+        """Check what was signed, store it, and send it, stage by stage: what spends from an address that others pay to waits until those are in a block. One that the chain
+        does not take holds up none that does not need it. To be called again until everything is in a block. Raises TreasuryRefused, ChainError."""
         row = await treasury_export.by_id(export_id)
         if row is None:
             raise TreasuryRefused("there is no such export here")
         chain = self._chain(row.chain)
         row = await self._taken(row, chain, signed)
-        states: list[tuple[MoveEntry, MoveState]] = []
+        reports: dict[int, MoveReport] = {}
         for stage in sorted({move.stage for move in row.moves}):
             moves = [move for move in row.moves if move.stage == stage]
-            if any(state is not MoveState.INCLUDED for _, state in states):
-                states += [(move, MoveState.NOT_SIGNED if move.raw is None else MoveState.WAITS) for move in moves]
-                continue
             for move in moves:
-                if move.raw is not None and not (move.hash and await chain.is_included(move.hash)):
-                    await chain.send(move.raw)
-                    log.info("treasury.sent", export=row.id, chain=row.chain, number=move.number, hash=move.hash)
-            states += await self._states(chain, moves, patience_seconds)
-        return states
+                needed = [each for each in reports.values() if each.move.target in move.sources]
+                if move.raw is None:
+                    reports[move.number] = MoveReport(move, MoveState.NOT_SIGNED)
+                elif any(each.state is not MoveState.INCLUDED for each in needed):
+                    reports[move.number] = MoveReport(move, MoveState.WAITS)
+                else:
+                    reports[move.number] = await self._sent(row, chain, move, move.raw)
+            await self._watch(chain, reports, patience_seconds)
+        return [reports[move.number] for move in row.moves]
+
+    async def _sent(self, row: TreasuryExportDocument, chain: TreasuryChain, move: MoveEntry, raw: bytes) -> MoveReport:
+        """Sent, unless it is in a block already."""
+        state = await chain.look(move.hash or "")
+        if state is not MoveState.SENT:
+            return MoveReport(move, state)
+        try:
+            await chain.send(raw)
+        except TreasuryRefused as refused:
+            return MoveReport(move, MoveState.REFUSED, str(refused))
+        log.info("treasury.sent", export=row.id, chain=row.chain, number=move.number, hash=move.hash)
+        return MoveReport(move, MoveState.SENT)
+
+    async def _watch(self, chain: TreasuryChain, reports: dict[int, MoveReport], patience_seconds: float) -> None:
+        """Bring the reports up to date, once all that was sent is in a block or patience is over."""
+        deadline = self._clock.monotonic() + patience_seconds
+        while True:
+            for number, report in reports.items():
+                if report.state is MoveState.SENT:
+                    reports[number] = MoveReport(report.move, await chain.look(report.move.hash or ""))
+            waits = any(report.state is MoveState.SENT for report in reports.values())
+            if not waits or self._clock.monotonic() >= deadline:
+                return
+            await asyncio.sleep(LOOK_SECONDS)
 
     async def wallets(self, chain: str) -> Wallets:
         """The house's wallets on a chain as they are now."""
@@ -230,29 +268,12 @@ class Treasury:
             raise TreasuryRefused("somebody else has handed it in at the same moment; try again")
         return new
 
-    async def _states(
-        self, chain: TreasuryChain, moves: Sequence[MoveEntry], patience_seconds: float
-    ) -> list[tuple[MoveEntry, MoveState]]:
-        """How far they are, once all are in a block or patience is over."""
-        deadline = self._clock.monotonic() + patience_seconds
-        while True:
-            states = [(move, await _state(chain, move)) for move in moves]
-            if all(state is not MoveState.SENT for _, state in states) or self._clock.monotonic() >= deadline:
-                return states
-            await asyncio.sleep(LOOK_SECONDS)
-
     def _chain(self, key: str) -> TreasuryChain:
         found = self._chains.get(key)
         if found is None:
             known = ", ".join(self._chains) or "none"
             raise TreasuryRefused(f"there is no chain {key} with a node here; there are: {known}")
         return found
-
-
-async def _state(chain: TreasuryChain, move: MoveEntry) -> MoveState:
-    if move.hash is None:
-        return MoveState.NOT_SIGNED
-    return MoveState.INCLUDED if await chain.is_included(move.hash) else MoveState.SENT
 
 
 def _require_target(wallets: Wallets, target: str) -> None:

@@ -26,7 +26,7 @@ from integrations.chains.bitcoin.transactions import NotReadable, TxOutput, seri
 from models.chain import ChainEntry
 from models.deposit_address import DepositAddressDocument
 from models.treasury_export import MoveEntry
-from services.treasury import MoveWish, Plan, SignedMove, SweepWish, TreasuryRefused, Wallets
+from services.treasury import MoveState, MoveWish, Plan, SignedMove, SweepWish, TreasuryRefused, Wallets
 
 _SIGNED_WITH_ONE_KEY = frozenset({ScriptType.P2PKH, ScriptType.P2SH, ScriptType.P2WPKH, ScriptType.P2TR})
 _NEED_PREVIOUS = frozenset({ScriptType.P2PKH, ScriptType.P2SH})
@@ -95,9 +95,9 @@ class BitcoinTreasury:
             if kind is not Refusal.ALREADY_KNOWN:
                 raise TreasuryRefused(f"the chain does not take it: {refused.problem.sentence}") from None
 
-    async def is_included(self, hash_: str) -> bool:
+    async def look(self, hash_: str) -> MoveState:
         found = await self._client.transaction(hash_)
-        return found is not None and found.place is not None
+        return MoveState.SENT if found is None or found.place is None else MoveState.INCLUDED
 
     async def _entry(self, wallets: Wallets, chosen: Selection, target: BitcoinAddress, purpose: str) -> MoveEntry:
         previous = await self._previous(chosen.coins)

@@ -21,7 +21,7 @@ from models.asset import AssetEntry
 from models.chain import ChainEntry
 from models.treasury_export import MoveEntry
 from services.signed_transactions import Expected, differences, read_signed
-from services.treasury import MoveWish, Plan, SignedMove, SweepWish, TreasuryRefused, Wallets
+from services.treasury import MoveState, MoveWish, Plan, SignedMove, SweepWish, TreasuryRefused, Wallets
 
 TRANSFER = bytes.fromhex("a9059cbb")
 """Selector of ERC-20's transfer(address,uint256)."""
@@ -161,11 +161,11 @@ class EvmTreasury:
             if meant.kind is not Refusal.ALREADY_KNOWN:
                 raise TreasuryRefused(f"the chain does not take it: {meant.said or meant.kind}") from None
 
-    async def is_included(self, hash_: str) -> bool:
+    async def look(self, hash_: str) -> MoveState:
         receipt = await self._client.receipt(hash_)
-        if receipt is not None and not receipt.success:
-            raise TreasuryRefused(f"{hash_} is in a block and failed there: look at it, then export again")
-        return receipt is not None
+        if receipt is None:
+            return MoveState.SENT
+        return MoveState.INCLUDED if receipt.success else MoveState.FAILED
 
     async def _sweep_one(
         self, draft: _Draft, wish: SweepWish, forms: Sequence[EvmForm], address: str, owned: Owned

@@ -30,7 +30,7 @@ from integrations.chains.solana.wire import (
 )
 from models.chain import ChainEntry
 from models.treasury_export import MoveEntry
-from services.treasury import MoveWish, Plan, SignedMove, SweepWish, TreasuryRefused, Wallets
+from services.treasury import MoveState, MoveWish, Plan, SignedMove, SweepWish, TreasuryRefused, Wallets
 from services.treasury_evm import EvmForm
 
 _NONCE_BYTES = 80
@@ -100,11 +100,11 @@ class SolanaTreasury:
             if refused.problem.code is not ProblemCode.ALREADY_KNOWN:
                 raise TreasuryRefused(f"the chain does not take it: {refused.problem.sentence}") from None
 
-    async def is_included(self, hash_: str) -> bool:
+    async def look(self, hash_: str) -> MoveState:
         (status,) = await self._client.statuses([hash_], search_history=True)
-        if status is not None and status.problem is not None:
-            raise TreasuryRefused(f"{hash_} is in a block and failed there: {status.problem.sentence}")
-        return status is not None and status.commitment is not Commitment.PROCESSED
+        if status is None or status.commitment is Commitment.PROCESSED:
+            return MoveState.SENT
+        return MoveState.INCLUDED if status.problem is None else MoveState.FAILED
 
     async def _terms(self, wish: MoveWish, units: int) -> tuple[Terms, dict[str, str]]:
         """By what it lives, and what is said of that."""

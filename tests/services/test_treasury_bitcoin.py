@@ -18,7 +18,7 @@ from models import hot_wallet, treasury_export
 from models.treasury_export import MoveEntry, TreasuryExportDocument
 from services.chains import Chains, bitcoin_access
 from services.reserves import Reserves
-from services.treasury import MoveState, MoveWish, SweepWish, Treasury, TreasuryRefused
+from services.treasury import MoveReport, MoveState, MoveWish, SweepWish, Treasury, TreasuryRefused
 from services.treasury_bitcoin import BitcoinTreasury
 from tests.bitcoin_deposits import BTC, BitcoinSite, opened
 from tests.chains import LITECOIN, litecoind
@@ -61,8 +61,11 @@ class Desk:
         return (await self.treasury.sweep("bitcoin", wish))[0]
 
     async def broadcast(self, row: TreasuryExportDocument, text: str) -> MoveState:
-        ((_, state),) = await self.treasury.broadcast(row.id, {1: text}, patience_seconds=0)
-        return state
+        return (await self.report(row, text)).state
+
+    async def report(self, row: TreasuryExportDocument, text: str) -> MoveReport:
+        (found,) = await self.treasury.broadcast(row.id, {1: text}, patience_seconds=0)
+        return found
 
     def signed(self, move: MoveEntry) -> str:
         """As a wallet does that has the seed: by what the PSBT says of where keys are found."""
@@ -170,8 +173,8 @@ async def test_coins_that_were_spent_otherwise_are_said(desk: Desk) -> None:
     wish = MoveWish(site.cold_key.address.text, site.hot_key.address.text, "BTC", D("0.3"))
     row, _ = await desk.treasury.move("bitcoin", wish)
     await site.spend({site.cold_key: txid}, [(site.hot_key.address.text, BTC - 10_000)])
-    with pytest.raises(TreasuryRefused, match="another transaction has spent its coins; export again"):
-        await desk.broadcast(row, site.cold_key.sign(row.moves[0].unsigned["psbt"]))
+    report = await desk.report(row, site.cold_key.sign(row.moves[0].unsigned["psbt"]))
+    assert (report.state, report.reason) == (M.REFUSED, "another transaction has spent its coins; export again")
 
 
 async def test_what_cannot_be_moved(desk: Desk) -> None:

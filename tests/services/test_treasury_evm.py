@@ -16,7 +16,7 @@ from integrations.chains.errors import ChainUnavailable
 from models import hot_wallet, treasury_export
 from models.treasury_export import MoveEntry, TreasuryExportDocument
 from services.reserves import Reserves
-from services.treasury import MoveState, MoveWish, SweepWish, Treasury, TreasuryRefused
+from services.treasury import MoveReport, MoveState, MoveWish, SweepWish, Treasury, TreasuryRefused
 from services.treasury_evm import EvmTreasury, forms_on
 from tests.chains import ANVIL_ADDRESSES, ANVIL_KEYS
 from tests.deposits import ETH, FINAL, HOT, Site, opened
@@ -85,8 +85,10 @@ class Desk:
         return row
 
     async def broadcast(self, row: TreasuryExportDocument, texts: Mapping[int, str]) -> list[MoveState]:
-        found = await self.treasury.broadcast(row.id, texts, patience_seconds=0)
-        return [state for _, state in found]
+        return [each.state for each in await self.reports(row, texts)]
+
+    async def reports(self, row: TreasuryExportDocument, texts: Mapping[int, str]) -> list[MoveReport]:
+        return await self.treasury.broadcast(row.id, texts, patience_seconds=5)
 
 
 @pytest.fixture
@@ -215,9 +217,31 @@ async def test_what_was_stored_before_a_crash_is_sent_by_the_next_try(
 async def test_a_nonce_that_was_used_otherwise_is_said(desk: Desk) -> None:
     first, second = await desk.move("0.1"), await desk.move("0.2")
     assert await desk.broadcast(first, {1: signed(first.moves[0])}) == [M.INCLUDED]
-    with pytest.raises(TreasuryRefused, match="its nonce was used by another transaction; export again"):
-        await desk.broadcast(second, {1: signed(second.moves[0])})
+    (report,) = await desk.reports(second, {1: signed(second.moves[0])})
+    assert (report.state, report.reason) == (M.REFUSED, "its nonce was used by another transaction; export again")
     assert await desk.site.chain.balance(HOT_ADDRESS) == ETH // 10
+
+
+async def test_one_that_the_chain_refuses_holds_up_none_that_does_not_need_it(desk: Desk) -> None:
+    _, other = await desk.site.newcomer("ben@example.org")
+    _, third = await desk.site.newcomer("eve@example.org")
+    await desk.deposit(desk.site.address, eth=2 * ETH)
+    await desk.deposit(other, usdc=300 * 10**6)
+    await desk.deposit(third, eth=ETH)
+    row, _ = await desk.sweep()
+    old, gas, fresh, tokens = row.moves
+    assert (old.sources, fresh.sources, gas.target, tokens.sources) == ((desk.site.address,), (third,), other, (other,))
+    await desk.site.chain.send_raw(bytes.fromhex(signed(old, to=STRANGER, value=1)[2:]))
+    texts = {move.number: signed(move) for move in row.moves}
+    assert await desk.broadcast(row, texts) == [M.REFUSED, M.INCLUDED, M.INCLUDED, M.INCLUDED]
+
+
+async def test_what_fails_in_its_block_is_said(desk: Desk) -> None:
+    await desk.deposit(desk.site.address, eth=2 * ETH, usdc=500 * 10**6)
+    row, _ = await desk.sweep(assets=["USDC"])
+    await rpc(desk.site.chain, "anvil_setCode", desk.site.usdc, "0xfe")
+    for _ in range(2):
+        assert await desk.broadcast(row, {1: signed(row.moves[0])}) == [M.FAILED]
 
 
 async def test_what_lacks_coins_for_its_way_is_named_and_left(desk: Desk) -> None:
