@@ -36,6 +36,7 @@ OWNERS_RULE = {
 OTHERWISE: Mapping[str, frozenset[str]] = {
     "broadcastTransaction": frozenset({"PROVIDER_UNAVAILABLE"}),
     "confirmWithdrawal": frozenset({"INVALID_INPUT"}),
+    "prepareSwap": frozenset({"QUOTE_EXPIRED"}),
     "withdrawalPreview": frozenset({"INSUFFICIENT_FUNDS"}),
 }
 """What else those say that stand apart."""

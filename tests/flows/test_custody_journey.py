@@ -1,6 +1,7 @@
 """The whole wallet offline, as the README shows it: `dev` with a chain of its own, a wallet that is linked and signs in, a
 deposit that is credited, and a withdrawal that arrives."""
 
+import json
 import re
 from decimal import Decimal
 from pathlib import Path
@@ -10,6 +11,7 @@ from eth_account import Account
 from eth_account.messages import encode_defunct
 
 from integrations.chains.json_rpc import JsonRpc
+from server.chain_commands import MNEMONIC
 from server.local_chain import PROGRAM, URL_FILE
 from tests.accounts import PASSWORD, REAUTHENTICATE
 from tests.chains import ANVIL_ADDRESSES, ANVIL_KEYS
@@ -20,6 +22,7 @@ from tests.graphql_client import graphql_socket
 from tests.server.test_account_commands import command
 
 TO = "0x00000000219ab540356cBB839Cbe05303d7705Fa"
+COLD = {"COLD_ADDRESSES": f"ethereum={ANVIL_ADDRESSES[1]}"}
 ADD = """mutation($input: AddWithdrawalAddressInput!) { addWithdrawalAddress(input: $input) {
   address { id } errors { code message }
 } }"""
@@ -102,13 +105,17 @@ async def log_in_by_wallet(ann: Trader, address: str) -> None:
 async def test_a_wallet_and_a_withdrawal_on_a_chain_of_ones_own(tmp_path: Path) -> None:
     if not PROGRAM.exists():
         missing("anvil (npm, deploy/chain)")
-    settings = {**SETTINGS, "WITH_CHAINS": "1", "WITHDRAWAL_HOLD_HOURS": "0", "WITHDRAWAL_REVIEW_USD": "1000000"}
+    settings = {
+        **{**SETTINGS, **COLD, "WITH_CHAINS": "1"},
+        **{"WITHDRAWAL_HOLD_HOURS": "0", "WITHDRAWAL_REVIEW_USD": "1000000"},
+    }
     async with server(tmp_path, "dev", settings=settings) as running, traders(running, "ann") as (ann,):
         status = await ann.data("{ chains { key network status { healthy head } } }")
         assert [each["status"]["healthy"] for each in status["chains"] if each["key"] == "ethereum"] == [True]
         address = await link(tmp_path, ann)
         await log_in_by_wallet(ann, address)
         await deposit(tmp_path, running, ann)
+        await sweep(tmp_path)
         await until(lambda: ann.ask('{ asset(code: "ETH") { price(quote: "USD") { price } } }'), _is_priced)
         await ann.claim("ETH", "2")
         book = await proven(ann, "addWithdrawalAddress", {"chain": "ethereum", "address": TO, "label": "cold"})
@@ -137,6 +144,28 @@ async def deposit(folder: Path, running: Server, ann: Trader) -> None:
         while (await operation.next())["depositUpdated"]["status"] != "CREDITED":
             pass
     assert (await ann.balances())["USDC"] == (Decimal(25), Decimal(0))
+
+
+async def sweep(folder: Path) -> None:
+    """Gather the deposit in the hot wallet as docs/operations.md does: exported, signed with the seed, sent."""
+    file = folder / "sweep.json"
+
+    async def treasury(*arguments: str) -> str:
+        status, out, err = await command(None, "treasury", *arguments, data_dir=folder / "data", settings=COLD)
+        assert status == 0, err
+        return out
+
+    await treasury("sweep", "ethereum", "--to", "hot", "--asset", "USDC", "--gas-from", "cold", "--file", str(file))
+    content: Json = json.loads(file.read_text())
+    assert [(each["asset"], each["stage"]) for each in content["transactions"]] == [("ETH", 1), ("USDC", 2)]
+    Account.enable_unaudited_hdwallet_features()
+    for each in content["transactions"]:
+        path = each["from"][0]["path"]
+        key = Account.from_key(ANVIL_KEYS[1]) if path is None else Account.from_mnemonic(MNEMONIC, account_path=path)
+        each["signed"] = key.sign_transaction(each["unsigned"]).raw_transaction.to_0x_hex()
+    file.write_text(json.dumps(content))
+    told = await treasury("broadcast", str(file))
+    assert [line.split(" 0x")[0] for line in told.splitlines()] == ["1. in a block", "2. in a block"]
 
 
 async def followed(folder: Path, running: Server, ann: Trader) -> list[str]:
