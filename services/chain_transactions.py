@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 
+import structlog
+
 from core.bus import Bus, BusMessage
 from core.clock import Clock
 from core.refusals import WalletRefused
@@ -16,6 +18,7 @@ from services.chain_failures import refused
 from services.chain_tracking import ChainTracking, tracked_state
 from services.sending_families import SendingFamilies, SendingFamily, Sighting, SightKind
 
+log = structlog.get_logger(__name__)
 MOST_WATCHED = 10
 """Transactions that were not sent from here and that one account may watch at a time, in one process."""
 PATIENCE_SECONDS = 15 * 60
@@ -41,16 +44,19 @@ class ChainTransactions:
         self._watched: Counter[str] = Counter()
 
     async def read(self, chain: str, hash_: str) -> ChainTransactionState | None:
-        """The transaction; None when no node knows it. Raises WalletRefused."""
+        """The transaction; None when no node knows it. Of one that was sent from here, what was seen last when no node answers now. Raises WalletRefused."""
         family = self._families.of(chain)
         normal = family.transaction_hash(hash_)
+        row = await chain_transaction.by_hash(chain, normal)
         try:
-            row = await chain_transaction.by_hash(chain, normal)
-            if row is not None:
-                return tracked_state(await self._tracking.look(row))
-            return await self._seen(family, chain, normal)
+            if row is None:
+                return await self._seen(family, chain, normal)
+            return tracked_state(await self._tracking.look(row))
         except ChainError as error:
-            raise refused(error) from error
+            if row is None:
+                raise refused(error) from error
+            log.warning("chain_transaction.not_seen", chain=chain, hash=normal, reason=str(error))
+            return tracked_state(row)
 
     async def watch(self, user_id: str, chain: str, hash_: str) -> AsyncGenerator[ChainTransactionState, None]:
         """The transaction as it is, then whenever it changes, until it is over. Raises WalletRefused."""

@@ -15,7 +15,9 @@ from core.database import Database
 from core.ids import decode_id, encode_id
 from graph.request import ALL_OPERATIONS, GraphQLRequest
 from integrations.chains.evm.client import EvmClient
+from integrations.swaps.fields import NOBODY
 from integrations.swaps.lifi_calls import DIAMOND
+from integrations.swaps.zerox_calls import ALLOWANCE_HOLDER
 from models import swap
 from models.chain_transaction import ChainTransactionDocument
 from models.swap import SwapDocument
@@ -166,6 +168,41 @@ async def test_first_the_exact_approval_then_the_swap_until_it_is_done(bench: Be
     assert await token_balance(bench.chain, USDT, ALICE) == ARRIVES
     assert (await bench.node(made["swap"]["id"]))["status"] == "DONE"
     assert codes(await bench.prepare(quote_id)) == [("ALREADY_KNOWN", ["quoteId"])]
+
+
+async def test_a_swap_goes_back_with_its_block(bench: Bench) -> None:
+    prepared = await bench.prepare(await bench.approved())
+    id_ = prepared["swap"]["id"]
+    await rpc(bench.chain, "evm_setAutomine", False)
+    await bench.send(prepared, "s1")
+    await mine(bench.chain)
+    await bench.work()
+    assert (await bench.node(id_))["status"] == "DONE"
+    await rpc(bench.chain, "anvil_reorg", 1, [])
+    await bench.work()
+    assert (await bench.node(id_))["status"] == "SENT"
+    await mine(bench.chain)
+    await bench.work()
+    assert (await bench.node(id_))["status"] == "DONE"
+
+
+async def test_0x_swaps_through_its_own_contract(bench: Bench) -> None:
+    code = await bench.chain.code(DIAMOND)
+    await rpc(bench.chain, "anvil_setCode", ALLOWANCE_HOLDER, "0x" + code.hex())
+    given = calldata("set(address,uint256,address,uint256)", USDC, PAID, NOBODY, 0)
+    await send(bench.chain, ALLOWANCE_HOLDER, given)
+    quote_id = await bench.quote("ZEROX")
+    approval = await bench.prepare(quote_id)
+    assert approval["transaction"]["effects"][0]["spender"] == ALLOWANCE_HOLDER
+    await bench.send(approval, "a1")
+    await mine(bench.chain)
+    made = await bench.prepare(quote_id)
+    assert (made["transaction"]["to"], warned(made)) == (ALLOWANCE_HOLDER, [])
+    assert made["transaction"]["summary"] == "Swap 1000 USDC for at least 986.045 USDT with ZEROX"
+    await bench.send(made, "s1")
+    await mine(bench.chain)
+    await bench.work()
+    assert (await bench.node(made["swap"]["id"]))["status"] == "DONE"
 
 
 async def test_an_allowance_that_is_too_small_is_taken_back_first(bench: Bench) -> None:

@@ -209,6 +209,33 @@ async def test_one_that_fails_in_its_block_tells_why(desk: Desk) -> None:
     assert (row.track.status, row.track.over) == ("FAILED", True)
 
 
+async def test_what_was_sent_is_told_as_it_was_seen_last_while_no_node_answers(desk: Desk) -> None:
+    signed = sign(await desk.prepare())
+    hash_ = (await desk.send(signed, until_mined=False))["transaction"]["hash"]
+    await mine(desk.chain)
+    await work(desk)
+    dead = client_of("http://127.0.0.1:1")
+    async with world(known=desk.vault.catalogue, reached=lambda known, _: chains_of(known, dead)) as away:
+        desk.vault = away
+        again = await desk.send(signed)
+        assert (again["errors"], again["replayed"], again["transaction"]["status"]) == ([], True, "CONFIRMED")
+        assert (await away.data(LOOK, desk.person, hash=hash_))["chainTransaction"]["confirmations"] == 1
+        await work(desk)
+        assert await status(hash_) == ("CONFIRMED", 1)
+    await dead.close()
+
+
+async def test_ten_requests_at_once_send_one(desk: Desk) -> None:
+    prepared = await desk.prepare()
+    signed = sign(prepared)
+    answers = await asyncio.gather(*(desk.send(signed, until_mined=False) for _ in range(10)))
+    assert {(answer["transaction"]["hash"], len(answer["errors"])) for answer in answers} == {
+        (read_signed(signed).hash, 0)
+    }
+    rows = await BroadcastDocument.find({"user_id": desk.person.user_id}).to_list()
+    assert (len(rows), await desk.chain.nonce(OWNER, at="pending")) == (1, prepared["transaction"]["nonce"] + 1)
+
+
 class Killed(BaseException):
     """The process is gone."""
 
