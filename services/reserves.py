@@ -21,7 +21,7 @@ from integrations.chains.bitcoin.addresses import parse_address
 from integrations.chains.errors import ChainError, ChainUnavailable, NodesContradict
 from integrations.chains.evm.messages import EvmBlock
 from integrations.chains.evm.reserves import evm_reserves
-from integrations.chains.reserves import ChainReserves
+from integrations.chains.reserves import ChainReserves, Owned
 from models import deposit_address, hot_wallet
 from models.asset import AssetEntry, AssetNetworkEntry
 from models.chain import ChainEntry
@@ -50,7 +50,7 @@ _TEXTS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class HouseAddresses:
-    """The house's addresses on a chain. `deposits`: those that people were given."""
+    """The house's addresses on a chain, each once. `deposits`: those that people were given."""
 
     hot: Sequence[str]
     cold: Sequence[str]
@@ -58,16 +58,23 @@ class HouseAddresses:
 
     @property
     def all(self) -> list[str]:
-        """Each once."""
-        return list(dict.fromkeys([*self.hot, *self.cold, *self.deposits]))
+        """All of them."""
+        return [*self.hot, *self.cold, *self.deposits]
+
+
+Sums = Mapping[str | None, int | None]
+"""By contract (None: the chain's own coin), smallest units; None where a contract does not tell."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """What was found, with the wallets that were asked for."""
+    """What was found, summed up over each kind of wallet; None where there are none. What is missing from sums is 0."""
 
-    wallets: HouseAddresses
-    reserves: ChainReserves
+    hot: Sums | None
+    unswept: Sums | None
+    cold: Sums | None
+    block: int
+    time_ms: int | None
 
 
 _Reader = Callable[[ChainEntry, Sequence[str]], Awaitable[ChainReserves]]
@@ -92,7 +99,7 @@ class Reserves:
         self._shared = shared or {}
         self._clock = clock
         self._answer_seconds = answer_seconds
-        self._wallets: BriefMemory[str, HouseAddresses] = BriefMemory(clock, most=_MOST_CHAINS)
+        self._wallets: BriefMemory[str, bool] = BriefMemory(clock, most=_MOST_CHAINS)
         self._found: BriefMemory[str, _Reading] = BriefMemory(clock, most=_MOST_CHAINS)
         self._readers: Mapping[ChainFamily, _Reader] = {
             ChainFamily.EVM: self._read_evm,
@@ -121,12 +128,22 @@ class Reserves:
         while found := await deposit_address.from_index(chain.family, low, low + _AT_ONCE):
             given += [row.address for row in found]
             low = found[-1].index + 1
-        cold = sorted(self._cold.get(chain.key, ()))
-        return HouseAddresses([] if hot is None else [hot], cold, list(dict.fromkeys(given)))
+        hot_ones = [] if hot is None else [hot]
+        cold = sorted({*self._cold.get(chain.key, ())} - {*hot_ones})
+        taken = {*hot_ones, *cold}
+        return HouseAddresses(hot_ones, cold, [each for each in dict.fromkeys(given) if each not in taken])
+
+    async def _has_wallets(self, chain: ChainEntry) -> bool:
+        """Without reading all of them."""
+        if self._cold.get(chain.key) or self._shared.get(chain.key):
+            return True
+        return bool(await deposit_address.from_index(chain.family, 0, 1)) or (
+            (await hot_wallet.read(chain.key)).address is not None
+        )
 
     async def _of_chain(self, chain: ChainEntry, asset: str, form: AssetNetworkEntry | None) -> ReserveState:
-        wallets = await self._wallets.get(chain.key, lambda: self.addresses(chain), seconds=_WALLETS_SECONDS)
-        if form is None or not wallets.all:
+        is_ours = await self._wallets.get(chain.key, lambda: self._has_wallets(chain), seconds=_WALLETS_SECONDS)
+        if form is None or not is_ours:
             trouble = ChainTrouble(chain.key, WalletErrorCode.NOT_ENABLED, _TEXTS["no wallet"])
             return ReserveState(chain.key, asset, has_wallets=False, trouble=trouble)
         try:
@@ -142,24 +159,21 @@ class Reserves:
         return self._state(chain, asset, form, found)
 
     def _state(self, chain: ChainEntry, asset: str, form: AssetNetworkEntry, found: _Reading) -> ReserveState:
-        reserves = found.reserves
-
-        def summed(addresses: Sequence[str]) -> Decimal | None:
-            """None: there are no such wallets."""
-            units = [reserves.owned[each].get(form.contract, 0) for each in addresses]
-            return CONTEXT.scaleb(sum(each or 0 for each in units), -form.decimals) if units else None
-
-        if any(each.get(form.contract, 0) is None for each in reserves.owned.values()):
+        units = [
+            None if sums is None else sums.get(form.contract, 0) for sums in (found.hot, found.unswept, found.cold)
+        ]
+        if any(sums and sums.get(form.contract, 0) is None for sums in (found.hot, found.unswept, found.cold)):
             return _not_known(chain, asset, WalletErrorCode.SIMULATION_REVERTED, "silent")
-        age_ms = None if reserves.time_ms is None else max(0, self._clock.now_ms() - reserves.time_ms)
+        hot, unswept, cold = (None if each is None else CONTEXT.scaleb(Decimal(each), -form.decimals) for each in units)
+        age_ms = None if found.time_ms is None else max(0, self._clock.now_ms() - found.time_ms)
         return ReserveState(
             chain.key,
             asset,
-            hot=summed(found.wallets.hot),
-            unswept=summed(found.wallets.deposits),
-            cold=summed(found.wallets.cold),
-            block=reserves.block,
-            time_ms=reserves.time_ms,
+            hot=hot,
+            unswept=unswept,
+            cold=cold,
+            block=found.block,
+            time_ms=found.time_ms,
             age_seconds=None if age_ms is None else age_ms // 1000,
         )
 
@@ -169,7 +183,11 @@ class Reserves:
         reader, problem = self._readers[chain.family], None
         for _ in range(_TRIES):
             try:
-                return _Reading(wallets, await reader(chain, wallets.all))
+                found = await reader(chain, wallets.all)
+                hot, unswept, cold = (
+                    _summed(found.owned, each) for each in (wallets.hot, wallets.deposits, wallets.cold)
+                )
+                return _Reading(hot, unswept, cold, found.block, found.time_ms)
             except NodesContradict as error:
                 problem = error
         log.warning("reserves.contradiction", chain=chain.key, problem=str(problem))
@@ -207,6 +225,18 @@ def _agreed(chain: str, told: Mapping[str, ChainReserves | ChainError]) -> Chain
     if len(answers) < max(1, min(WITNESSES, len(told))):
         raise ChainUnavailable(chain, {name: str(each) for name, each in told.items() if isinstance(each, ChainError)})
     return min(answers, key=lambda each: each.block)
+
+
+def _summed(owned: Owned, addresses: Sequence[str]) -> Sums | None:
+    """None: there are no such wallets."""
+    if not addresses:
+        return None
+    sums: dict[str | None, int | None] = {}
+    for address in addresses:
+        for contract, units in owned[address].items():
+            before = sums.get(contract, 0)
+            sums[contract] = None if units is None or before is None else before + units
+    return sums
 
 
 def _forms(assets: Iterable[AssetEntry], chain: str) -> list[AssetNetworkEntry]:

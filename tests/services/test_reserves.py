@@ -115,6 +115,18 @@ async def test_coins_and_tokens_of_all_wallets_are_counted_as_of_one_block(
     assert (sums.hot, sums.cold, sums.beyond) == (D(7), D(33), D(-1))
 
 
+async def test_an_address_that_is_listed_twice_is_counted_once(database: Database) -> None:
+    await give(ChainFamily.EVM, GIVEN[0], COLD)
+    await hot_wallet.note_address("ethereum", GIVEN[0])
+    async with anvil() as url:
+        client = client_of(url)
+        await send(client, GIVEN[0], value=10**18)
+        await send(client, COLD, value=2 * 10**18)
+        (coins,) = await on_ethereum(client).of_asset("ETH")
+        await client.close()
+    assert (coins.hot, coins.unswept, coins.cold) == (D(1), None, D(2))
+
+
 async def test_how_old_the_block_is_is_told(database: Database) -> None:
     await hot_wallet.note_address("ethereum", FRIEND)
     async with anvil() as url:
