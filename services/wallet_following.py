@@ -14,6 +14,7 @@ from itertools import pairwise
 import structlog
 
 from core.clock import Clock
+from events.wallet import WalletMovement
 from integrations.chains.errors import ChainError, ChainUnavailable
 from integrations.chains.evm.activity import ActivityReader, Movement
 from integrations.chains.evm.block_movements import movements_of_block
@@ -21,6 +22,8 @@ from integrations.chains.evm.client import EvmClient
 from integrations.chains.evm.messages import EvmBlock, read_block
 from integrations.chains.json_rpc import Call
 from models.chain import ChainEntry
+from services.tokens import Tokens
+from services.wallet_activity import as_seen
 
 log = structlog.get_logger(__name__)
 MOST_ADDRESSES = 1_000
@@ -28,7 +31,7 @@ MOST_ADDRESSES = 1_000
 MOST_ROWS = 1_000
 """Of one address."""
 KEPT_BLOCKS = 300
-_SILENT_SECONDS = 60.0
+SILENT_SECONDS = 60.0
 """After so long without an answer of any node, readers are told so, and end."""
 Pause = Callable[[float], Awaitable[None]]
 
@@ -77,9 +80,12 @@ class _Address:
 class ChainFollower:
     """Of one chain, for this process."""
 
-    def __init__(self, entry: ChainEntry, client: EvmClient, clock: Clock, pause: Pause = asyncio.sleep) -> None:
+    def __init__(
+        self, entry: ChainEntry, client: EvmClient, tokens: Tokens, clock: Clock, pause: Pause = asyncio.sleep
+    ) -> None:
         self.entry = entry
         self._client = client
+        self._tokens = tokens
         self._clock = clock
         self._pause = pause
         self._reader = ActivityReader()
@@ -88,11 +94,6 @@ class ChainFollower:
         self._lock = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._failure: ChainError | None = None
-
-    @property
-    def head(self) -> int:
-        """Number of the newest block that was read."""
-        return self._blocks[-1].number
 
     async def join(self, address: str, turn: asyncio.Event) -> None:
         """Follow an address (EIP-55); `turn` is set whenever there is something to look at. Raises ChainError, TooManyFollowed; then nothing is followed.
@@ -127,14 +128,16 @@ class ChainFollower:
         if not self._addresses:
             self._stop()
 
-    def rows(self, address: str) -> Sequence[Followed]:
+    async def movements(self, address: str) -> Sequence[WalletMovement]:
         """What is known of an address that is followed, lowest place first. Raises ChainError when nodes fell silent, TooMuchMoves."""
         if self._failure is not None:
             raise self._failure
         known = self._addresses[address]
         if known.overflowed:
             raise TooMuchMoves
-        return sorted(known.rows.values(), key=lambda each: each.moved.place)
+        head = self._blocks[-1].number
+        rows = sorted(known.rows.values(), key=lambda each: each.moved.place)
+        return [await self._seen(address, row, head) for row in rows]
 
     async def close(self) -> None:
         """End the reading of blocks; whoever still reads hears nothing more."""
@@ -166,7 +169,8 @@ class ChainFollower:
     async def _look_back(self, address: str, known: _Address) -> None:
         """What is not final yet of the blocks before."""
         blocks = {each.number: each for each in self._blocks}
-        high, low = self.head, max(0, self.head - self.entry.final_after + 2)
+        high = self._blocks[-1].number
+        low = max(0, high - self.entry.final_after + 2)
         while low <= high:
             looked = await self._client.pool.use(
                 partial(self._reader.look, address=address, low=low, high=high, downwards=True)
@@ -176,6 +180,11 @@ class ChainFollower:
                 if block is not None and moved.block_hash in (None, block.hash):
                     known.put(Followed(replace(moved, block_hash=block.hash), block.time_ms))
             high = looked.low - 1
+
+    async def _seen(self, address: str, row: Followed, head: int) -> WalletMovement:
+        chain, contract = self.entry.key, row.moved.contract
+        token = self._tokens.coin(chain) if contract is None else await self._tokens.describe(chain, contract)
+        return as_seen(address, self.entry, token, row.moved, head=head, time_ms=row.time_ms)
 
     async def _run(self) -> None:
         """Read blocks until cancelled, or until the nodes have been silent for too long."""
@@ -188,7 +197,7 @@ class ChainFollower:
             except ChainError as error:
                 more = False
                 log.warning("wallets.following_waits", chain=self.entry.key, reason=str(error))
-                if self._clock.monotonic() - heard > _SILENT_SECONDS:
+                if self._clock.monotonic() - heard > SILENT_SECONDS:
                     self._failure = error
                     self._wake()
             if not more:

@@ -1,29 +1,62 @@
-"""What moves from and to an account's wallets on EVM chains, as it happens: what is not final yet, then every new movement and what becomes of each."""
+"""What moves from and to an account's wallets, as it happens: what is not final yet, then every new movement and what becomes of each.
+
+EVM chains are read block by block for all wallets at once (`wallet_following.py`), others wallet by wallet (`wallet_polling.py`).
+"""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
 
 from core.bus import Bus, BusItem
 from core.clock import Clock
+from core.paging import Page, PageRequest
 from core.refusals import WalletRefused
-from core.vocabulary import ChainFamily
+from core.vocabulary import ChainFamily, TimeOrder
 from core.wallet_vocabulary import ChainTxStatus, WalletErrorCode
 from events.account import account_topic
 from events.wallet import WalletMovement
 from integrations.chains.errors import ChainError, ChainUnavailable
 from models import wallet
+from models.chain import ChainEntry
 from models.wallet import WalletDocument
 from services.chain_failures import refused
 from services.chains import Chains
 from services.tokens import Tokens
-from services.wallet_activity import as_seen
-from services.wallet_following import ChainFollower, Followed, Pause, TooManyFollowed, TooMuchMoves
+from services.wallet_activity import WalletActivity
+from services.wallet_following import ChainFollower, Pause, TooManyFollowed, TooMuchMoves
+from services.wallet_polling import PAGE, PolledFollower, PollPace
 
 Mark = tuple[ChainTxStatus, int]
 Watched = tuple[str, str]
 """A chain and a wallet's id."""
+
+
+_PACES = {
+    ChainFamily.BITCOIN: PollPace(seconds=15, most=500),
+    ChainFamily.SOLANA: PollPace(seconds=30, most=50),
+}
+"""A look costs some two questions on Bitcoin, on Solana some seventy: there each token account has a history of its own."""
+
+
+class Follower(Protocol):
+    """Follows addresses of one chain for whoever joins."""
+
+    entry: ChainEntry
+
+    async def join(self, address: str, turn: asyncio.Event) -> None:
+        """Raises ChainError, WalletRefused, TooManyFollowed; then nothing is followed."""
+        ...
+
+    def leave(self, address: str, turn: asyncio.Event) -> None: ...
+
+    async def movements(self, address: str) -> Sequence[WalletMovement]:
+        """Raises ChainError, WalletRefused, TooMuchMoves."""
+        ...
+
+    async def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +81,25 @@ class _Reader:
 class WalletStreams:
     """One per process."""
 
-    def __init__(self, chains: Chains, tokens: Tokens, bus: Bus, clock: Clock, pause: Pause = asyncio.sleep) -> None:
-        self._tokens = tokens
+    def __init__(
+        self,
+        chains: Chains,
+        tokens: Tokens,
+        activity: WalletActivity,
+        *,
+        bus: Bus,
+        clock: Clock,
+        pause: Pause = asyncio.sleep,
+    ) -> None:
         self._bus = bus
-        self._followers: Mapping[str, ChainFollower] = {
-            key: ChainFollower(chains.entries[key], client, clock, pause)
+        self._followers: dict[str, Follower] = {
+            key: ChainFollower(chains.entries[key], client, tokens, clock, pause)
             for key, client in chains.evm_clients().items()
         }
+        for key, entry in chains.entries.items():
+            if entry.family in _PACES and chains.configured(key):
+                read = partial(_newest, activity, entry)
+                self._followers[key] = PolledFollower(entry, read, _PACES[entry.family], clock, pause)
 
     async def close(self) -> None:
         for follower in self._followers.values():
@@ -63,12 +108,13 @@ class WalletStreams:
     async def watch(self, user_id: str, wallet_id: str | None) -> AsyncGenerator[WalletMoved, None]:
         """Of one wallet, until it is unlinked; None: of all of the account that there are at any time.
 
-        Raises WalletRefused: UNKNOWN_WALLET; NOT_ENABLED for one that is not of EVM chains; PROVIDER_UNAVAILABLE, LIMIT_EXCEEDED.
+        Raises WalletRefused: UNKNOWN_WALLET, PROVIDER_UNAVAILABLE, LIMIT_EXCEEDED; NOT_ENABLED where no node knows addresses of its chain.
         """
-        if wallet_id is not None and not await _wanted(user_id, wallet_id):
+        found = await _wanted(user_id, wallet_id)
+        if wallet_id is not None and not found:
             raise WalletRefused("you have no such wallet", reason=WalletErrorCode.UNKNOWN_WALLET, field=["walletId"])
-        if not self._followers:
-            raise refused(ChainUnavailable("ethereum", {}))
+        if not self._followers or (found and not self._of(found)):
+            raise refused(ChainUnavailable("-", {}))
         reader = _Reader()
         async with self._bus.subscribe(account_topic(user_id)) as happened:
             listening = asyncio.create_task(_listen(aiter(happened), reader))
@@ -92,7 +138,7 @@ class WalletStreams:
 
     async def _join(self, reader: _Reader, found: Sequence[WalletDocument]) -> None:
         """Follow these wallets on every chain, and no others."""
-        wanted = {(chain, each.id): each for chain in self._followers for each in found}
+        wanted = self._of(found)
         self._leave(reader, [each for each in reader.wallets if each not in wanted])
         for watched, each in wanted.items():
             if watched in reader.wallets:
@@ -100,12 +146,21 @@ class WalletStreams:
                 continue
             try:
                 await self._followers[watched[0]].join(each.address, reader.turn)
+            except WalletRefused as refusal:
+                if refusal.reason is WalletErrorCode.NOT_ENABLED and len(wanted) > 1:
+                    continue  # of all wallets, those are followed that can be
+                raise
             except ChainError as error:
                 raise refused(error) from error
             except TooManyFollowed:
                 text = "too many wallets are followed at the moment; read the list instead, or try again later"
                 raise WalletRefused(text, reason=WalletErrorCode.LIMIT_EXCEEDED) from None
             reader.wallets[watched], reader.told[watched] = each, {}
+
+    def _of(self, found: Sequence[WalletDocument]) -> dict[Watched, WalletDocument]:
+        """These wallets on every chain of their families that can be followed."""
+        followers = self._followers.items()
+        return {(key, each.id): each for each in found for key, of in followers if of.entry.family is each.family}
 
     def _leave(self, reader: _Reader, gone: Sequence[Watched]) -> None:
         for watched in gone:
@@ -118,25 +173,29 @@ class WalletStreams:
         for watched, each in reader.wallets.items():
             follower, told = self._followers[watched[0]], reader.told[watched]
             try:
-                rows = follower.rows(each.address)
-                for row in rows:
-                    movement = await self._seen(follower, each, row)
-                    mark = (movement.status, min(movement.confirmations, follower.entry.final_after))
-                    if told.get(row.key) != mark:
-                        told[row.key] = mark
-                        news.append(WalletMoved(each, movement))
+                movements = await follower.movements(each.address)
             except ChainError as error:
                 raise refused(error) from error
             except TooMuchMoves:
                 text = "more moves from and to this wallet than can be followed; read the list instead"
                 raise WalletRefused(text, reason=WalletErrorCode.LIMIT_EXCEEDED) from None
-            reader.told[watched] = {row.key: told[row.key] for row in rows}
+            marks = {_key(moved): _mark(moved, follower.entry) for moved in movements}
+            news += [WalletMoved(each, moved) for moved in movements if told.get(_key(moved)) != marks[_key(moved)]]
+            reader.told[watched] = marks
         return news
 
-    async def _seen(self, follower: ChainFollower, of: WalletDocument, row: Followed) -> WalletMovement:
-        chain, contract = follower.entry.key, row.moved.contract
-        token = self._tokens.coin(chain) if contract is None else await self._tokens.describe(chain, contract)
-        return as_seen(of.address, follower.entry, token, row.moved, head=follower.head, time_ms=row.time_ms)
+
+async def _newest(activity: WalletActivity, entry: ChainEntry, address: str) -> Page[WalletMovement]:
+    return await activity.page(entry.family, address, entry.key, TimeOrder.NEWEST_FIRST, PageRequest(first=PAGE))
+
+
+def _key(moved: WalletMovement) -> tuple[str, str]:
+    return moved.hash, moved.part
+
+
+def _mark(moved: WalletMovement, entry: ChainEntry) -> Mark:
+    """What tells a state of a movement from another; final ones stay as they are."""
+    return moved.status, min(moved.confirmations, entry.final_after)
 
 
 async def _listen(happened: AsyncIterator[BusItem], reader: _Reader) -> None:
@@ -149,12 +208,5 @@ async def _listen(happened: AsyncIterator[BusItem], reader: _Reader) -> None:
 
 
 async def _wanted(user_id: str, wallet_id: str | None) -> list[WalletDocument]:
-    """The account's wallet of this id, or all that are of EVM chains. Raises WalletRefused with NOT_ENABLED."""
-    own = await wallet.of_user(user_id)
-    if wallet_id is None:
-        return [each for each in own if each.family is ChainFamily.EVM]
-    found = [each for each in own if each.id == wallet_id]
-    if found and found[0].family is not ChainFamily.EVM:
-        text = "this is possible for wallets of EVM chains only"
-        raise WalletRefused(text, reason=WalletErrorCode.NOT_ENABLED, field=["walletId"])
-    return found
+    """The account's wallet of this id, or all of them."""
+    return [each for each in await wallet.of_user(user_id) if wallet_id in (None, each.id)]

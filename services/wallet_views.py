@@ -38,11 +38,12 @@ def build_wallet_views(catalogue: Catalogue, chains: Chains, bus: Bus, clock: Cl
     """Nothing is asked yet."""
     tokens = Tokens(catalogue, chains, clock)
     balances = WalletBalances(chains, tokens, clock)
+    activity = WalletActivity(chains, tokens, clock)
     return WalletViews(
         tokens=tokens,
         balances=balances,
         funds=WalletFunds(balances, tokens, clock),
         names=Names(chains, clock),
-        activity=WalletActivity(chains, tokens, clock),
-        streams=WalletStreams(chains, tokens, bus, clock),
+        activity=activity,
+        streams=WalletStreams(chains, tokens, activity, bus=bus, clock=clock),
     )

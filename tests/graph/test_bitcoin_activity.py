@@ -1,6 +1,7 @@
 """What moved from and to a linked Bitcoin wallet, on a real UTXO node: newest first, in pages that a reorganisation does not break."""
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -8,8 +9,11 @@ import pytest_asyncio
 
 from core.database import Database
 from core.vocabulary import ChainFamily
+from graph.request import ALL_OPERATIONS, GraphQLRequest
 from models import wallet
 from models.wallet import WalletDocument
+from services import wallet_streams
+from services.wallet_polling import PollPace
 from tests.bitcoin_deposits import BTC
 from tests.chains import litecoind
 from tests.graph.test_bitcoin_transfers import Desk, desk_on, psbt_of
@@ -28,6 +32,11 @@ BALANCE = "{ viewer { wallets { balances { items { quantity token { symbol } } }
 async def litecoin_url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
     async with litecoind(tmp_path_factory.mktemp("litecoin")) as url:
         yield url
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(wallet_streams._PACES, ChainFamily.BITCOIN, PollPace(seconds=0.05, most=10))
 
 
 @pytest.fixture
@@ -139,3 +148,17 @@ async def test_a_node_that_does_not_know_addresses_says_so(database: Database, l
         await link(desk)
         body = await desk.vault.ask(ACTIVITY, desk.person)
         assert codes(body) == [("NOT_ENABLED", ["viewer", "wallets", 0, "activity"])]
+
+
+async def test_what_moves_is_told_live(desk: Desk) -> None:
+    request = GraphQLRequest("subscription { walletActivity { hash direction quantity status confirmations } }")
+    came = await desk.nodes.pay(desk.key.address.text, 2 * BTC)
+    stream = desk.vault.pipeline.stream(request, desk.vault.caller(desk.person), allowed=ALL_OPERATIONS)
+    seen: list[Any] = []
+    async with aclosing(stream) as answers:
+        seen.append((await anext(answers)).body["data"]["walletActivity"])  # type: ignore[index]
+        await desk.nodes.mine()
+        while seen[-1]["confirmations"] < 2:
+            seen.append((await anext(answers)).body["data"]["walletActivity"])  # type: ignore[index]
+    assert seen[0] == {"hash": came, "direction": "IN", "quantity": "2", "status": "CONFIRMED", "confirmations": 1}
+    assert seen[-1] == {**seen[0], "confirmations": 2}

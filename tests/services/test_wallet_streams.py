@@ -23,6 +23,8 @@ from models import wallet
 from models.wallet import WalletDocument
 from services import wallet_following
 from services.tokens import Tokens
+from services.wallet_activity import WalletActivity
+from services.wallet_following import ChainFollower
 from services.wallet_streams import WalletMoved, WalletStreams
 from tests.chains import anvil
 from tests.evm import FRIEND, OWNER, STRANGER, calldata, catalogue_with, chains_of, deploy, mine, rpc, send, token
@@ -68,7 +70,10 @@ async def site(database: Database) -> AsyncIterator[Site]:
         known = catalogue_with()
         chains = chains_of(known, client)
         bus = MemoryBus()
-        streams = WalletStreams(chains, Tokens(known, chains, SystemClock()), bus, SystemClock(), pause)
+        clock = SystemClock()
+        tokens = Tokens(known, chains, clock)
+        activity = WalletActivity(chains, tokens, clock)
+        streams = WalletStreams(chains, tokens, activity, bus=bus, clock=clock, pause=pause)
         await give_wallet()
         yield Site(client, node, asked, bus, streams)
         await streams.close()
@@ -153,6 +158,7 @@ async def test_readers_share_one_reading_which_ends_with_the_last(site: Site) ->
     one, other, second = site.watch(), site.watch(None), site.watch("w2")
     waiting = [asyncio.create_task(told(each)) for each in (one, other, second)]
     follower = site.streams._followers["ethereum"]
+    assert isinstance(follower, ChainFollower)
     async with asyncio.timeout(20):
         while sum(len(each.turns) for each in follower._addresses.values()) < 4:
             await asyncio.sleep(0.005)
@@ -202,11 +208,11 @@ async def test_a_wallet_that_is_not_ones_own_is_unknown(site: Site, id_: str) ->
     assert await ended(site.watch(id_)) is WalletErrorCode.UNKNOWN_WALLET
     bitcoin = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4"
     await give_wallet("b1", bitcoin, 2, ChainFamily.BITCOIN)
-    assert await ended(site.watch("b1")) is WalletErrorCode.NOT_ENABLED
+    assert await ended(site.watch("b1")) is WalletErrorCode.PROVIDER_UNAVAILABLE
 
 
 async def test_nodes_that_stay_silent_end_the_stream(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wallet_following, "_SILENT_SECONDS", 0.05)
+    monkeypatch.setattr(wallet_following, "SILENT_SECONDS", 0.05)
     async with aclosing(site.watch()) as stream:
         await send(site.client, FRIEND, value=5)
         assert await told(stream) == (IN, 5, S.CONFIRMED, 1)
