@@ -160,6 +160,10 @@ class WithdrawalSteps:
         account = await self._accounts.read(row.user_id)
         if any(funds.debt for funds in account.balances.values()):
             return "something is owed here after a deposit was reversed"
+        try:
+            await self._withdrawals.require_control(row)
+        except WalletRefused as refused:
+            return refused.message
         return None
 
     async def _signing(self, row: WithdrawalDocument) -> None:

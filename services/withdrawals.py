@@ -204,7 +204,7 @@ class Withdrawals:
         if row is None or row.user_id != found.user_id or (ref is not None and not _is_meant(row, ref)):
             raise _unknown()
         if row.status is S.AWAITING_CONFIRMATION:
-            await self._in_control(row.user_id, self._catalogue.chains[row.chain], row.address)
+            await self.require_control(row)
             now_ms = self._clock.now_ms()
             status = S.IN_REVIEW if self._is_reviewed(row.worth) else S.APPROVED
             row = await self._changes.move(row, status, now_ms, due_ms=_due(status, now_ms)) or await self._again(row)
@@ -213,6 +213,10 @@ class Withdrawals:
             raise WalletRefused(text, reason=WalletErrorCode.NOT_CANCELABLE, field=["by"])
         await one_time_tokens.redeem(token, TokenPurpose.CONFIRM_WITHDRAWAL, clock=self._clock)
         return row
+
+    async def require_control(self, row: WithdrawalDocument) -> None:
+        """That its account still controls the wallet it goes to, where that is a linked one. Raises WalletRefused."""
+        await self._in_control(row.user_id, self._catalogue.chains[row.chain], row.address)
 
     async def cancel(self, viewer: Viewer, ref: Ref, client: Client) -> WithdrawalDocument:
         """Take a withdrawal back, until it is about to be signed. Raises WalletRefused."""

@@ -10,8 +10,9 @@ import pytest
 from core.account_vocabulary import Role, UserStatus
 from core.bus import MemoryBus
 from core.database import Database
-from core.ids import encode_id
+from core.ids import decode_id, encode_id
 from core.vocabulary import ChainFamily
+from core.wallet_vocabulary import WithdrawalStatus
 from graph.request import ALL_OPERATIONS, GraphQLRequest
 from integrations.chains.errors import NodesContradict
 from models import user, wallet, withdrawal
@@ -20,7 +21,7 @@ from services.api_keys import WantedKey
 from services.wallet_proofs.contract_wallets import ContractCalls
 from tests.accounts import CLIENT, REAUTHENTICATE, Person, World
 from tests.attacks.people import as_operator
-from tests.custody import STRANGER
+from tests.custody import STRANGER, SmallChain, build_steps
 from tests.factors import Authenticator, registered
 from tests.stored import unchanged
 from tests.trading_house import TradingHouse
@@ -419,3 +420,24 @@ async def test_nothing_is_sent_to_a_contract_wallet_that_is_not_its_owners_any_m
         contract.accepts, contract.contradicted = True, False
         payload = await site.world.data(CONFIRM, None, input={"token": token})
         assert payload["confirmWithdrawal"]["errors"] == []
+        contract.accepts = False
+        chain, world = SmallChain(), site.world
+        steps = build_steps(
+            world.custody,
+            chain,
+            gateway=site.house.gateway,
+            accounts=world.funds.accounts,
+            catalogue=world.catalogue,
+            clock=world.clock,
+        )
+        id_ = decode_id(asked["withdrawal"]["id"])[1][0]
+        await steps.step(id_)
+        held = await withdrawal.by_id(id_)
+        assert held is not None
+        assert (held.status, chain.signed) == (WithdrawalStatus.HELD, [])
+        assert "the contract of this wallet does not accept" in (held.reason or "")
+        contract.accepts = True
+        world.clock.advance(3600)
+        await steps.step(id_)
+        await steps.step(id_)
+        assert len(chain.signed) == 1
