@@ -4,6 +4,7 @@ The block is the newest that enough nodes have, named by its hash (EIP-1898), so
 one that says something else than the others is reason enough to believe none.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
@@ -21,8 +22,14 @@ MOST_APART = 10
 """Blocks. Where the newest block that enough nodes have is older than that beside a newer one, what it says may be long out of date."""
 
 
-async def common_block(client: EvmClient) -> EvmBlock:
-    """The newest block that enough nodes have, and of which all say the same that have it. Raises ChainUnavailable, NodesContradict."""
+_BELOW_TIP = 3
+"""Blocks. At the very tip honest nodes may differ for a moment, or not have the state yet of a block that they have told."""
+_ANSWER_SECONDS = 8.0
+"""A node that stalls is too few before the whole request is too late."""
+
+
+async def common_block(client: EvmClient, *, below: int = 0) -> EvmBlock:
+    """The newest block that enough nodes have, or one so many below it, of which all say the same that have it. Raises ChainUnavailable, NodesContradict."""
     said = await client.heads_of_all()
     heads = sorted((each.number for each in said.values() if isinstance(each, EvmBlock)), reverse=True)
     needed = max(1, min(WITNESSES, len(said)))
@@ -31,10 +38,10 @@ async def common_block(client: EvmClient) -> EvmBlock:
     number = heads[needed - 1]
     if heads[0] - number > MOST_APART:
         raise ChainUnavailable(client.key, {"all": f"their newest blocks are {heads[0] - number} apart"})
+    number = max(0, number - below)
     vote = count_votes(client.key, number, await client.blocks_of_all(number))
     if vote.winner is None or not vote.stands(vote.winner.hash):
         if len({each.hash for each in vote.blocks.values()}) > 1:
-            log.error("chain.nodes_contradict", chain=client.key, block=number, nodes=sorted(vote.blocks))
             raise NodesContradict(f"nodes of {client.key} have different blocks {number}")
         raise ChainUnavailable(client.key, {"all": f"too few have block {number}"})
     return vote.winner
@@ -45,16 +52,31 @@ async def agreed(client: EvmClient, ask: Callable[[JsonRpc, str], Awaitable[T]])
 
     Raises ChainUnavailable: too few can tell. Raises NodesContradict: one tells something else.
     """
-    block = await common_block(client)
-    said = await client.pool.ask_all(lambda node: ask(node, block.hash))
-    told = {name: each for name, each in said.items() if not isinstance(each, ChainError)}
-    if len(told) < max(1, min(WITNESSES, len(said))):
-        raise ChainUnavailable(client.key, _reasons(said))
+    try:
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            try:
+                block, told = await _told(client, ask, below=0)
+            except ChainError:
+                block, told = await _told(client, ask, below=_BELOW_TIP)
+    except TimeoutError as error:
+        raise ChainUnavailable(client.key, {"all": "late"}) from error
     first, *others = told.values()
     if any(each != first for each in others):
         log.error("chain.nodes_contradict", chain=client.key, block=block.number, nodes=sorted(told))
         raise NodesContradict(f"nodes of {client.key} tell different things of block {block.number}")
     return first
+
+
+async def _told(
+    client: EvmClient, ask: Callable[[JsonRpc, str], Awaitable[T]], *, below: int
+) -> tuple[EvmBlock, dict[str, T]]:
+    """A block, and what each node says of it that can."""
+    block = await common_block(client, below=below)
+    said = await client.pool.ask_all(lambda node: ask(node, block.hash))
+    told = {name: each for name, each in said.items() if not isinstance(each, ChainError)}
+    if len(told) < max(1, min(WITNESSES, len(said))):
+        raise ChainUnavailable(client.key, _reasons(said))
+    return block, told
 
 
 def _reasons(said: Mapping[str, object]) -> dict[str, str]:

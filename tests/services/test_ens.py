@@ -18,6 +18,7 @@ from integrations.chains.errors import Failure, NodeRefused, ProviderFailed
 from integrations.chains.evm.client import EvmClient
 from integrations.chains.evm.ens import NameMalformed, namehash, normal_name, normalised
 from integrations.chains.json_rpc import JsonRpc
+from services import agreement
 from services.chains import Chains
 from services.ens import Names
 from tests.chains import anvil
@@ -259,6 +260,38 @@ async def test_a_node_that_is_a_block_behind_is_waited_for(doubted: Doubted) -> 
 
     doubted.liar.twist = twist
     assert await doubted.names.resolve("anna.eth") == FRIEND
+
+
+async def test_a_tip_that_honest_nodes_do_not_share_yet_is_no_lie(doubted: Doubted) -> None:
+    """One has another newest block, or told of it before it has its state: a few blocks below it is read."""
+    await mine(doubted.ens.client, 3)
+    head = await doubted.ens.client.block()
+    assert head is not None
+
+    def forks(method: str, params: Sequence[Any], answer: Any) -> Any:
+        is_tip = method == "eth_getBlockByNumber" and params[0] in ("latest", hex(head.number))
+        return answer | {"hash": "0x" + "ab" * 32} if is_tip else answer
+
+    def lags(method: str, params: Sequence[Any], answer: Any) -> Any:
+        if method == "eth_call" and params[1] == {"blockHash": head.hash}:
+            raise NodeRefused(-32000, "header not found")
+        return answer
+
+    for twist in (forks, lags):
+        doubted.liar.twist = twist
+        assert await doubted.names.resolve("anna.eth") == FRIEND
+        doubted.ens.clock.advance(31)
+
+
+async def test_a_node_that_stalls_is_too_few_in_time(doubted: Doubted, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agreement, "_ANSWER_SECONDS", 0.1)
+
+    async def stalls(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(doubted.liar, "call", stalls)
+    monkeypatch.setattr(doubted.names._chains.evm("ethereum").pool, "_probed", True)
+    assert await _code(doubted.names.resolve("anna.eth")) is WalletErrorCode.PROVIDER_UNAVAILABLE
 
 
 async def test_long_names_are_normalised_while_others_go_on() -> None:
