@@ -64,7 +64,7 @@ async def test_a_real_chain_shows_its_nodes_and_fees() -> None:
             "maxFeePerGas": "1.501",
             "maxPriorityFeePerGas": "0.001",
             "feeRate": None,
-            "estimatedSeconds": 36,
+            "estimatedSeconds": 3,
         }
 
 

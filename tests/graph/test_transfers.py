@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -91,8 +91,6 @@ class Desk:
 async def desk_on(client: EvmClient) -> AsyncIterator[Desk]:
     contract = await token(client)
     known = catalogue_with(TokenState("ethereum", contract, "USDT", "Tether USD", 6, "USDT"))
-    quick = known.chains["ethereum"].model_copy(update={"block_seconds": 1})
-    known = replace(known, chains={**known.chains, "ethereum": quick})
     async with world(known=known, reached=lambda known, _: chains_of(known, client)) as vault:
         yield Desk(vault, client, await vault.signed_up("anna@example.com"), contract)
 
