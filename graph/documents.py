@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 
 from graphql import (
@@ -24,7 +24,9 @@ from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRul
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
 from core.errors import ExpectedError
+from graph.compile import CompiledOperation, compiled
 from graph.errors import ERRORS_SHOWN, OperationNotFound, RequestRefused, refusal_of
+from graph.execution import PipelineSchema
 from graph.limits import AloneExceeded, DocumentLimits, parse_document
 from graph.numbers import ReadableNumbers
 
@@ -45,6 +47,8 @@ class Document:
     node: DocumentNode
     operations: Mapping[str | None, OperationDefinitionNode]
     fragments: Mapping[str, FragmentDefinitionNode]
+    compiled: Mapping[str | None, CompiledOperation | None] = field(default_factory=dict)
+    """Its operations, but for those that are left to graphql-core."""
 
     def operation(self, name: str | None) -> OperationDefinitionNode:
         """The operation to execute (GraphQL specification, GetOperation). Raises RequestRefused."""
@@ -63,17 +67,18 @@ class Documents:
     """Reads documents against one schema; the least recently used are forgotten first."""
 
     def __init__(
-        self, schema: GraphQLSchema, limits: DocumentLimits, *, suggestions: bool, introspection: bool = True
+        self, schema: PipelineSchema, limits: DocumentLimits, *, suggestions: bool, introspection: bool = True
     ) -> None:
         """`suggestions`: whether validation errors may name what the schema has (`Did you mean`).
 
         `introspection`: whether the schema may be asked for; `__typename` always may.
         """
-        self._schema = schema
+        self._strawberry = schema
+        self._schema = schema._schema
         self._rules = _RULES if introspection else (*_RULES, NoSchemaIntrospectionCustomRule)
         self._limits = limits
         self._suggestions = suggestions
-        self._alone = _fields_that_stand_alone(schema)
+        self._alone = _fields_that_stand_alone(self._schema)
         self._documents: OrderedDict[bytes, Document] = OrderedDict()
         self._characters_held = 0
 
@@ -107,11 +112,14 @@ class Documents:
         definitions = node.definitions
         operations = [each for each in definitions if isinstance(each, OperationDefinitionNode)]
         fragments = [each for each in definitions if isinstance(each, FragmentDefinitionNode)]
+        named = {each.name.value if each.name else None: each for each in operations}
+        used = {each.name.value: each for each in fragments}
         document = Document(
             text=text,
             node=node,
-            operations={each.name.value if each.name else None: each for each in operations},
-            fragments={each.name.value: each for each in fragments},
+            operations=named,
+            fragments=used,
+            compiled={name: compiled(self._strawberry, each, used) for name, each in named.items()},
         )
         self._check_alone(document)
         return document

@@ -14,6 +14,7 @@ from graphql import (
     OperationType,
     get_variable_values,
 )
+from graphql.execution.values import VariableValues
 from strawberry.types.execution import ExecutionResult, PreExecutionError
 
 from core.budget import Allowance, Budget
@@ -82,6 +83,7 @@ class Operation:
     document: Document
     definition: OperationDefinitionNode
     variables: Mapping[str, object]
+    coerced: VariableValues
     cost: OperationCost
     remaining: int
     """Points the caller had left when it was admitted."""
@@ -112,7 +114,7 @@ class Pipeline:
         self._limits = limits
         self._costs = CostModel(self._graphql)
         self._documents = Documents(
-            self._graphql, limits.document, suggestions=limits.suggestions, introspection=limits.introspection
+            schema, limits.document, suggestions=limits.suggestions, introspection=limits.introspection
         )
 
     async def execute(self, request: GraphQLRequest, caller: Caller, *, allowed: Collection[OperationType]) -> Answer:
@@ -152,7 +154,8 @@ class Pipeline:
         try:
             document = self._documents.read(text)
             definition = document.operation(None)
-            return self._price(document, definition, variables or {})
+            coerced = self._coerced(definition, variables or {})
+            return self._costs.of(definition, document.fragments, coerced.coerced)
         except RequestRefused as refused:
             first = refused.errors[0]
             if isinstance(first, ExpectedError):
@@ -178,7 +181,8 @@ class Pipeline:
             raise RequestRefused.because(
                 OperationNotAllowed(f"a {definition.operation.value} is not served over this transport or method")
             )
-        cost = self._price(document, definition, request.variables or {})
+        coerced = self._coerced(definition, request.variables or {})
+        cost = self._costs.of(definition, document.fragments, coerced.coerced)
         if cost.points > self._limits.cost_per_request:
             raise RequestRefused.because(
                 CostLimit(
@@ -188,7 +192,8 @@ class Pipeline:
                 )
             )
         remaining = await self._spend(self._budget, caller.limit_key, cost.points)
-        return Operation(document, definition, request.variables or {}, cost, remaining, self._label(definition))
+        label = self._label(definition)
+        return Operation(document, definition, request.variables or {}, coerced, cost, remaining, label)
 
     async def _find_document(self, request: GraphQLRequest) -> Document:
         try:
@@ -203,9 +208,7 @@ class Pipeline:
             await self._persisted.remember(digest, text)
         return document
 
-    def _price(
-        self, document: Document, definition: OperationDefinitionNode, variables: Mapping[str, object]
-    ) -> OperationCost:
+    def _coerced(self, definition: OperationDefinitionNode, variables: Mapping[str, object]) -> VariableValues:
         coerced = get_variable_values(
             self._graphql,
             definition.variable_definitions or (),
@@ -217,7 +220,7 @@ class Pipeline:
             raise RequestRefused(coerced, BAD_USER_INPUT)
         if faults := unreadable_variables(self._graphql, definition, coerced.coerced):
             raise RequestRefused(faults[:ERRORS_SHOWN], BAD_USER_INPUT)
-        return self._costs.of(definition, document.fragments, coerced.coerced)
+        return coerced
 
     async def _spend(self, budget: Budget, key: str, points: int) -> int:
         """Points that are left."""
@@ -229,13 +232,7 @@ class Pipeline:
     async def _run(self, operation: Operation, caller: Caller, errors: ErrorRenderer) -> Answer:
         try:
             async with asyncio.timeout(self._limits.execution_seconds):
-                result = await self._schema.execute(
-                    operation.document.text,
-                    variable_values=dict(operation.variables),
-                    context_value=self._context_factory(caller),
-                    operation_name=_name(operation.definition),
-                    operation_extensions=with_document(operation.document.node),
-                )
+                result = await self._executed(operation, self._context_factory(caller))
         except TimeoutError:
             seconds = self._limits.execution_seconds
             refused = RequestRefused.because(OperationTimedOut(f"execution took longer than {seconds:g} s"))
@@ -246,6 +243,20 @@ class Pipeline:
             return self._failed(body, operation, INTERNAL)
         others = {**(result.extensions or {}), **_marks(caller)}
         return self._answer(result, operation, errors, self._cost(operation.cost.points, operation.remaining, others))
+
+    async def _executed(self, operation: Operation, context: object) -> ExecutionResult:
+        name = _name(operation.definition)
+        compiled = operation.document.compiled.get(name)
+        if compiled is not None:
+            outcome = await compiled.execute(context, operation.coerced)
+            return ExecutionResult(outcome.data, list(outcome.errors))
+        return await self._schema.execute(
+            operation.document.text,
+            variable_values=dict(operation.variables),
+            context_value=context,
+            operation_name=name,
+            operation_extensions=with_document(operation.document.node),
+        )
 
     def _failed(self, body: dict[str, object], operation: Operation, code: str) -> Answer:
         cost = self._cost(operation.cost.points, operation.remaining)

@@ -227,6 +227,10 @@ class Markets:
             self.apply(*(candle(NOW_MS, symbol=symbol, interval=interval) for interval in CandleInterval))
         return self
 
+    def context(self) -> object:
+        """What resolvers get of a stranger's operation."""
+        return self.pipeline._context_factory(CALLER)
+
     async def ask(self, query: str, **variables: object) -> dict[str, Any]:
         """The whole answer."""
         answer = await self.pipeline.execute(

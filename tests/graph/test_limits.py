@@ -129,7 +129,7 @@ def test_30_levels_of_doubling_fragments_are_refused_at_once() -> None:
     ids=lambda text: text[:40],
 )  # fmt: skip
 def test_validation_never_hangs_or_breaks(text: str) -> None:
-    documents = Documents(build_schema()._schema, LIMITS, suggestions=False)
+    documents = Documents(build_schema(), LIMITS, suggestions=False)
     started = time.process_time()
     with contextlib.suppress(RequestRefused):
         documents.read(text)
@@ -137,14 +137,14 @@ def test_validation_never_hangs_or_breaks(text: str) -> None:
 
 
 def test_introspection_passes_validation() -> None:
-    documents = Documents(build_schema()._schema, LIMITS, suggestions=False)
+    documents = Documents(build_schema(), LIMITS, suggestions=False)
     for query in (get_introspection_query(), GRAPHIQL_INTROSPECTION):
         assert documents.read(query).operation("IntrospectionQuery")
 
 
 @pytest.mark.parametrize("suggestions", [False, True])
 def test_suggestions_follow_the_setting(suggestions: bool) -> None:
-    documents = Documents(build_schema()._schema, LIMITS, suggestions=suggestions)
+    documents = Documents(build_schema(), LIMITS, suggestions=suggestions)
     messages = []
     for text in ("{ sequenc }", "{ market(symbl: 1) { symbol } }", "{ ... on Markt { symbol } }"):
         with pytest.raises(RequestRefused) as refused:
@@ -154,7 +154,7 @@ def test_suggestions_follow_the_setting(suggestions: bool) -> None:
 
 
 def test_documents_are_read_once_and_the_oldest_are_forgotten() -> None:
-    documents = Documents(build_schema()._schema, LIMITS, suggestions=False)
+    documents = Documents(build_schema(), LIMITS, suggestions=False)
     first = documents.read("{ sequence }")
     assert documents.read("{ sequence }") is first
     for number in range(10):
@@ -172,6 +172,6 @@ def test_documents_are_read_once_and_the_oldest_are_forgotten() -> None:
     )
 )
 def test_any_sequence_of_tokens_is_read_or_refused(tokens: list[str]) -> None:
-    documents = Documents(build_schema()._schema, LIMITS, suggestions=False)
+    documents = Documents(build_schema(), LIMITS, suggestions=False)
     with contextlib.suppress(RequestRefused):
         documents.read(" ".join(tokens))

@@ -1,0 +1,1 @@
+"""The pieces of a compiled operation. `graph/compile.py` puts them together."""

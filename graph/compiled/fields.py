@@ -1,0 +1,263 @@
+"""How a field of a compiled operation gets its value: its attribute read, or its resolver called with everything Strawberry puts around it.
+
+A resolver that nothing is put around is called directly, with arguments that Strawberry's own conversion has made: once for ever where they do not depend on
+variables, else once in an execution. Every other field is called through Strawberry.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum
+from types import CoroutineType
+from typing import TYPE_CHECKING
+
+import strawberry
+from graphql import FieldNode, GraphQLField, GraphQLObjectType, GraphQLOutputType, GraphQLResolveInfo, VariableNode
+from graphql.execution.collect_fields import FieldDetails
+from graphql.execution.values import get_argument_values
+from graphql.language import Visitor, visit
+from strawberry.execution import optimized_is_awaitable
+from strawberry.schema.schema_converter import get_arguments
+from strawberry.types.field import StrawberryField
+
+from graph.compiled.run import Place, Run, as_path, field_place, helpers
+
+if TYPE_CHECKING:
+    from graph.execution import PipelineSchema
+
+Resolve = Callable[[Run, Place, object], object]
+"""The value of a field of an object, or what is to be awaited for it."""
+_DEFINITION = "strawberry-definition"
+_UNCHANGING = (str, int, float, bool, Decimal, Enum, datetime, type(None), type(strawberry.UNSET))
+_awaitable_classes: dict[type, bool] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class SelectedField:
+    """A field as an operation selects it: under `key`, by these nodes that were merged."""
+
+    key: str
+    details: list[FieldDetails]
+    parent: GraphQLObjectType
+    definition: GraphQLField
+
+    @property
+    def name(self) -> str:
+        return self.details[0].node.name.value
+
+    @property
+    def type(self) -> GraphQLOutputType:
+        return self.definition.type
+
+    @property
+    def nodes(self) -> list[FieldNode]:
+        return [each.node for each in self.details]
+
+    @property
+    def strawberry(self) -> StrawberryField | None:
+        """The field as Strawberry has it; None for what graphql-core adds."""
+        found = self.definition.extensions.get(_DEFINITION)
+        return found if isinstance(found, StrawberryField) else None
+
+    @property
+    def attribute(self) -> str | None:
+        """The attribute that is read for it, where that is all."""
+        field = self.strawberry
+        if (
+            field is None
+            or field.base_resolver is not None
+            or not getattr(self.definition.resolve, "_is_default", False)
+        ):
+            return None
+        return field.python_name if field.is_basic_field and field.default_resolver is getattr else None
+
+    def info(self, run: Run, place: Place) -> GraphQLResolveInfo[object]:
+        """What resolvers are told of it."""
+        return GraphQLResolveInfo(
+            self.name,
+            self.nodes,
+            self.type,
+            self.parent,
+            as_path(field_place(place)),
+            run.statics.schema,
+            run.statics.fragments,
+            run.root,
+            run.statics.operation,
+            run.variables,
+            run.context,
+            optimized_is_awaitable,  # type: ignore[arg-type]
+            None,
+            helpers(run),
+        )
+
+
+class LeanInfo(strawberry.Info[object, object]):
+    """Strawberry's Info, which makes graphql-core's only when somebody asks for more than the context."""
+
+    def __init__(self, run: Run, field: SelectedField, definition: StrawberryField, place: Place) -> None:
+        self._run = run
+        self._selected = field
+        self._field = definition
+        self._place = place
+
+    @property
+    def context(self) -> object:
+        return self._run.context
+
+    @property
+    def _raw_info(self) -> GraphQLResolveInfo[object]:  # type: ignore[override]
+        return self._selected.info(self._run, self._place)
+
+
+def resolving(field: SelectedField, schema: "PipelineSchema") -> Resolve:
+    """What gets the value of this field."""
+    attribute = field.attribute
+    if attribute is not None:
+        return lambda _run, _place, source: getattr(source, attribute)
+    if field.name == "__typename" or _is_wrapped(field, schema):
+        return _by_strawberry(field)
+    return _directly(field, schema)
+
+
+def is_awaitable(value: object) -> bool:
+    """Whether a resolver's value is to be awaited; as Strawberry sees it, asked once for each class."""
+    known = _awaitable_classes.get(type(value))
+    if known is None:
+        known = _awaitable_classes[type(value)] = isinstance(value, CoroutineType) or hasattr(type(value), "__await__")
+    return known or (type(value).__name__ == "generator" and optimized_is_awaitable(value))
+
+
+def _is_wrapped(field: SelectedField, schema: "PipelineSchema") -> bool:
+    """Whether Strawberry puts something around the resolver: extensions and permissions, handlers of exceptions, an Info of one's own."""
+    definition = field.strawberry
+    return (
+        definition is None
+        or definition.base_resolver is None
+        or bool(definition.extensions)
+        or type(definition).get_result is not StrawberryField.get_result
+        or bool(schema.schema_converter._exception_handler_specs)
+        or schema.config.info_class is not strawberry.Info
+    )
+
+
+def _by_strawberry(field: SelectedField) -> Resolve:
+    """Through the resolver that Strawberry has made."""
+    resolve = field.definition.resolve
+    if resolve is None:
+        raise TypeError(f"{field.parent}.{field.name} has no resolver")
+    node, definition = field.details[0].node, field.definition
+    has_arguments = bool(definition.args or node.arguments)
+
+    def call(run: Run, place: Place, source: object) -> object:
+        arguments = get_argument_values(definition, node, run.variables) if has_arguments else {}
+        return resolve(source, field.info(run, place), **arguments)
+
+    return call
+
+
+def _directly(field: SelectedField, schema: "PipelineSchema") -> Resolve:
+    """The resolver itself."""
+    definition = field.strawberry
+    if definition is None or definition.base_resolver is None:
+        raise TypeError(f"{field.parent}.{field.name} has no resolver of its own")
+    resolver = definition.base_resolver
+    names = _Reserved.of(definition)
+    arguments_of = _arguments(field, definition, schema)
+    is_async = definition.is_async
+
+    def call(run: Run, place: Place, source: object) -> object:
+        try:
+            given = arguments_of(run)
+        except Exception as error:
+            if is_async:
+                return _raising(error)
+            raise
+        keywords = dict(given) if given else {}
+        info = LeanInfo(run, field, definition, place)
+        for name in names.source:
+            keywords[name] = source
+        if names.info is not None:
+            keywords[names.info] = info
+        return resolver(source, **keywords) if names.by_self else resolver(**keywords)  # type: ignore[arg-type]
+
+    return call
+
+
+async def _raising(error: Exception) -> object:
+    raise error
+
+
+@dataclass(frozen=True, slots=True)
+class _Reserved:
+    """The parameters of a resolver that are no arguments of its field."""
+
+    by_self: bool
+    source: Sequence[str]
+    info: str | None
+
+    @staticmethod
+    def of(definition: StrawberryField) -> "_Reserved":
+        resolver = definition.base_resolver
+        if resolver is None:
+            return _Reserved(by_self=False, source=(), info=None)
+        sources = (resolver.parent_parameter, resolver.root_parameter)
+        return _Reserved(
+            by_self=resolver.self_parameter is not None,
+            source=tuple(each.name for each in sources if each is not None),
+            info=resolver.info_parameter.name if resolver.info_parameter is not None else None,
+        )
+
+
+def _arguments(
+    field: SelectedField, definition: StrawberryField, schema: "PipelineSchema"
+) -> Callable[[Run], Mapping[str, object]]:
+    """What gives the converted arguments of a field in an execution."""
+    node = field.details[0].node
+    if not (field.definition.args or node.arguments):
+        return lambda _run: {}
+    reserved = _Reserved.of(definition)
+    hidden = {*reserved.source, *({reserved.info} if reserved.info is not None else set())}
+    key = id(field)
+
+    def converted(run: Run) -> dict[str, object]:
+        _, keywords = get_arguments(
+            field=definition,
+            source=None,
+            info=None,  # type: ignore[arg-type]
+            kwargs=get_argument_values(field.definition, node, run.variables),
+            config=schema.config,
+            scalar_registry=schema.schema_converter.scalar_registry,
+        )
+        return {name: value for name, value in keywords.items() if name not in hidden}
+
+    for_ever: list[dict[str, object]] = []
+    depends = _has_variables(node)
+
+    def arguments(run: Run) -> Mapping[str, object]:
+        if for_ever:
+            return for_ever[0]
+        known = run.arguments.get(key)
+        if known is None:
+            known = converted(run)
+            if all(isinstance(value, _UNCHANGING) for value in known.values()):
+                if not depends:
+                    for_ever.append(known)
+                run.arguments[key] = known
+        return known
+
+    return arguments
+
+
+class _Variables(Visitor):
+    found = False
+
+    def enter_variable(self, _node: VariableNode, *_rest: object) -> None:
+        self.found = True
+
+
+def _has_variables(node: FieldNode) -> bool:
+    seen = _Variables()
+    for argument in node.arguments or ():
+        visit(argument, seen)
+    return seen.found
