@@ -5,15 +5,17 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from solders.instruction import Instruction
+from solders.instruction import AccountMeta, Instruction
 from solders.keypair import Keypair
 from solders.message import MessageV0
+from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 
 from core.database import Database
 from core.wallet_vocabulary import DepositStatus
 from integrations.chains.errors import ChainError, ChainUnavailable
-from integrations.chains.solana.instructions import Memo, encode
+from integrations.chains.solana.addresses import TOKEN_PROGRAM
+from integrations.chains.solana.instructions import Memo, SolTransfer, encode
 from models import deposit, unclaimed_deposit
 from models.unclaimed_deposit import UnclaimedDepositDocument
 from tests.deposits_solana import HOUSE, SOL, SolanaSite, client_of, key, opened
@@ -71,6 +73,24 @@ async def test_what_comes_in_pieces_and_of_several_assets_in_one_transaction(sit
     await site.run()
     assert (await site.funds(), await site.funds("USDC")) == (D(2), D(2))
     assert len({row.id for row in await site.rows()}) == 2
+
+
+async def test_coins_that_a_program_sends_along_count(site: SolanaSite) -> None:
+    """No transfer of the system program brings them: a token account is closed in favour of the house."""
+    mint, owner = site.usdc, Keypair()
+    site.chain.airdrop(owner.pubkey(), SOL)
+    account = site.chain.mint_to(owner.pubkey(), mint, 0)
+    accounts = [
+        AccountMeta(Pubkey.from_string(account), is_signer=False, is_writable=True),
+        AccountMeta(HOUSE.pubkey(), is_signer=False, is_writable=True),
+        AccountMeta(owner.pubkey(), is_signer=True, is_writable=False),
+    ]
+    closes = Instruction(Pubkey.from_string(TOKEN_PROGRAM), bytes([9]), accounts)
+    rent = encode(SolTransfer(key(owner), account, SOL // 2))
+    site.chain.run([rent, closes, *_memos(site.memo)], owner)
+    site.chain.finalize()
+    await site.run()
+    assert await site.funds() == D("0.5") + D(site.chain.svm.minimum_balance_for_rent_exemption(165)) / SOL
 
 
 async def test_below_the_minimum_is_on_record_and_not_in_the_balance(site: SolanaSite) -> None:
