@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,11 +19,14 @@ from models.chain_transaction import ChainTransactionDocument
 from services.broadcasts import BroadcastWish
 from services.sending_evm import EvmSending
 from services.signed_transactions import read_signed
+from tests import components
+from tests.account_life import proven
 from tests.accounts import world
 from tests.chains import anvil
+from tests.core.test_bus import redis_bus
 from tests.evm import FRIEND, OWNER, STRANGER, chains_of, client_of, mine, rpc, token, token_balance
 from tests.evm import send as send_now
-from tests.graph.test_transfers import Desk, codes, desk_on, sign, warned
+from tests.graph.test_transfers import Desk, desk_on, sign, warned
 
 STATUS = "hash status confirmations required blockNumber error replacedBy { hash status }"
 WATCH = f'subscription($hash: String!) {{ chainTransactionUpdated(chain: "ethereum", hash: $hash) {{ {STATUS} }} }}'
@@ -209,6 +213,32 @@ async def test_one_that_fails_in_its_block_tells_why(desk: Desk) -> None:
     assert (row.track.status, row.track.over) == ("FAILED", True)
 
 
+async def test_a_change_is_told_over_redis_to_whoever_watches_at_another_process(desk: Desk, tmp_path: Path) -> None:
+    hash_ = await sent(desk)
+    async with AsyncExitStack() as stack:
+        _, url = await stack.enter_async_context(components.redis(tmp_path))
+        worlds = []
+        for bus in (redis_bus(url), redis_bus(url)):
+            await bus.start()
+            stack.push_async_callback(bus.close)
+            options: dict[str, Any] = {
+                "known": desk.vault.catalogue,
+                "reached": lambda known, _: chains_of(known, desk.chain),
+                "bus": bus,
+            }
+            worlds.append(await stack.enter_async_context(world(**options)))
+        desk.vault = worlds[0]
+        async with watching(desk, hash_) as stream:
+            assert (await told(stream))["status"] == "PENDING"
+            desk.vault = worlds[1]
+            seen = []
+            for _ in range(3):
+                await mine(desk.chain)
+                await work(desk)
+                seen.append((await told(stream))["confirmations"])
+            assert seen == [1, 2, 3]
+
+
 async def test_what_was_sent_is_told_as_it_was_seen_last_while_no_node_answers(desk: Desk) -> None:
     signed = sign(await desk.prepare())
     hash_ = (await desk.send(signed, until_mined=False))["transaction"]["hash"]
@@ -356,10 +386,9 @@ async def test_whoever_asks_nodes_too_often_has_to_wait(database: Database) -> N
 async def test_a_deleted_account_leaves_nothing_of_what_it_sent(desk: Desk) -> None:
     prepared = await desk.prepare()
     answer = await desk.send(sign(prepared), preparedId=prepared["transaction"]["id"], until_mined=False)
-    await broadcast.delete_all(desk.person.user_id)
-    await prepared_transaction.delete_all(desk.person.user_id)
+    id_ = key_in(prepared["transaction"]["id"], "UnsignedTransaction") or ""
+    assert await prepared_transaction.by_id(id_) is not None
+    assert (await proven(desk.vault, "deleteAccount", desk.person))["errors"] == []
     assert await BroadcastDocument.find({"user_id": desk.person.user_id}).to_list() == []
-    assert codes(await desk.send(sign(prepared), key="b2", preparedId=prepared["transaction"]["id"])) == [
-        ("TRANSACTION_EXPIRED", ["preparedId"])
-    ]
+    assert await prepared_transaction.by_id(id_) is None
     assert (await row_of(answer["transaction"]["hash"])).track.status == "PENDING"
