@@ -1,5 +1,5 @@
 """The whole wallet offline, as the README shows it: `dev` with a chain of its own, a wallet that is linked and signs in, a
-deposit that is credited, and a withdrawal that arrives."""
+deposit that is credited, a payment from the wallet, and a withdrawal that arrives."""
 
 import json
 import re
@@ -22,6 +22,7 @@ from tests.graphql_client import graphql_socket
 from tests.server.test_account_commands import command
 
 TO = "0x00000000219ab540356cBB839Cbe05303d7705Fa"
+FRIEND = "0x000000000000000000000000000000000000dEaD"
 COLD = {"COLD_ADDRESSES": f"ethereum={ANVIL_ADDRESSES[1]}"}
 ADD = """mutation($input: AddWithdrawalAddressInput!) { addWithdrawalAddress(input: $input) {
   address { id } errors { code message }
@@ -36,6 +37,12 @@ CHALLENGE = """mutation($input: CreateLinkChallengeInput!) { createLinkChallenge
 LINK = "mutation($input: LinkWalletInput!) { linkWallet(input: $input) { wallet { address } errors { code message } } }"
 ADDRESS = """mutation { createDepositAddress(input: {chain: "ethereum"}) {
   depositAddress { address uri qrSvg } errors { code message }
+} }"""
+PREPARE = """mutation($input: PrepareTransferInput!) { prepareTransfer(input: $input) {
+  transaction { id payload } errors { code message }
+} }"""
+SEND = """mutation($input: BroadcastTransactionInput!) { broadcastTransaction(input: $input) {
+  transaction { hash } errors { code message }
 } }"""
 BEGIN = """mutation($input: BeginWalletLogInInput!) { beginWalletLogIn(input: $input) {
   challenge { message } errors { code message }
@@ -114,6 +121,7 @@ async def test_a_wallet_and_a_withdrawal_on_a_chain_of_ones_own(tmp_path: Path) 
         assert [each["status"]["healthy"] for each in status["chains"] if each["key"] == "ethereum"] == [True]
         address = await link(tmp_path, ann)
         await log_in_by_wallet(ann, address)
+        await pay(tmp_path, running, ann, address)
         await deposit(tmp_path, running, ann)
         await sweep(tmp_path)
         await until(lambda: ann.ask('{ asset(code: "ETH") { price(quote: "USD") { price } } }'), _is_priced)
@@ -129,6 +137,28 @@ async def test_a_wallet_and_a_withdrawal_on_a_chain_of_ones_own(tmp_path: Path) 
         balances = await until(ann.balances, lambda found: found["ETH"][1] == 0)
         assert balances["ETH"] == (Decimal(1), Decimal(0))
     await ledger_is_sound(tmp_path)
+
+
+async def pay(folder: Path, running: Server, ann: Trader, address: str) -> None:
+    """Send from a wallet of one's own as the README does, and be told until it is final."""
+    wish = {"chain": "ethereum", "from": address, "to": FRIEND, "token": "ETH", "amount": "5"}
+    prepared = (await ann.data(PREPARE, input=wish))["prepareTransfer"]
+    assert prepared["errors"] == [], prepared
+    made = prepared["transaction"]
+    signed = await chain(folder, "sign-transaction", "--payload", json.dumps(made["payload"]))
+    given = {"clientBroadcastId": "b1", "chain": "ethereum", "signed": signed, "preparedId": made["id"]}
+    sent = (await ann.data(SEND, input=given))["broadcastTransaction"]
+    assert sent["errors"] == [], sent
+    watch = f'subscription {{ chainTransactionUpdated(chain: "ethereum", hash: "{sent["transaction"]["hash"]}") {{ status }} }}'
+    states: list[str] = []
+    async with graphql_socket(running.base_url, credential=ann.access) as socket:
+        operation = await socket.subscribe(watch)
+        while not states or states[-1] != "FINAL":
+            state: Any = (await operation.next())["chainTransactionUpdated"]["status"]
+            if not states:
+                await told(folder, "anvil_mine", hex(70))
+            states.append(state)
+    assert int(await told(folder, "eth_getBalance", FRIEND, "latest"), 16) == 5 * 10**18
 
 
 async def deposit(folder: Path, running: Server, ann: Trader) -> None:
