@@ -83,14 +83,24 @@ class BitcoinSite(Reading):
         previous: Mapping[str, bytes] | None = None,
     ) -> str:
         """Send what these keys were paid by these transactions; what the outputs leave is the fee. Gives the txid."""
-        coins = [await self.coin_of(txid, key) for key, txid in keys.items()]
-        paid = [TxOutput(await self.script(address), sats) for address, sats in outputs]
-        psbt = build(coins, paid, previous=previous).psbt
-        for key in keys:
-            psbt = key.sign_own(psbt)
-        txid = str(await self.nodes.call("sendrawtransaction", read_signed(psbt).raw.hex(), 0))
+        coins = [(key, await self.coin_of(txid, key)) for key, txid in keys.items()]
+        txid = await self.spend_coins(coins, outputs, previous=previous)
         await self.nodes.mine(mine)
         return txid
+
+    async def spend_coins(
+        self,
+        coins: Sequence[tuple[Key, Coin]],
+        outputs: Sequence[tuple[str, int]],
+        *,
+        previous: Mapping[str, bytes] | None = None,
+    ) -> str:
+        """Send these; what the outputs leave is the fee. Gives the txid."""
+        paid = [TxOutput(await self.script(address), sats) for address, sats in outputs]
+        psbt = build([coin for _, coin in coins], paid, previous=previous).psbt
+        for key in dict.fromkeys(key for key, _ in coins):
+            psbt = key.sign_own(psbt)
+        return str(await self.nodes.call("sendrawtransaction", read_signed(psbt).raw.hex(), 0))
 
     async def script(self, address: str) -> bytes:
         return bytes.fromhex((await self.nodes.call("getaddressinfo", address))["scriptPubKey"])

@@ -97,8 +97,11 @@ class Reading(ABC):
         return True
 
     async def rows(self) -> list[DepositDocument]:
-        high = await deposit.last_number(self.person.user_id) + 1
-        return await deposit.between(self.person.user_id, 1, high)
+        return await self.rows_of(self.person)
+
+    async def rows_of(self, person: Person) -> list[DepositDocument]:
+        high = await deposit.last_number(person.user_id) + 1
+        return await deposit.between(person.user_id, 1, high)
 
     async def row(self) -> DepositDocument:
         (row,) = await self.rows()

@@ -214,7 +214,7 @@ async def test_both_reserves_may_pay_and_each_bears_what_it_lost(site: BitcoinSi
     assert await house_transfer.open_of("bitcoin") == []
 
 
-@pytest.mark.parametrize("type_", list({ScriptType.P2PKH, ScriptType.P2SH, ScriptType.P2TR}))
+@pytest.mark.parametrize("type_", [ScriptType.P2PKH, ScriptType.P2SH, ScriptType.P2TR])
 async def test_a_cold_wallet_of_any_kind_is_known_by_what_it_spends(site: BitcoinSite, type_: ScriptType) -> None:
     cold = Key(type_)
     site.cold = frozenset({cold.address.text})
