@@ -22,6 +22,8 @@ T = TypeVar("T")
 COIN_DIGITS = 18
 _FIRST_SPAN, _MOST_SPAN = 128, 100_000
 """Blocks that are searched for the transaction with a nonce: as many as any node remembers the accounts of, then as far as it does."""
+_MOST_LAG = 20
+"""So many blocks an honest node may be behind; a block far above all others' is not believed."""
 _FAILED_TEXTS: Mapping[str, str] = {
     "said": "the contract refused the call: {said}",
     "silent": "the contract refused the call, or the gas did not suffice",
@@ -30,11 +32,12 @@ _FAILED_TEXTS: Mapping[str, str] = {
 
 async def sight_of(client: EvmClient, hash_: str, required: int, sent: Spending | None) -> Sighting:
     """What became of it; FINAL from so many confirmations on. Raises ChainError."""
-    included = await _included(client, hash_, required)
+    patient = sent is not None
+    included = await _included(client, hash_, required, patient=patient)
     if included is not None:
         return included
     if sent is not None and await _is_nonce_spent(client, sent):
-        included = await _included(client, hash_, required)
+        included = await _included(client, hash_, required, patient=patient)
         return included or await _replaced(client, sent, required)
     said = await client.ask_every("eth_getTransactionByHash", [hash_], read_transaction)
     answers = _answers(client, said)
@@ -45,8 +48,8 @@ async def sight_of(client: EvmClient, hash_: str, required: int, sent: Spending 
     return Sighting(SightKind.UNKNOWN)
 
 
-async def _included(client: EvmClient, hash_: str, required: int) -> Sighting | None:
-    """Of one that is in a block. Raises NodesContradict when as many nodes say so as deny it."""
+async def _included(client: EvmClient, hash_: str, required: int, *, patient: bool = False) -> Sighting | None:
+    """Of one that is in a block. Raises NodesContradict when as many nodes say so as deny it; `patient`: also when those that do not say so may only lag behind."""
     receipts, heads = await asyncio.gather(
         client.ask_every("eth_getTransactionReceipt", [hash_], read_receipt), client.heads_of_all()
     )
@@ -57,16 +60,18 @@ async def _included(client: EvmClient, hash_: str, required: int) -> Sighting | 
     (block_hash, success), votes = Counter((each.block_hash, each.success) for each in found).most_common(1)[0]
     best = next(each for each in found if (each.block_hash, each.success) == (block_hash, success))
     heights = {name: _height(heads.get(name), receipt) for name, receipt in answers.items()}
-    if votes * 2 <= len(answers):
-        able = sum(height >= best.block for height in heights.values())
-        if votes * 2 == able:
-            raise NodesContradict(f"{votes} of {able} nodes have {hash_} in a block")
-        return None
     holders = [
         name
         for name, each in answers.items()
         if each is not None and (each.block_hash, each.success) == (block_hash, success)
     ]
+    if votes * 2 <= len(answers):
+        others = [height for name, height in heights.items() if name not in holders]
+        denying = sum(height >= best.block for height in others)
+        lagging = patient and denying < votes and best.block - max(others) <= _MOST_LAG
+        if denying == votes or lagging:
+            raise NodesContradict(f"{votes} nodes of {len(answers)} have {hash_} in block {best.block}")
+        return None
     needed = min(WITNESSES, len(receipts))
     depths = sorted((heights[name] - best.block + 1 for name in holders), reverse=True)
     witnesses = [name for name, height in heights.items() if height >= best.block + required - 1]

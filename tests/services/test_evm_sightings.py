@@ -106,6 +106,21 @@ async def test_a_node_that_lags_neither_counts_confirmations_nor_denies_them() -
     assert (alone.confirmations, alone.final) == (1, False)
 
 
+async def test_a_node_that_fell_behind_does_not_take_back_what_two_have_seen() -> None:
+    ahead, behind = nodes(2, blocks=5)
+    ahead.mine(PAID)
+    with pytest.raises(NodesContradict):
+        await look(ahead, behind, sent=SENT)
+    assert (await look(ahead, behind)).kind is SightKind.WAITING
+    behind.mine()
+    with pytest.raises(NodesContradict):
+        await look(ahead, behind, sent=SENT)
+    third = nodes(1, blocks=6)[0]
+    assert (await look(ahead, behind, third, sent=SENT)).kind is SightKind.WAITING
+    liar = nodes(1, PAID, blocks=400)[0]
+    assert (await look(liar, *nodes(2, OTHER, blocks=9), sent=SENT)).kind is SightKind.TAKEN
+
+
 async def test_one_that_lies_among_three_convinces_nobody() -> None:
     honest = nodes(2, blocks=9)
     liar = nodes(1, PAID, blocks=9)[0]
