@@ -33,6 +33,8 @@ from services.tokens import Tokens
 from services.transaction_effects import token_entry
 
 COIN_DIGITS = 8
+MOST_PER_KVB = 1_000_000
+"""1,000 sat/vB: above it nothing is prepared, for a node errs or lies about its fees."""
 MOST_PREVIOUS_BYTES = 1_000_000
 """Of transactions that go into a PSBT so that a wallet can check amounts."""
 _AT_ONCE = 8
@@ -100,7 +102,11 @@ class BitcoinTransfers:
         if offers is None:
             text = "this server has no node of this chain"
             raise WalletRefused(text, reason=WalletErrorCode.PROVIDER_UNAVAILABLE)
-        return _of_speed(offers, speed)
+        rate = _of_speed(offers, speed)
+        if rate > MOST_PER_KVB:
+            text = "the nodes of this chain advise a fee that nobody pays; nothing is prepared at it"
+            raise WalletRefused(text, reason=WalletErrorCode.PROVIDER_LYING)
+        return rate
 
     async def _previous(self, client: BitcoinClient, coins: Sequence[Coin]) -> Mapping[str, bytes]:
         """The transactions that made these coins, by txid. Raises ChainError, also where a coin is not what it was said to be."""

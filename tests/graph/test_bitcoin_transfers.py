@@ -324,6 +324,14 @@ async def test_what_a_node_says_of_coins_is_proven(desk: Desk, database: Databas
         assert codes(await desk.prepare()) == [("PROVIDER_LYING", None)]
 
 
+async def test_a_fee_that_nobody_pays_is_not_proposed(desk: Desk, database: Database) -> None:
+    await desk.nodes.pay(desk.key.address.text, BTC)
+    dear = orjson.dumps({str(blocks): 1_001.5 for blocks in (1, 2, 6, 24, 144)})
+    desk.api.change = lambda path, reply: (200, dear) if path == "/fee-estimates" else reply
+    async with unchanged(database):
+        assert codes(await desk.prepare(speed="SLOW")) == [("PROVIDER_LYING", None)]
+
+
 async def test_one_node_alone_makes_nothing_final(database: Database, litecoin_url: str) -> None:
     async with desk_on(litecoin_url, "both") as desk:
         await desk.nodes.pay(desk.key.address.text, BTC)
