@@ -63,7 +63,7 @@ def prepared_by(key: Key, *, fee: int = 1_000, change: int = 30_000) -> Prepared
 def signed_by(key: Key, prepared: Prepared) -> str:
     """As wallets do it, with the keys' own way for nested scripts."""
     psbt = PSBT.from_base64(prepared.psbt)
-    if hasattr(key, "redeem"):
+    if key.redeem:
         for scope in psbt.inputs:
             scope.redeem_script = Script(key.redeem)
     psbt.sign_with(key.private)
