@@ -234,7 +234,8 @@ class LocalChainSettings(BaseSettings):
 
     with_chains: bool = Field(
         default=False,
-        description="`make dev WITH_CHAINS=1` starts an Ethereum of its own with funded accounts and a token, and uses it.",
+        description="`make dev WITH_CHAINS=1` starts an Ethereum of its own with funded accounts and a token, and uses it. There "
+        "nothing is waited for: withdrawals are not held after a change, and new addresses of an address book are active at once.",
     )
 
 
@@ -304,7 +305,8 @@ class AccountSettings(BaseSettings):
         default=24,
         ge=0,
         le=720,
-        description="Hours without withdrawals after a change of password, address or factors.",
+        description="Hours without withdrawals after a change of password, address, factors, linked identities or wallets; none "
+        "with `WITH_CHAINS`.",
     )
     passkey_domain: Domain | None = Field(
         default=None, description="Relying party of passkeys, a domain; unset: the host of `APP_URL`."

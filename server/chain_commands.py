@@ -37,7 +37,7 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
 
 
 async def _run(settings: Settings, options: argparse.Namespace) -> str:
-    account = _account(options.account)
+    account = account_of(options.account)
     if options.chain_command == "sign":
         text = sys.stdin.read() if options.message is None else options.message.replace("\\n", "\n")
         return "0x" + bytes(account.sign_message(encode_defunct(text=text)).signature).hex()
@@ -99,7 +99,8 @@ def _rpc(settings: Settings) -> JsonRpc:
         raise CannotRun("no local chain runs: start it with `make dev WITH_CHAINS=1`") from None
 
 
-def _account(number: int) -> LocalAccount:
+def account_of(number: int) -> LocalAccount:
+    """One of Anvil's ten accounts, by its number."""
     Account.enable_unaudited_hdwallet_features()
     account: LocalAccount = Account.from_mnemonic(MNEMONIC, account_path=f"m/44'/60'/0'/0/{number}")
     return account

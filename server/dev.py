@@ -56,5 +56,13 @@ async def _mongo_url(settings: Settings) -> AsyncIterator[str]:
 
 def banner(resources: Resources, address: str) -> str:
     """What runs where and what is simulated, for the terminal."""
-    lines = (f"GraphQL    http://{address}/graphql", f"health     http://{address}/health/ready", *resources.describe())
+    chain = (
+        "chain      Anvil, an Ethereum of its own; withdrawals are not held after a change, new addresses are active at once",
+    )
+    lines = (
+        f"GraphQL    http://{address}/graphql",
+        f"health     http://{address}/health/ready",
+        *resources.describe(),
+        *(chain if resources.settings.with_chains else ()),
+    )
     return "".join(("\nCryptoVault, development: Ctrl-C stops it\n", *(f"  {line}\n" for line in lines), "\n"))

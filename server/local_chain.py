@@ -36,6 +36,18 @@ CHAIN_ID = 31337
 READY_SECONDS = 15.0
 RICHEST = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
 """The first of Anvil's accounts: it owns the token."""
+WALLETS = (
+    "0x70997970C51812dc3A010C7d01b50e0d17dc79C8",
+    "0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC",
+    "0x90F79bf6EB2c4f870365E785982E1f101E93b906",
+    "0x15d34AAf54267DB7D7c367839AAf71A00a2C6A65",
+    "0x9965507D1a55bcC2695C58ba16FB37d819B0A4dc",
+    "0x976EA74026E726554dB657fA54763abd0C3a0aa9",
+    "0x14dC79964da2C08b23698B3D3cc7Ca32193d9955",
+    "0x23618e81E3f5cdF7f54C3d65f7FBc0aBf5B21E8f",
+    "0xa0Ee7A142d267C1f36714E4a8F75612F20a79720",
+)
+"""The other nine, from number 1 on: the wallets of people."""
 DEMONSTRATION = "0x5FbDB2315678afecb367f032d93F642f64180aa3"
 """Where the first contract of that account is."""
 DEPOSITS = (
@@ -43,19 +55,23 @@ DEPOSITS = (
 )
 """Of m/44'/60'/7' of that mnemonic: what is deposited can be had by anybody."""
 SUPPLY = 10**9 * 10**6
-HOT_COINS, HOT_TOKENS = 100 * 10**18, 1_000_000 * 10**6
-_TRANSFER = bytes.fromhex("a9059cbb")
+HOT_COINS, HOT_TOKENS, WALLET_TOKENS = 100 * 10**18, 1_000_000 * 10**6, 10_000 * 10**6
+_TRANSFER, _BALANCE_OF = bytes.fromhex("a9059cbb"), bytes.fromhex("70a08231")
 
 
 @asynccontextmanager
 async def local_chain(settings: Settings) -> AsyncIterator[Settings]:
-    """The settings for a chain that runs while this lasts: its node, a hot wallet with funds, no waiting for new addresses.
+    """The settings for a chain that runs while this lasts: its node, a hot wallet with funds, and nothing to wait for
+    before a withdrawal, neither a new address's delay nor the hold after a change.
 
     Raises:
         CannotRun: Anvil is not installed, or does not start.
     """
     if not PROGRAM.exists():
-        raise CannotRun("Anvil is not installed: run `make dev WITH_CHAINS=1`, which installs it with npm")
+        raise CannotRun(
+            "Anvil is not installed: `make dev WITH_CHAINS=1` installs it with npm (Node.js 20 or newer), on Linux and macOS, "
+            "x86-64 and arm64"
+        )
     port = await _free_port()
     process = await _start(settings.data_dir, port)
     rpc = JsonRpc(f"http://{HOST}:{port}")
@@ -71,6 +87,7 @@ async def local_chain(settings: Settings) -> AsyncIterator[Settings]:
                 "withdrawal_keys": (WithdrawalKey(ChainFamily.EVM, SignerKind.KEYSTORE, str(key_file)),),
                 "keystore_passphrase": passphrase,
                 "withdrawal_address_delay_hours": 0,
+                "withdrawal_hold_hours": 0,
             }
         )
     finally:
@@ -137,19 +154,29 @@ def _keystore(data_dir: Path) -> tuple[SecretStr, Path]:
 
 
 async def _furnish(rpc: JsonRpc, hot: str) -> None:
-    """Deploy the token and fund the hot wallet, where that was not done before."""
-    if await rpc.call("eth_getCode", DEMONSTRATION, "latest") != "0x":
-        return
+    """Deploy the token and fund the hot wallet, where that was not done before; give some to each wallet that has none."""
+    if await rpc.call("eth_getCode", DEMONSTRATION, "latest") == "0x":
+        await _deploy(rpc)
+        await _give(rpc, hot, HOT_TOKENS)
+        await rpc.call("anvil_setBalance", hot, hex(HOT_COINS))
+    for owner in WALLETS:
+        asked = {"to": DEMONSTRATION, "data": "0x" + (_BALANCE_OF + encode(["address"], [owner])).hex()}
+        if int(str(await rpc.call("eth_call", asked, "latest")), 16) == 0:
+            await _give(rpc, owner, WALLET_TOKENS)
+    await rpc.call("anvil_mine", "0x1")
+
+
+async def _deploy(rpc: JsonRpc) -> None:
     code = bytes.fromhex(json.loads((FOLDER / "token.json").read_text())["bytecode"][2:])
     arguments = encode(["string", "string", "uint8", "uint256"], ["USD Coin (demonstration)", "USDC", 6, SUPPLY])
-    transfer = _TRANSFER + encode(["address", "uint256"], [hot, HOT_TOKENS])
-    for message in (
-        {"from": RICHEST, "data": "0x" + (code + arguments).hex()},
-        {"from": RICHEST, "to": DEMONSTRATION, "data": "0x" + transfer.hex(), "gas": hex(200_000)},
-    ):
-        await rpc.call("eth_sendTransaction", message)
-        await rpc.call("anvil_mine", "0x1")
-    await rpc.call("anvil_setBalance", hot, hex(HOT_COINS))
+    await rpc.call("eth_sendTransaction", {"from": RICHEST, "data": "0x" + (code + arguments).hex()})
+    await rpc.call("anvil_mine", "0x1")
+
+
+async def _give(rpc: JsonRpc, owner: str, units: int) -> None:
+    transfer = _TRANSFER + encode(["address", "uint256"], [owner, units])
+    message = {"from": RICHEST, "to": DEMONSTRATION, "data": "0x" + transfer.hex(), "gas": hex(200_000)}
+    await rpc.call("eth_sendTransaction", message)
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:

@@ -114,7 +114,10 @@ def refusals(way: Route, wish: Wish, met: Circumstances) -> Iterator[WalletRefus
         yield WalletRefused(text, reason=Code.ADDRESS_NOT_ACTIVE, field=["addressId"])
     yield from _of_amount(way, wish)
     if (met.person.withdrawals_held_until_ms or 0) > met.now_ms:
-        text = "nothing is paid out for a while after a change of password, address or factors; see `security.withdrawalsHeldUntil`"
+        text = (
+            "nothing is paid out for a while after a change of password, address, factors, linked identities or wallets; "
+            "see `security.withdrawalsHeldUntil`"
+        )
         yield WalletRefused(text, reason=Code.HELD_AFTER_CHANGE)
     yield from of_limit(met)
     if any(funds.debt for funds in met.account.balances.values()):

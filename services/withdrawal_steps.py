@@ -153,7 +153,7 @@ class WithdrawalSteps:
         if person is None or person.status is not UserStatus.ACTIVE:
             return "the account is frozen"
         if (person.withdrawals_held_until_ms or 0) > now_ms:
-            return "held for a while after a change of password, address or factors"
+            return "held for a while after a change of password, address, factors, linked identities or wallets"
         entry = await self._book.own(row.user_id, row.address_id)
         if entry is None or (entry.chain, entry.address) != (row.chain, row.address):
             return "its address was taken out of the address book"

@@ -66,6 +66,7 @@ class SecurityState:
     )
     frozen_at: datetime | None = strawberry.field(description="Since when the account is frozen or suspended.")
     withdrawals_held_until: datetime | None = strawberry.field(
-        description="No withdrawal before this moment, after a change of address, password or factors."
+        description="No withdrawal before this moment, after a change of password, address, factors, linked identities or "
+        "wallets."
     )
     password_changed_at: datetime | None = strawberry.field(description="When the password was last set.")

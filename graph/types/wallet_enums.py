@@ -125,7 +125,8 @@ describe(
         "INSUFFICIENT_FUNDS": "There is not enough of it.",
         "INSUFFICIENT_GAS": "There is not enough of the chain's own coin to pay the fee.",
         "DEBT_OUTSTANDING": "Something is owed here after a deposit was reversed; nothing is paid out before.",
-        "HELD_AFTER_CHANGE": "Nothing is paid out for a while after a change of password, address or factors.",
+        "HELD_AFTER_CHANGE": "Nothing is paid out for a while after a change of password, address, factors, linked identities or "
+        "wallets.",
         "ABI_INVALID": "The ABI, the function or an argument does not fit.",
         "SIMULATION_REVERTED": "The chain refuses the call.",
         "TRANSACTION_MISMATCH": "The signed transaction is not what was prepared.",

@@ -12,6 +12,7 @@ from integrations.signers.base import Curve
 from integrations.signers.evm import evm_address
 from integrations.signers.keystore import open_keystore
 from server import local_chain
+from server.chain_commands import account_of
 from server.errors import CannotRun
 from services import catalogue
 from tests.chains import compiled
@@ -54,11 +55,34 @@ async def test_it_has_a_token_and_a_funded_hot_wallet_and_keeps_them(tmp_path: P
         hot = await hot_of(settings)
         assert int(str(await asked(settings, "eth_getBalance", hot, "latest")), 16) == local_chain.HOT_COINS
         assert await tokens_of(settings, hot) == local_chain.HOT_TOKENS
+        assert (settings.withdrawal_address_delay_hours, settings.withdrawal_hold_hours) == (0, 0)
         height = int(str(await asked(settings, "eth_blockNumber")), 16)
     async with local_chain.local_chain(settings_in(tmp_path)) as settings:
         assert await hot_of(settings) == hot
         assert await tokens_of(settings, hot) == local_chain.HOT_TOKENS
         assert int(str(await asked(settings, "eth_blockNumber")), 16) >= height
+
+
+async def test_every_account_of_the_command_has_coins_and_tokens_and_gets_new_ones_when_it_has_none(
+    tmp_path: Path,
+) -> None:
+    async with local_chain.local_chain(settings_in(tmp_path)) as settings:
+        owners = [str(account_of(number).address) for number in range(10)]
+        assert owners == [local_chain.RICHEST, *local_chain.WALLETS]
+        for owner in local_chain.WALLETS:
+            assert await tokens_of(settings, owner) == local_chain.WALLET_TOKENS
+            assert int(str(await asked(settings, "eth_getBalance", owner, "latest")), 16) == 10_000 * 10**18
+        data = calldata("transfer(address,uint256)", owners[2], local_chain.WALLET_TOKENS)
+        await asked(
+            settings,
+            "eth_sendTransaction",
+            {"from": owners[1], "to": local_chain.DEMONSTRATION, "data": "0x" + data.hex()},
+        )
+        await asked(settings, "anvil_mine", "0x1")
+        assert await tokens_of(settings, owners[1]) == 0
+    async with local_chain.local_chain(settings_in(tmp_path)) as settings:
+        assert await tokens_of(settings, owners[1]) == local_chain.WALLET_TOKENS
+        assert await tokens_of(settings, owners[2]) == 2 * local_chain.WALLET_TOKENS
 
 
 def test_its_token_is_the_catalogues_and_made_of_the_source_in_the_tests() -> None:
