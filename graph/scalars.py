@@ -23,6 +23,11 @@ LONG_MAX = 2**53 - 1
 """The largest integer that a JavaScript number holds exactly."""
 
 
+def link(url: str | None) -> URL | None:
+    """A URL of which there may be none."""
+    return None if url is None else URL(url)
+
+
 def _invalid(message: str) -> GraphQLError:
     return GraphQLError(message, extensions={"code": "BAD_USER_INPUT"})
 

@@ -21,6 +21,7 @@ FOLDER = Path(__file__).with_name("mail_templates")
 SIGN_UP_AGAIN = "SIGN_UP_AGAIN"
 """The text for somebody who signs up, and has an account."""
 _LONGEST_VALUE = 120
+_LINK = re.compile(r"https?://[!-~]{1,400}")
 _WEB_ADDRESS = re.compile(r"://|(?<=\w)\.(?=[^\W\d])")
 
 
@@ -142,13 +143,16 @@ def _one_line(text: str) -> str:
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
-def _rows(letter: Letter, language: Language) -> Iterator[tuple[str, str]]:
-    """Label and value of the time and of every fact, in the order of the language's file."""
-    yield language.words.time, _moment(letter.time_ms, language.words)
+def _rows(letter: Letter, language: Language) -> Iterator[tuple[str, str, str | None]]:
+    """Label, value and where it leads of the time and of every fact, in the order of the language's file."""
+    yield language.words.time, _moment(letter.time_ms, language.words), None
     for fact, label in language.facts.items():
-        value = harmless(letter.facts.get(fact, ""))
-        if value:
-            yield label, value
+        value = letter.facts.get(fact, "")
+        if fact is MailFact.EXPLORER:
+            if _LINK.fullmatch(value):
+                yield label, value, value
+        elif shown := harmless(value):
+            yield label, shown, None
 
 
 def _moment(time_ms: int, words: Words) -> str:

@@ -71,6 +71,12 @@ class WalletBalances:
         failures = [trouble for _, trouble in found if trouble is not None]
         return WalletHoldings(address, items, failures)
 
+    def chain_of(self, family: ChainFamily, key: str | None) -> ChainEntry | None:
+        """The chain that is meant for a wallet; without a key the first of its family, if there is one. Raises WalletRefused as `read` does."""
+        if key is not None:
+            return wanted_chain(self._chains.entries, family, key, field=["chain"])
+        return next((entry for entry in self._chains.entries.values() if entry.family is family), None)
+
     def _wanted(self, family: ChainFamily, chains: Sequence[str] | None) -> list[ChainEntry]:
         own = [entry for entry in self._chains.entries.values() if entry.family is family]
         if chains is None:

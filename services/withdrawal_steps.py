@@ -302,10 +302,13 @@ class WithdrawalSteps:
         return known_route(self._catalogue, row.asset, row.chain)
 
     async def _tell_sent(self, row: WithdrawalDocument) -> None:
+        chain = self._catalogue.chains[row.chain]
         await self._mailbox.send(
             MailKind.WITHDRAWAL_SENT,
             user_id=row.user_id,
             amount=f"{canonical(row.amount - row.fee)} {row.asset}",
-            chain=self._catalogue.chains[row.chain].name,
+            chain=chain.name,
             address=row.address,
+            hash=row.hash,
+            explorer=None if row.hash is None else chain.transaction_url(row.hash),
         )

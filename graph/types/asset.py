@@ -10,7 +10,7 @@ from core.ids import encode_id
 from core.vocabulary import AssetKind, ChainFamily
 from graph.context import Context
 from graph.directives import Cost
-from graph.scalars import URL, Long
+from graph.scalars import URL, Long, link
 from graph.types.chain import ChainStatus, GasPrice
 from graph.types.node import Node
 from graph.types.price import PriceTick
@@ -60,7 +60,7 @@ class Chain(Node):
             family=chain.family,
             network=chain.network_name,
             chain_id=None if chain.chain_id is None else Long(chain.chain_id),
-            explorer=None if chain.explorer is None else URL(chain.explorer),
+            explorer=link(chain.explorer),
         )
 
 
@@ -86,8 +86,7 @@ class AssetNetwork:
     def explorer_url(self, info: Info) -> URL | None:
         if self.contract is None:
             return None
-        url = info.context.catalogue.chains[self.entry.chain].token_url(self.contract)
-        return None if url is None else URL(url)
+        return link(info.context.catalogue.chains[self.entry.chain].token_url(self.contract))
 
     @staticmethod
     def of(code: str, network: AssetNetworkEntry) -> "AssetNetwork":

@@ -11,7 +11,7 @@ from core.wallet_vocabulary import ChainTxStatus
 from events.chain_transaction import ChainTransactionState
 from graph.context import Context
 from graph.directives import Cost
-from graph.scalars import URL, Long
+from graph.scalars import URL, Long, link
 from graph.types.asset import Chain
 from graph.types.errors import ERRORS
 from graph.types.wallet_errors import WalletError, WalletRefusable
@@ -51,8 +51,7 @@ class ChainTransaction:
 
     @strawberry.field(description="The transaction in the chain's explorer.")
     def explorer_url(self, info: Info) -> URL | None:
-        url = info.context.catalogue.chains[self.state.chain].transaction_url(self.hash)
-        return None if url is None else URL(url)
+        return link(info.context.catalogue.chains[self.state.chain].transaction_url(self.hash))
 
     @strawberry.field(description="Why it FAILED, for people; null for any other.")
     def error(self, info: Info) -> str | None:

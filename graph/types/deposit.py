@@ -10,7 +10,7 @@ from core.ids import encode_id
 from core.wallet_vocabulary import DepositStatus
 from events.transfer import DepositState
 from graph.context import Context
-from graph.scalars import URL
+from graph.scalars import URL, link
 from graph.types.asset import Asset, Chain
 from graph.types.errors import ERRORS
 from graph.types.node import Node
@@ -57,6 +57,10 @@ class DepositAddress(Node):
     def chain(self) -> Chain:
         return Chain.of(self.entry)
 
+    @strawberry.field(description="The address in the chain's explorer; null where the chain has none.")
+    def explorer_url(self) -> URL | None:
+        return link(self.entry.address_url(self.address))
+
     @strawberry.field(description="What a wallet opens for each asset that is taken on the chain.")
     def links(self, info: Info) -> list[DepositLink]:
         found = info.context.custody.deposit_addresses.links(self.place, self.entry)
@@ -99,8 +103,7 @@ class Deposit(Node):
 
     @strawberry.field(description="Its transaction in the chain's explorer.")
     def explorer_url(self, info: Info) -> URL | None:
-        url = info.context.catalogue.chains[self.state.chain].transaction_url(self.state.hash)
-        return None if url is None else URL(url)
+        return link(info.context.catalogue.chains[self.state.chain].transaction_url(self.state.hash))
 
     @staticmethod
     def of(state: DepositState) -> "Deposit":
@@ -141,8 +144,7 @@ class UnclaimedDeposit(Node):
 
     @strawberry.field(description="Its transaction in the chain's explorer.")
     def explorer_url(self, info: Info) -> URL | None:
-        url = info.context.catalogue.chains[self.row.chain].transaction_url(self.row.hash)
-        return None if url is None else URL(url)
+        return link(info.context.catalogue.chains[self.row.chain].transaction_url(self.row.hash))
 
     @staticmethod
     def of(row: UnclaimedDepositDocument) -> "UnclaimedDeposit":

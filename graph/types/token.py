@@ -5,6 +5,7 @@ import strawberry
 from core.ids import encode_id
 from events.token import TokenState
 from graph.context import Context
+from graph.scalars import URL, link
 from graph.types.asset import Asset, Chain
 
 Info = strawberry.Info[Context, None]
@@ -29,6 +30,14 @@ class Token:
     @strawberry.field(description="The chain it is on.")
     def chain(self, info: Info) -> Chain:
         return Chain.of(info.context.catalogue.chains[self.state.chain])
+
+    @strawberry.field(
+        description="Its contract in the chain's explorer; null for the chain's own coin, and where the chain has none."
+    )
+    def explorer_url(self, info: Info) -> URL | None:
+        if self.contract is None:
+            return None
+        return link(info.context.catalogue.chains[self.state.chain].token_url(self.contract))
 
     @strawberry.field(
         description="The asset here that it is a form of, or can be exchanged for one to one; null: it has no price here."

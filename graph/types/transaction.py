@@ -14,7 +14,7 @@ from events.funds import SummaryState
 from events.trading import StatementLine
 from events.transfer import DepositState, WithdrawalState
 from graph.context import Context
-from graph.scalars import URL, Long
+from graph.scalars import URL, Long, link
 from graph.types.asset import Asset
 from graph.types.balance import Quote
 from graph.types.deposit import Deposit
@@ -80,8 +80,7 @@ class Transaction(Node):
         moved = await self._transfer(info)
         if moved is None or moved.hash is None:
             return None
-        url = info.context.catalogue.chains[moved.chain].transaction_url(moved.hash)
-        return None if url is None else URL(url)
+        return link(info.context.catalogue.chains[moved.chain].transaction_url(moved.hash))
 
     async def _transfer(self, info: Info) -> DepositState | WithdrawalState | None:
         named = self.line.transfer

@@ -15,7 +15,7 @@ from core.wallet_vocabulary import ChainTxStatus, TransferDirection
 from events.wallet import WalletMovement
 from graph.context import Context
 from graph.directives import Cost
-from graph.scalars import URL, Long
+from graph.scalars import URL, Long, link
 from graph.types.asset import Chain
 from graph.types.connection import After, Before, Connection, First, Last, connect
 from graph.types.node import Node
@@ -56,6 +56,23 @@ class Wallet(Node):
     )
     async def ens_name(self, info: Info) -> str | None:
         return await info.context.wallet_views.names.name_of(self.family, self.address)
+
+    @strawberry.field(
+        description="The address in the explorer of a chain of its family; null where the chain has none. With UNKNOWN_CHAIN or ADDRESS_WRONG_NETWORK "
+        "for a chain that it has no address on."
+    )
+    def explorer_url(
+        self,
+        info: Info,
+        chain: Annotated[
+            str | None,
+            strawberry.argument(
+                description="Key of the chain, such as `ethereum`; without it the first of its family in `chains`."
+            ),
+        ] = None,
+    ) -> URL | None:
+        entry = info.context.wallet_views.balances.chain_of(self.family, chain)
+        return None if entry is None else link(entry.address_url(self.address))
 
     @strawberry.field(
         description="What it holds, on these chains or on all of its family that this server has nodes of; kept for some seconds. Tokens that look "
@@ -138,8 +155,15 @@ class WalletActivity:
 
     @strawberry.field(description="The transaction in the chain's explorer.")
     def explorer_url(self, info: Info) -> URL | None:
-        url = info.context.catalogue.chains[self.movement.token.chain].transaction_url(self.hash)
-        return None if url is None else URL(url)
+        return link(info.context.catalogue.chains[self.movement.token.chain].transaction_url(self.hash))
+
+    @strawberry.field(
+        description="The address at the other end in the chain's explorer; null where it is, and where the chain has none."
+    )
+    def counterparty_url(self, info: Info) -> URL | None:
+        if self.counterparty is None:
+            return None
+        return link(info.context.catalogue.chains[self.movement.token.chain].address_url(self.counterparty))
 
     @staticmethod
     def of(wallet: Wallet, moved: WalletMovement) -> "WalletActivity":

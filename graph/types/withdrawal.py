@@ -11,7 +11,7 @@ from core.wallet_vocabulary import WithdrawalStatus
 from events import transfer
 from events.transfer import WithdrawalState
 from graph.context import Context
-from graph.scalars import URL
+from graph.scalars import URL, link
 from graph.types.asset import Asset, Chain
 from graph.types.errors import ERRORS, StepUpChallenge
 from graph.types.node import Node
@@ -61,8 +61,11 @@ class Withdrawal(Node):
     def explorer_url(self, info: Info) -> URL | None:
         if self.state.hash is None:
             return None
-        url = info.context.catalogue.chains[self.state.chain].transaction_url(self.state.hash)
-        return None if url is None else URL(url)
+        return link(info.context.catalogue.chains[self.state.chain].transaction_url(self.state.hash))
+
+    @strawberry.field(description="The address it goes to in the chain's explorer; null where the chain has none.")
+    def address_url(self, info: Info) -> URL | None:
+        return link(info.context.catalogue.chains[self.state.chain].address_url(self.address))
 
     @strawberry.field(description="Every status it came to, the first one first.")
     def timeline(self) -> list[WithdrawalStep]:
@@ -97,6 +100,10 @@ class WithdrawalAddress(Node):
     @strawberry.field(description="The chain it is of.")
     def chain(self, info: Info) -> Chain:
         return Chain.of(info.context.catalogue.chains[self.entry.chain])
+
+    @strawberry.field(description="The address in the chain's explorer; null where the chain has none.")
+    def explorer_url(self, info: Info) -> URL | None:
+        return link(info.context.catalogue.chains[self.entry.chain].address_url(self.address))
 
     @staticmethod
     def of(entry: WithdrawalAddressDocument) -> "WithdrawalAddress":

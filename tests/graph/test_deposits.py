@@ -21,7 +21,7 @@ from tests.evm_nodes import OUTSIDER, Moved, ScriptedNode, Transaction
 from tests.stored import unchanged
 
 CREATE = """mutation($chain: String!) { createDepositAddress(input: {chain: $chain}) {
-  depositAddress { id address memo uri qrSvg chain { key } } errors { code field message }
+  depositAddress { id address explorerUrl memo uri qrSvg chain { key } } errors { code field message }
 } }"""
 LIST = """query($filter: TransferFilter, $first: Int, $after: String, $orderBy: TimeOrder! = NEWEST_FIRST) { viewer {
   deposits(filter: $filter, first: $first, after: $after, orderBy: $orderBy) {
@@ -51,7 +51,7 @@ async def test_an_address_is_the_same_for_ever_and_can_be_scanned(site: Site, da
     assert first["errors"] == []
     made = first["depositAddress"]
     assert made["uri"] == f"ethereum:{made['address']}@31337"
-    assert (made["memo"], made["chain"]) == (None, {"key": "ethereum"})
+    assert (made["memo"], made["explorerUrl"], made["chain"]) == (None, None, {"key": "ethereum"})
     assert made["qrSvg"].startswith("<svg")
     async with unchanged(database):
         again = (await site.world.data(CREATE, site.person, chain="ethereum"))["createDepositAddress"]
@@ -209,6 +209,7 @@ async def test_on_bitcoin_an_address_pays_by_bip_21_and_a_deposit_is_told(databa
         address = made["depositAddress"]["address"]
         assert address.startswith("rltc1q")
         assert made["depositAddress"]["uri"] == f"bitcoin:{address}"
+        assert made["depositAddress"]["explorerUrl"] == f"https://explorer.example/address/{address}"
         assert made["depositAddress"]["qrSvg"] == qr_svg(f"bitcoin:{address}")
         txid = await bitcoin.nodes.pay(address, BTC, mine=REQUIRED)
         await bitcoin.run()

@@ -13,8 +13,8 @@ from tests.markets import codes
 
 ACTIVITY = """query ($chain: String! = "ethereum", $first: Int, $after: String) { viewer { wallets {
     activity(chain: $chain, first: $first, after: $after) {
-        edges { cursor node { id hash direction quantity counterparty status confirmations time explorerUrl
-            chain { key } token { symbol } wallet { address } } }
+        edges { cursor node { id hash direction quantity counterparty status confirmations time explorerUrl counterpartyUrl
+            chain { key } token { symbol explorerUrl } wallet { address explorerUrl } } }
         pageInfo { hasNextPage endCursor } totalCount } } } }"""
 
 
@@ -43,9 +43,10 @@ async def test_a_movement_is_shown_with_where_it_can_be_looked_up(database: Data
                 "confirmations": 2,
                 "time": edge["node"]["time"],
                 "explorerUrl": f"https://explorer.example/tx/{receipt.hash}",
+                "counterpartyUrl": f"https://explorer.example/address/{OWNER}",
                 "chain": {"key": "ethereum"},
-                "token": {"symbol": "ETH"},
-                "wallet": {"address": FRIEND},
+                "token": {"symbol": "ETH", "explorerUrl": None},
+                "wallet": {"address": FRIEND, "explorerUrl": f"https://explorer.example/address/{FRIEND}"},
             }
             assert codes(await vault.ask(ACTIVITY, person, after="here")) == [
                 ("BAD_USER_INPUT", ["viewer", "wallets", 0, "activity"])

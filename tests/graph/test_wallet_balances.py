@@ -7,18 +7,21 @@ import pytest
 
 from core.database import Database
 from core.vocabulary import ChainFamily
+from core.wallet_vocabulary import ChainNetwork
 from events.token import TokenState
 from integrations.chains.evm.client import EvmClient
 from models import wallet
 from models.wallet import WalletDocument
+from services.catalogue import read_files
 from tests.accounts import Person, World, world
+from tests.custody import SOLANA_HOUSE
 from tests.evm import FRIEND, STRANGER, calldata, catalogue_with, chains_of, client_of, deploy, local_chain, send, token
 from tests.markets import ETH, codes, feed, tick
 
 BALANCES = """query ($chains: [String!], $spam: Boolean! = false, $quote: String) { viewer { wallets {
     balances(chains: $chains, includeSpam: $spam) {
         items { id quantity blockNumber time value(quote: $quote)
-            token { id contract symbol name decimals spam chain { key } asset { code } } }
+            token { id contract symbol name decimals spam explorerUrl chain { key } asset { code } } }
         failures { code message chain { key } }
         totalValue(quote: $quote) } } } }"""
 
@@ -45,6 +48,8 @@ async def test_coin_and_tokens_are_shown_with_their_worth(database: Database, ch
     contract = await token(chain)
     await send(chain, contract, calldata("transfer(address,uint256)", FRIEND, 1_500_000))
     known = catalogue_with(vouched(contract))
+    entry = known.chains["ethereum"].model_copy(update={"explorer": "https://explorer.example"})
+    known = replace(known, chains={**known.chains, "ethereum": entry})
     async with world(known=known, reached=lambda known, _: chains_of(known, chain)) as vault:
         person = await owner_of(vault)
         for event in (feed(ETH), tick(1, "2000", ETH)):
@@ -61,6 +66,7 @@ async def test_coin_and_tokens_are_shown_with_their_worth(database: Database, ch
             "name": "Tether USD",
             "decimals": 6,
             "spam": False,
+            "explorerUrl": f"https://explorer.example/token/{contract}",
             "chain": {"key": "ethereum"},
             "asset": {"code": "USDT"},
         }
@@ -177,3 +183,36 @@ async def test_wallets_are_part_of_the_portfolio_and_a_dead_node_is_no_zero(
         assert found["chainFailures"] == [{"code": "PROVIDER_UNAVAILABLE", "chain": {"key": "ethereum"}}]
         assert found["allocation"] == [{"key": "ethereum", "value": None, "share": None}]
     await reached.close()
+
+
+EXPLORER = "query ($chain: String) { viewer { wallets { explorerUrl(chain: $chain) } } }"
+
+
+@pytest.mark.parametrize(
+    ("family", "address", "chain", "url"),
+    [
+        (ChainFamily.EVM, FRIEND, None, f"https://sepolia.etherscan.io/address/{FRIEND}"),
+        (ChainFamily.EVM, FRIEND, "polygon", f"https://amoy.polygonscan.com/address/{FRIEND}"),
+        (ChainFamily.SOLANA, SOLANA_HOUSE, None, f"https://solscan.io/account/{SOLANA_HOUSE}?cluster=devnet"),
+        (ChainFamily.BITCOIN, "tb1qw508d6", "bitcoin", "https://mempool.space/testnet4/address/tb1qw508d6"),
+    ],
+)
+async def test_a_wallet_is_found_in_its_chains_explorers(
+    database: Database, family: ChainFamily, address: str, chain: str | None, url: str
+) -> None:
+    async with world(known=read_files(ChainNetwork.TESTNET)) as vault:
+        person = await owner_of(vault, address, family)
+        data = await vault.data(EXPLORER, person, chain=chain)
+        assert data["viewer"]["wallets"] == [{"explorerUrl": url}]
+
+
+async def test_no_link_leads_to_a_chain_that_has_no_explorer_or_that_the_wallet_is_not_on(database: Database) -> None:
+    known = catalogue_with()
+    bare = known.chains["ethereum"].model_copy(update={"explorer": None})
+    async with world(known=replace(known, chains={**known.chains, "ethereum": bare})) as vault:
+        person = await owner_of(vault)
+        assert (await vault.data(EXPLORER, person))["viewer"]["wallets"] == [{"explorerUrl": None}]
+        for chain, code in (("solana", "ADDRESS_WRONG_NETWORK"), ("gold", "UNKNOWN_CHAIN")):
+            answer = await vault.ask(EXPLORER, person, chain=chain)
+            assert codes(answer) == [(code, ["viewer", "wallets", 0, "explorerUrl"])]
+            assert answer["errors"][0]["extensions"]["field"] == ["chain"]

@@ -28,10 +28,10 @@ from tests.trading_house import TradingHouse
 
 D = Decimal
 ADD = """mutation($input: AddWithdrawalAddressInput!) { addWithdrawalAddress(input: $input) {
-  address { id address label activeFrom chain { key } } viewer { withdrawalAddresses { id } } errors { code field message }
+  address { id address explorerUrl label activeFrom chain { key } } viewer { withdrawalAddresses { id } } errors { code field message }
 } }"""
 REQUEST = """mutation($input: RequestWithdrawalInput!) { requestWithdrawal(input: $input) {
-  withdrawal { id clientWithdrawalId status amount fee cancelable timeline { status } asset { code } chain { key } address }
+  withdrawal { id clientWithdrawalId status amount fee cancelable timeline { status } asset { code } chain { key } address addressUrl explorerUrl }
   replayed errors { code field limit actual stepUp { factors } }
 } }"""
 CONFIRM = "mutation($input: ConfirmWithdrawalInput!) { confirmWithdrawal(input: $input) { withdrawal { status } errors { code } } }"
@@ -113,6 +113,9 @@ async def test_an_address_waits_before_it_may_be_used(site: Site) -> None:
     assert payload["address"]["address"] == STRANGER
     assert payload["viewer"]["withdrawalAddresses"] == [{"id": payload["address"]["id"]}]
     assert (await site.add(ann))["address"]["id"] == payload["address"]["id"]
+    link = site.world.catalogue.chains["ethereum"].address_url(STRANGER)
+    assert link is not None
+    assert payload["address"]["explorerUrl"] == link
     mail = await site.world.mail("New withdrawal address")
     assert STRANGER in mail.text
     refused = await site.request(ann, **wish(payload["address"]["id"]))
@@ -441,3 +444,12 @@ async def test_nothing_is_sent_to_a_contract_wallet_that_is_not_its_owners_any_m
         await steps.step(id_)
         await steps.step(id_)
         assert len(chain.signed) == 1
+        sent = await withdrawal.by_id(id_)
+        assert sent is not None
+        assert sent.hash is not None
+        mail = await world.mail("Withdrawal sent")
+        link = world.catalogue.chains["ethereum"].transaction_url(sent.hash)
+        assert link is not None
+        assert f"Transaction: {sent.hash}\n" in mail.text
+        assert f"Where to see it: {link}\n" in mail.text
+        assert f'<a href="{link}"' in mail.html

@@ -142,6 +142,17 @@ def test_a_stranger_cannot_write_into_a_mail() -> None:
 
 
 @pytest.mark.parametrize(
+    "told", ["javascript:alert(1)", "https://a.example/ x", '"><b>', "https://a.example/\u202e", ""]
+)
+def test_only_a_web_address_is_a_link_to_an_explorer(told: str) -> None:
+    sent = MailKind.WITHDRAWAL_SENT
+    plain = CONTENT.render(letter(sent))
+    assert CONTENT.render(letter(sent, explorer=told)) == plain
+    url = 'https://explorer.example/tx/0xab?cluster="a"&x=1'
+    assert Page(CONTENT.render(letter(sent, explorer=url)).html).links == [url, *Page(plain.html).links]
+
+
+@pytest.mark.parametrize(
     ("given", "shown"),
     [
         ("  Firefox\t on \r\n Linux ", "Firefox on Linux"),
