@@ -23,8 +23,8 @@ from services.sending_families import Sighting, SightKind, Spending
 
 T = TypeVar("T")
 COIN_DIGITS = 8
-FEE = "fee"
-"""Of the terms: satoshis that a transaction leaves to whoever mines it."""
+FEE, SPENT = "fee", "spent"
+"""Of the terms: satoshis that a transaction leaves to whoever mines it, and those that it spends of its sender's address."""
 _AT_ONCE = 8
 _MOST_LOOKED_UP = 50
 """Inputs of a transaction of others whose fee is told: each is a question to a node."""

@@ -4,23 +4,23 @@ They stand above all blocks in a wallet's activity, by when they came here. What
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
+from zlib import crc32
 
 from core.clock import Clock
-from core.refusals import WalletRefused
-from core.wallet_vocabulary import ChainTxStatus, EffectKind, TransferDirection
-from events.token import TokenState
+from core.wallet_vocabulary import ChainTxStatus, TransferDirection
 from events.wallet import WalletMovement
 from integrations.chains.errors import NodeRefused
 from integrations.chains.evm.client import EvmClient
 from integrations.chains.evm.messages import read_receipt
 from integrations.chains.json_rpc import Call
+from integrations.chains.solana.client import SolanaClient
+from integrations.chains.solana.messages import Commitment
 from models import chain_transaction
+from models.chain import ChainEntry
 from models.chain_transaction import ChainTransactionDocument
-from models.prepared_transaction import TokenEntry
-from services.evm_terms import Draft
-from services.signed_transactions import read_signed
+from services.sent_movements import Outflow, outflows
 from services.tokens import Tokens
-from services.transaction_effects import effects_of
 
 S = ChainTxStatus
 HIGHEST = 10**16
@@ -28,8 +28,10 @@ HIGHEST = 10**16
 MOST_SHOWN = 100
 _KEPT_MS = 7 * 24 * 3_600_000
 _NOWHERE = frozenset({S.PENDING, S.REPLACED, S.DROPPED, S.REVERTED})
-_PLACES = 1_000
-"""Of one millisecond."""
+_TOLD_BY_US = frozenset({S.REPLACED, S.DROPPED, S.REVERTED})
+"""What a node's list does not say of what it has in no block."""
+_PLACES, _MOST_PARTS = 1_000, 10
+"""Of one millisecond, and of one transaction."""
 
 
 class OwnMovements:
@@ -39,50 +41,71 @@ class OwnMovements:
         self._tokens = tokens
         self._clock = clock
 
-    async def of_sender(self, client: EvmClient, sender: str) -> Sequence[WalletMovement]:
+    async def of_evm(self, client: EvmClient, entry: ChainEntry, sender: str) -> Sequence[WalletMovement]:
         """Of the newest transactions of an address (EIP-55) that were sent from here within a week, lowest place first. Raises ChainError."""
-        since_ms = self._clock.now_ms() - _KEPT_MS
-        sent = await chain_transaction.of_sender(client.key, sender, since_ms, MOST_SHOWN)
-        rows = [row for row in sent if row.sent_ms is not None and row.track.status in _NOWHERE]
+        rows = await self._sent(entry.key, sender)
         if not rows:
             return []
         answers = await client.batch([Call("eth_getTransactionReceipt", [row.hash]) for row in rows], read_receipt)
         waiting = [
             row for row, told in zip(rows, answers, strict=True) if told is None or isinstance(told, NodeRefused)
         ]
-        found = [moved for row in waiting for moved in await self._moved(row)]
+        return await self._moved(waiting, entry)
+
+    async def of_bitcoin(self, entry: ChainEntry, sender: str) -> Sequence[WalletMovement]:
+        """The same of an address on a chain of Bitcoin's kind; some may be in a block by now (`joined` leaves them out)."""
+        return await self._moved(await self._sent(entry.key, sender), entry)
+
+    async def of_solana(self, client: SolanaClient, entry: ChainEntry, sender: str) -> Sequence[WalletMovement]:
+        """The same of a wallet on Solana, without what is in a block that most have voted for. Raises ChainError."""
+        rows = await self._sent(entry.key, sender)
+        if not rows:
+            return []
+        found = await client.statuses([row.hash for row in rows], search_history=True)
+        waiting = [
+            row
+            for row, status in zip(rows, found, strict=True)
+            if status is None or status.commitment is Commitment.PROCESSED
+        ]
+        return await self._moved(waiting, entry)
+
+    async def _sent(self, chain: str, sender: str) -> list[ChainTransactionDocument]:
+        since_ms = self._clock.now_ms() - _KEPT_MS
+        sent = await chain_transaction.of_sender(chain, sender, since_ms, MOST_SHOWN)
+        return [row for row in sent if row.sent_ms is not None and row.track.status in _NOWHERE]
+
+    async def _moved(self, rows: Sequence[ChainTransactionDocument], entry: ChainEntry) -> list[WalletMovement]:
+        found = [
+            _movement(row, number, each)
+            for row in rows
+            for number, each in enumerate((await outflows(row, entry, self._tokens))[:_MOST_PARTS])
+        ]
         return sorted(found, key=lambda each: each.place)
 
-    async def _moved(self, row: ChainTransactionDocument) -> list[WalletMovement]:
-        """Its own coins, and a token that it transfers; what else a contract would do is not foreseen."""
-        try:
-            signed = read_signed("0x" + row.raw.hex())
-        except WalletRefused:
-            return []
-        if signed.to is None:
-            return []
-        draft = Draft(signed.sender, signed.to, signed.value, signed.data)
-        effects = await effects_of(
-            self._tokens.coin(row.chain), draft, lambda contract: self._tokens.describe(row.chain, contract)
-        )
-        place = row.created_ms * _PLACES + int(row.hash[-8:], 16) % (_PLACES // 2) * 2
-        return [
-            _movement(row, place + (effect.token.contract is not None), effect.token, effect.to, int(effect.units))
-            for effect in effects
-            if effect.kind is EffectKind.TRANSFER and effect.sender == row.sender
-            if effect.token is not None and effect.to is not None and effect.units not in (None, "0")
-        ]
+
+def joined(listed: Sequence[WalletMovement], own: Sequence[WalletMovement]) -> list[WalletMovement]:
+    """What a chain tells and what was sent from here, of which the chain's word comes first: only of what it has in no block it is told here what became of it."""
+    became = {each.hash: each.status for each in own if each.status in _TOLD_BY_US}
+    seen = {each.hash for each in listed}
+    told = [replace(each, status=became.get(each.hash, each.status)) if _is_nowhere(each) else each for each in listed]
+    return [*told, *(each for each in own if each.hash not in seen)]
 
 
-def _movement(row: ChainTransactionDocument, place: int, token: TokenEntry, to: str, units: int) -> WalletMovement:
+def _is_nowhere(moved: WalletMovement) -> bool:
+    return moved.confirmations == 0 and moved.time_ms is None
+
+
+def _movement(row: ChainTransactionDocument, number: int, each: Outflow) -> WalletMovement:
+    first = crc32(row.hash.encode()) % (_PLACES // _MOST_PARTS) * _MOST_PARTS
+    place = row.created_ms * _PLACES + first + number
     return WalletMovement(
         place=place,
         hash=row.hash,
-        part="coin" if token.contract is None else "token",
-        direction=TransferDirection.SELF if to == row.sender else TransferDirection.OUT,
-        token=TokenState(**token.model_dump()),
-        units=units,
-        counterparty=to,
+        part=each.part,
+        direction=TransferDirection.SELF if each.stays else TransferDirection.OUT,
+        token=each.token,
+        units=each.units,
+        counterparty=each.to,
         status=row.track.status,
         confirmations=0,
         time_ms=None,

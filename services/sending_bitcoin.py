@@ -16,7 +16,7 @@ from integrations.chains.bitcoin.psbt import read_prepared
 from integrations.chains.bitcoin.transactions import NotReadable
 from integrations.chains.errors import ChainError, ChainUnavailable, Failure, ProviderFailed
 from models.prepared_transaction import PreparedTransactionDocument
-from services.bitcoin_sightings import FEE, answers_of, named, sight_of, spent_by
+from services.bitcoin_sightings import FEE, SPENT, answers_of, named, sight_of, spent_by
 from services.bitcoin_transfers import BitcoinTransfers
 from services.chain_addresses import bitcoin_network
 from services.chains import Chains
@@ -66,7 +66,7 @@ class BitcoinSending:
             sender=address_of(spent[0].script, client.network) or "",
             spends=tuple(named(each.outpoint) for each in found.tx.inputs),
             counterparties=tuple(dict.fromkeys(each for each in paid if each is not None)),
-            terms={FEE: str(fee)},
+            terms={FEE: str(fee), SPENT: str(sum(each.sats for each in spent if each.script == spent[0].script))},
         )
 
     def differences(self, signed: Signed, prepared: PreparedTransactionDocument) -> Sequence[str]:

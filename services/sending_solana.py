@@ -46,6 +46,8 @@ from services.solana_transfers import COIN_DIGITS, HASH_BLOCKS, SolanaTransfers,
 _OLDEST_SLOTS = 1_000
 """A blockhash that is good now is of a block that is not older, however many slots had none."""
 _NEVER = 2**63
+RECIPIENT = "to"
+"""Of the terms: the only wallet that gets something."""
 _ADVANCE_NONCE = (4).to_bytes(4, "little")
 _SIGNED_TEXTS: Mapping[str, str] = {
     "unreadable": "expected a signed transaction in base64",
@@ -76,13 +78,15 @@ class SolanaSending:
         client = self._chains.solana(chain)
         sent, raw = _signed(text)
         height, slot = await _bounds(client)
+        recipients = await _recipients(client, _instructions(sent))
         return Signed(
             hash=signature_of(sent),
             raw=raw,
             sender=signers_of(sent.message)[0],
             spends=(signature_of(sent),),
-            counterparties=await _recipients(client, _instructions(sent)),
-            terms={"last_valid": str(height), "slot": str(slot)},
+            counterparties=recipients,
+            terms={"last_valid": str(height), "slot": str(slot)}
+            | ({RECIPIENT: recipients[0]} if len(recipients) == 1 else {}),
         )
 
     def differences(self, signed: Signed, prepared: PreparedTransactionDocument) -> Sequence[str]:

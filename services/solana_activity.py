@@ -1,4 +1,4 @@
-"""What moved from and to a wallet on Solana: a row for each asset that a transaction moved, the newest first.
+"""What moved from and to a wallet on Solana: a row for each asset that a transaction moved, and one for each transaction of its own that failed, the newest first.
 
 A transfer of tokens does not name the wallet but its token account, so the histories of all of them are read and put together. A cursor names a transaction and how
 many of its rows were given: nodes go on from any transaction that they know.
@@ -17,11 +17,12 @@ from core.wallet_vocabulary import ChainTxStatus, TransferDirection
 from events.token import TokenState
 from events.wallet import WalletMovement
 from integrations.chains.errors import ChainUnavailable
-from integrations.chains.solana.activity import Moved, moved
+from integrations.chains.solana.activity import SOL_DECIMALS, Moved, moved
 from integrations.chains.solana.addresses import TOKEN_PROGRAMS, associated_token_address
 from integrations.chains.solana.client import SolanaClient
 from integrations.chains.solana.messages import ChainTransaction, Commitment, SignatureRecord
 from models.chain import ChainEntry
+from services.forward_pages import page_of_both, require_forwards
 from services.tokens import Tokens
 
 COIN = "coin"
@@ -62,10 +63,17 @@ class SolanaActivity:
         self._tokens = tokens
         self._turn = asyncio.Semaphore(_AT_ONCE)
 
-    async def page(self, address: str, order: TimeOrder, request: PageRequest) -> Page[WalletMovement]:
-        """A page; one that has cost enough ends early, with the cursor from which to go on. Raises InvalidInput, ChainError."""
-        if order is not TimeOrder.NEWEST_FIRST or request.backwards or request.before is not None:
-            raise InvalidInput("on this chain activity is read newest first and forwards", field=["orderBy"])
+    async def page(
+        self, address: str, order: TimeOrder, request: PageRequest, own: Sequence[WalletMovement] = ()
+    ) -> Page[WalletMovement]:
+        """A page, with what was sent from here and waits or was given up above it. One that has cost enough ends early, with the cursor from which to go on.
+
+        Raises InvalidInput, ChainError.
+        """
+        require_forwards(order, request)
+        return await page_of_both(own, request, lambda rest: self._blocks(address, rest))
+
+    async def _blocks(self, address: str, request: PageRequest) -> Page[WalletMovement]:
         start = last = _read_cursor(request.after)
         accounts = await self._accounts(address)
         heads = await self._heads()
@@ -74,8 +82,9 @@ class SolanaActivity:
             rows += self._rows(address, await self._found(last), heads)[last.rows :]
         for _ in range(_MOST_ROUNDS):
             wanted = min(max(request.size + 1 - len(rows), _LEAST_LISTED), _MOST_LISTED)
-            listed, more = await self._older(accounts, last, wanted)
-            for transaction in await asyncio.gather(*(self._transaction(each) for each in listed if not each.failed)):
+            listed, own, more = await self._older(accounts, last, wanted)
+            told = [each for each in listed if not each.failed or each.signature in own]
+            for transaction in await asyncio.gather(*(self._transaction(each) for each in told)):
                 rows += self._rows(address, transaction, heads)
             if len(rows) > request.size or not more:
                 has_next = len(rows) > request.size
@@ -97,8 +106,8 @@ class SolanaActivity:
 
     async def _older(
         self, accounts: Sequence[str], last: _After | None, wanted: int
-    ) -> tuple[list[SignatureRecord], bool]:
-        """The next transactions of all accounts together, and whether there are more after them."""
+    ) -> tuple[list[SignatureRecord], set[str], bool]:
+        """The next transactions of all accounts together; which of them name the wallet itself, as all do that it has signed; and whether there are more after them."""
 
         async def one(account: str) -> list[SignatureRecord]:
             async with self._turn:
@@ -110,7 +119,7 @@ class SolanaActivity:
         known = {each.signature: each for page in pages for each in page}
         ordered = sorted(known.values(), key=lambda each: each.slot, reverse=True)
         more = len(ordered) > wanted or any(len(page) == wanted for page in pages)
-        return (await self._in_order(ordered))[:wanted], more
+        return (await self._in_order(ordered))[:wanted], {each.signature for each in pages[0]}, more
 
     async def _in_order(self, records: Sequence[SignatureRecord]) -> list[SignatureRecord]:
         """As they stand in their blocks: nodes go on from a transaction's own place, whatever account it is of."""
@@ -136,7 +145,10 @@ class SolanaActivity:
         return found
 
     def _rows(self, address: str, transaction: ChainTransaction, heads: _Heads) -> list[WalletMovement]:
+        """Of one that failed a single row without a quantity, for who has signed it: its fee is all that moved."""
         found = moved(transaction, address)
+        if transaction.problem is not None and address in transaction.signers:
+            found = [Moved(None, SOL_DECIMALS, 0, ())]
         return [self._row(transaction, each, number, heads) for number, each in enumerate(found, start=1)]
 
     def _row(self, transaction: ChainTransaction, each: Moved, number: int, heads: _Heads) -> WalletMovement:
@@ -150,7 +162,7 @@ class SolanaActivity:
             token=self._token(each),
             units=abs(each.units),
             counterparty=each.others[0] if len(each.others) == 1 else None,
-            status=ChainTxStatus.FINAL if is_final else ChainTxStatus.CONFIRMED,
+            status=_status(transaction, is_final=is_final),
             confirmations=max(passed, enough) if is_final else min(passed, enough - 1),
             time_ms=transaction.time_ms,
             cursor=str(_After(transaction.signature, number)),
@@ -161,6 +173,12 @@ class SolanaActivity:
             return self._tokens.coin(self._entry.key)
         known = self._tokens.known(self._entry.key, each.mint)
         return known or self._tokens.unvouched(self._entry.key, each.mint, each.mint[:4], each.mint, each.decimals)
+
+
+def _status(transaction: ChainTransaction, *, is_final: bool) -> ChainTxStatus:
+    if transaction.problem is not None:
+        return ChainTxStatus.FAILED
+    return ChainTxStatus.FINAL if is_final else ChainTxStatus.CONFIRMED
 
 
 def _read_cursor(text: str | None) -> _After | None:

@@ -23,6 +23,7 @@ from models.chain import ChainEntry
 from services.bitcoin_activity import BitcoinActivity
 from services.chain_failures import refused
 from services.chains import Chains
+from services.forward_pages import begins_above
 from services.own_movements import HIGHEST, OwnMovements
 from services.solana_activity import SolanaActivity
 from services.sparse_paging import SparseHistory, Stretch, read_sparse_page
@@ -47,7 +48,7 @@ class WalletActivity:
         self._tokens = tokens
         self._clock = clock
         self._reader = ActivityReader()
-        self._own = OwnMovements(tokens, clock)
+        self.own = OwnMovements(tokens, clock)
         self._answer_seconds = answer_seconds
 
     async def page(
@@ -61,16 +62,33 @@ class WalletActivity:
         try:
             async with asyncio.timeout(self._answer_seconds):
                 if family is ChainFamily.BITCOIN:
-                    bitcoin = BitcoinActivity(self._chains.bitcoin(chain), entry, self._tokens.coin(chain))
-                    return await bitcoin.page(address, order, request)
+                    sent = await self.own.of_bitcoin(entry, address) if begins_above(request) else ()
+                    return await self._bitcoin(entry).page(address, order, request, sent)
                 if family is ChainFamily.SOLANA:
-                    solana = SolanaActivity(self._chains.solana(chain), entry, self._tokens)
-                    return await solana.page(address, order, request)
+                    client = self._chains.solana(chain)
+                    sent = await self.own.of_solana(client, entry, address) if begins_above(request) else ()
+                    return await SolanaActivity(client, entry, self._tokens).page(address, order, request, sent)
                 return await self._read(self._chains.evm(chain), entry, address, order, request)
         except TimeoutError as error:
             raise refused(ChainUnavailable(entry.key, {"all": "late"}), field=["chain"]) from error
         except ChainError as error:
             raise refused(error, field=["chain"]) from error
+
+    async def newest(self, entry: ChainEntry, address: str, size: int) -> Page[WalletMovement]:
+        """What a chain of Bitcoin's or Solana's kind tells of an address by itself: what waits, and so many rows of blocks. Raises WalletRefused."""
+        try:
+            async with asyncio.timeout(self._answer_seconds):
+                if entry.family is ChainFamily.BITCOIN:
+                    return await self._bitcoin(entry).newest(address, size)
+                solana = SolanaActivity(self._chains.solana(entry.key), entry, self._tokens)
+                return await solana.page(address, TimeOrder.NEWEST_FIRST, PageRequest(first=size))
+        except TimeoutError as error:
+            raise refused(ChainUnavailable(entry.key, {"all": "late"})) from error
+        except ChainError as error:
+            raise refused(error) from error
+
+    def _bitcoin(self, entry: ChainEntry) -> BitcoinActivity:
+        return BitcoinActivity(self._chains.bitcoin(entry.key), entry, self._tokens.coin(entry.key))
 
     async def _read(
         self, client: EvmClient, entry: ChainEntry, address: str, order: TimeOrder, request: PageRequest
@@ -93,7 +111,7 @@ class WalletActivity:
                     return Stretch(rows, start, found.high)
             own = [
                 each
-                for each in await self._own.of_sender(client, address)
+                for each in await self.own.of_evm(client, entry, address)
                 if above <= each.place and low <= each.place < high
             ]
             return Stretch([*rows, *own], start, high)

@@ -1,7 +1,7 @@
 """Movements of addresses on chains that are read address by address (Bitcoin, Solana): the newest page of each is looked at again and again, once for all who follow it, and
 only while there is somebody.
 
-A movement that was not final and is not in the list any more was given up with its block.
+A movement that was not final and is not in the list any more was given up with its block; one that waited was dropped, or another one has taken its place.
 """
 
 import asyncio
@@ -20,9 +20,9 @@ from services.wallet_following import SILENT_SECONDS, Pause, TooManyFollowed, To
 
 log = structlog.get_logger(__name__)
 PAGE = 25
-"""Movements of one look. Where more are new, some may have been missed, and the reader is told so."""
+"""Movements of one look, those in blocks. Where more are new, some may have been missed, and the reader is told so."""
 _KEPT_ROWS = 200
-_OVER = frozenset({ChainTxStatus.FINAL, ChainTxStatus.REVERTED})
+_GIVEN_UP = frozenset({ChainTxStatus.REVERTED, ChainTxStatus.DROPPED})
 ReadNewest = Callable[[str], Awaitable[Page[WalletMovement]]]
 """The newest movements of an address. Raises WalletRefused."""
 Key = tuple[str, str]
@@ -38,8 +38,10 @@ class PollPace:
 
 @dataclass(slots=True)
 class _Polled:
-    """What is followed of an address. `old` was final before anybody followed it; `listed` is what the last look has found."""
+    """What is followed of an address; what has `final_after` confirmations stays. `old` was so before anybody followed it; `listed` is what the last look has found in
+    blocks."""
 
+    final_after: int
     first: asyncio.Task[None]
     turns: list[asyncio.Event] = field(default_factory=list)
     rows: dict[Key, WalletMovement] = field(default_factory=dict)
@@ -54,15 +56,19 @@ class _Polled:
         if not is_first and page.has_next and self.listed and self.listed.isdisjoint(found):
             raise TooMuchMoves
         if is_first:
-            self.old = {key for key, each in found.items() if each.status is ChainTxStatus.FINAL}
-        self.listed = set(found)
+            self.old = {key for key, each in found.items() if self._stays(each)}
+        self.listed = {key for key, each in found.items() if each.confirmations}
         self.rows |= {key: each for key, each in found.items() if key not in self.old}
         lowest = min((each.place for each in page.items), default=0) if page.has_next else 0
         for key, row in list(self.rows.items()):
-            if key not in found and row.status not in _OVER and row.place >= lowest:
-                self.rows[key] = replace(row, status=ChainTxStatus.REVERTED, confirmations=0, time_ms=None)
+            if key not in found and not self._stays(row) and row.status not in _GIVEN_UP and row.place >= lowest:
+                gone = ChainTxStatus.REVERTED if row.confirmations else ChainTxStatus.DROPPED
+                self.rows[key] = replace(row, status=gone, confirmations=0, time_ms=None)
         while len(self.rows) > _KEPT_ROWS:
-            del self.rows[min(self.rows, key=lambda key: self.rows[key].place)]
+            del self.rows[min(self.rows, key=lambda key: (key in found, self.rows[key].place))]
+
+    def _stays(self, row: WalletMovement) -> bool:
+        return row.confirmations >= self.final_after
 
 
 class PolledFollower:
@@ -84,7 +90,9 @@ class PolledFollower:
         if known is None:
             if len(self._addresses) >= self._pace.most:
                 raise TooManyFollowed
-            known = self._addresses[address] = _Polled(asyncio.create_task(self._begin(address)))
+            known = self._addresses[address] = _Polled(
+                self.entry.final_after, asyncio.create_task(self._begin(address))
+            )
         known.turns.append(turn)
         try:
             await asyncio.shield(known.first)

@@ -12,9 +12,8 @@ from typing import Protocol
 
 from core.bus import Bus, BusItem
 from core.clock import Clock
-from core.paging import Page, PageRequest
 from core.refusals import WalletRefused
-from core.vocabulary import ChainFamily, TimeOrder
+from core.vocabulary import ChainFamily
 from core.wallet_vocabulary import ChainTxStatus, WalletErrorCode
 from events.account import account_topic
 from events.wallet import WalletMovement
@@ -98,7 +97,7 @@ class WalletStreams:
         }
         for key, entry in chains.entries.items():
             if entry.family in _PACES and chains.configured(key):
-                read = partial(_newest, activity, entry)
+                read = partial(activity.newest, entry, size=PAGE)
                 self._followers[key] = PolledFollower(entry, read, _PACES[entry.family], clock, pause)
 
     async def close(self) -> None:
@@ -183,10 +182,6 @@ class WalletStreams:
             news += [WalletMoved(each, moved) for moved in movements if told.get(_key(moved)) != marks[_key(moved)]]
             reader.told[watched] = marks
         return news
-
-
-async def _newest(activity: WalletActivity, entry: ChainEntry, address: str) -> Page[WalletMovement]:
-    return await activity.page(entry.family, address, entry.key, TimeOrder.NEWEST_FIRST, PageRequest(first=PAGE))
 
 
 def _key(moved: WalletMovement) -> tuple[str, str]:

@@ -137,14 +137,16 @@ class WalletActivity:
     hash: str = strawberry.field(description="Hash of the transaction.")
     direction: TransferDirection = strawberry.field(description="Where it went, seen from the wallet.")
     token: Token = strawberry.field(description="What it was.")
-    quantity: Decimal = strawberry.field(description="How much, in whole units of the token.")
+    quantity: Decimal = strawberry.field(
+        description="How much, in whole units of the token, fees left out. On Solana 0 for what FAILED: only its fee moved."
+    )
     counterparty: str | None = strawberry.field(
         description="The address at the other end; null where there are several."
     )
     status: ChainTxStatus = strawberry.field(
-        description="CONFIRMED in a block, FINAL when that is as good as certain to stay, FAILED when the chain refused it, REVERTED when its block "
-        "was given up. Of transactions that are in no block, on EVM chains those are listed that were sent from here within a week: PENDING, REVERTED, REPLACED "
-        "by another one, or DROPPED by the nodes."
+        description="CONFIRMED in a block, FINAL when that is as good as certain to stay, FAILED when the chain refused it (on Solana listed for wallets that signed it), "
+        "REVERTED when its block was given up. Of transactions that are in no block, those are listed above all others that were sent from here within a week: PENDING, "
+        "REVERTED, REPLACED by another one, or DROPPED by the nodes; on Bitcoin also what else waits to be confirmed, as PENDING."
     )
     confirmations: int = strawberry.field(description="Blocks on it, its own counted.")
     time: datetime | None = strawberry.field(description="Time of its block.")

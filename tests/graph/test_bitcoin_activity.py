@@ -10,12 +10,17 @@ import pytest_asyncio
 from core.database import Database
 from core.vocabulary import ChainFamily
 from graph.request import ALL_OPERATIONS, GraphQLRequest
+from integrations.chains.bitcoin.coins import Coin
+from integrations.chains.bitcoin.psbt import build
+from integrations.chains.bitcoin.transactions import TxOutput
 from models import wallet
 from models.wallet import WalletDocument
 from services import wallet_streams
+from services.own_movements import OwnMovements
+from services.tokens import Tokens
 from services.wallet_polling import PollPace
 from tests.bitcoin_deposits import BTC
-from tests.chains import litecoind
+from tests.chains import LITECOIN, litecoind
 from tests.graph.test_bitcoin_transfers import Desk, desk_on, psbt_of
 from tests.integrations.chains.bitcoin.house import Key
 from tests.markets import codes
@@ -82,7 +87,6 @@ async def test_what_moved_is_told_as_its_owner_sees_it(desk: Desk) -> None:
     came = await desk.nodes.pay(desk.key.address.text, 2 * BTC)
     went = await spent(desk)
     own = await spent(desk, to=desk.key.address.text, amount=None, sendAll=True)
-    await desk.nodes.pay(desk.key.address.text, BTC, mine=0)
     found = await page(desk)
     (self_, out, in_) = [edge["node"] for edge in found["edges"]]
     assert (in_["hash"], in_["direction"], in_["quantity"], in_["status"]) == (came, "IN", "2", "FINAL")
@@ -99,6 +103,79 @@ async def test_what_moved_is_told_as_its_owner_sees_it(desk: Desk) -> None:
     assert found["pageInfo"]["hasNextPage"] is False
     (held,) = (await desk.vault.data(BALANCE, desk.person))["viewer"]["wallets"][0]["balances"]["items"]
     assert (held["quantity"], held["token"]) == (self_["quantity"], {"symbol": "BTC"})
+
+
+async def test_what_waits_stands_at_the_head_until_a_block_has_it(desk: Desk) -> None:
+    names = ("hash", "direction", "quantity", "counterparty", "status", "confirmations")
+    friend = desk.friend.address.text
+    old = await desk.nodes.pay(desk.key.address.text, 2 * BTC, mine=3)
+    prepared = await desk.prepare()
+    sent = await desk.send(desk.key.sign(psbt_of(prepared)), preparedId=prepared["transaction"]["id"])
+    own = sent["transaction"]["hash"]
+    coming = sorted([await desk.nodes.pay(desk.key.address.text, BTC, mine=0) for _ in range(2)], reverse=True)
+    found = await page(desk)
+    heads = {
+        hash_: (direction, quantity, to, status) for hash_, direction, quantity, to, status, _ in told(found, *names)
+    }
+    assert list(heads)[-1] == old
+    assert set(heads) == {own, old, *coming}
+    assert heads[own] == ("OUT", "0.5", friend, "PENDING")
+    assert [heads[each][::3] for each in coming] == [("IN", "PENDING")] * 2
+    assert [edge["node"]["time"] is None for edge in found["edges"]] == [True, True, True, False]
+    one_by_one: list[str] = []
+    one = await page(desk, first=1)
+    while True:
+        one_by_one += [hash_ for (hash_,) in told(one, "hash")]
+        if not one["pageInfo"]["hasNextPage"]:
+            break
+        one = await page(desk, first=1, after=one["pageInfo"]["endCursor"])
+        assert one["pageInfo"]["hasPreviousPage"]
+    assert one_by_one == list(heads)
+    await desk.nodes.mine()
+    rows = {each[0]: each[1:] for each in told(await page(desk), *names)}
+    assert rows[own] == ("OUT", "0.5", friend, "CONFIRMED", 1)
+    assert len(rows) == 4
+    after = await page(desk, after=found["edges"][0]["cursor"])
+    assert set(rows) == {hash_ for (hash_,) in told(after, "hash")}
+    await desk.nodes.mine(2)
+    assert {each[0]: each[4] for each in told(await page(desk), *names)} == dict.fromkeys(rows, "FINAL")
+
+
+async def test_what_was_sent_from_here_is_kept_where_something_took_its_place(desk: Desk) -> None:
+    await desk.nodes.pay(desk.key.address.text, 2 * BTC)
+    prepared = await desk.prepare()
+    sent = await desk.send(desk.key.sign(psbt_of(prepared)), preparedId=prepared["transaction"]["id"])
+    rival = await desk.rival(prepared)
+    own = sent["transaction"]["hash"]
+    assert (await desk.work())[0] == "REPLACED"
+    assert dict(told(await page(desk, first=2), "hash", "status")) == {own: "REPLACED", rival: "PENDING"}
+    await desk.nodes.mine(3)
+    assert (await desk.work())[0] == "REPLACED"
+    found = await page(desk)
+    assert told(found, "hash", "status", "direction")[:2] == [(own, "REPLACED", "OUT"), (rival, "FINAL", "SELF")]
+    assert told(found, "quantity", "counterparty")[0] == ("0.5", desk.friend.address.text)
+
+
+async def test_what_several_spend_together_is_told_the_same_before_a_block_has_it(desk: Desk) -> None:
+    """Its own word while it waits and the chain's are one: what this wallet has less."""
+    other = Key()
+    for each in (desk.key, other):
+        await desk.nodes.pay(each.address.text, BTC)
+    coins = []
+    for each in (desk.key, other):
+        (output,) = (await desk.chain.unspent(each.address)).outputs
+        coins.append(Coin(output.outpoint, output.sats, output.script))
+    paid = [TxOutput(desk.friend.script, BTC * 3 // 2 - 10_000), TxOutput(desk.key.script, BTC // 2)]
+    both = other.sign_own(desk.key.sign_own(build(coins, paid).psbt))
+    sent = await desk.send(both)
+    assert sent["errors"] == []
+    row = await desk.sent()
+    tokens = Tokens(desk.vault.catalogue, desk.vault.chains, desk.vault.clock)
+    (own,) = await OwnMovements(tokens, desk.vault.clock).of_bitcoin(LITECOIN, desk.key.address.text)
+    (listed, _) = (await page(desk))["edges"]
+    assert (row.sender, listed["node"]["hash"]) == (desk.key.address.text, own.hash)
+    assert (own.units, own.counterparty) == (BTC // 2, desk.friend.address.text)
+    assert (listed["node"]["quantity"], listed["node"]["direction"]) == ("0.5", "OUT")
     await desk.nodes.mine()
 
 

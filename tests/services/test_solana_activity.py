@@ -11,6 +11,7 @@ from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 
 from core.clock import ManualClock
+from core.database import Database
 from core.errors import InvalidInput
 from core.paging import Page, PageRequest
 from core.refusals import WalletRefused
@@ -61,7 +62,7 @@ class Wallet:
 
 
 @pytest.fixture
-async def wallet() -> AsyncIterator[Wallet]:
+async def wallet(database: Database) -> AsyncIterator[Wallet]:
     chain, clock = SolanaChain(), ManualClock()
     for who in (OWNER, FRIEND):
         chain.airdrop(who.pubkey(), 100 * SOL)
@@ -164,12 +165,32 @@ async def test_several_of_one_block_are_told_in_its_order(wallet: Wallet) -> Non
     assert found[: len(expected)] == expected
 
 
-async def test_what_failed_moved_nothing(wallet: Wallet) -> None:
+async def test_what_failed_is_a_row_without_a_quantity_for_who_has_signed_it(wallet: Wallet) -> None:
     wallet.chain.hold()
-    wallet.chain.accept(_too_much(wallet))
-    wallet.chain.run([encode(SolTransfer(key(OWNER), key(FRIEND), 60 * SOL))], OWNER)
+    wallet.chain.accept(_too_much(wallet, OWNER, FRIEND))
+    wallet.chain.accept(_too_much(wallet, FRIEND, OWNER))
+    for giver, taker in ((OWNER, FRIEND), (FRIEND, OWNER)):
+        wallet.chain.run([encode(SolTransfer(key(giver), key(taker), 60 * SOL))], giver)
     wallet.chain.release()
-    assert [each.units for each in (await wallet.page()).items] == [60 * SOL, 100 * SOL]
+    for size in (5, 1):
+        rows: list[WalletMovement] = []
+        cursor = None
+        while len(rows) < 4:
+            page = await wallet.page(first=size, after=cursor)
+            rows += page.items
+            cursor = page.end or page.items[-1].cursor
+        assert sorted((each.units, each.direction) for each in rows) == [
+            (0, OUT),
+            (60 * SOL, IN),
+            (60 * SOL, OUT),
+            (100 * SOL, IN),
+        ]
+        assert not page.has_next
+    (failed,) = [each for each in rows if not each.units]
+    assert (failed.status, failed.token.symbol, failed.counterparty) == (ChainTxStatus.FAILED, "SOL", None)
+    wallet.chain.finalize()
+    again = {each.hash: each for each in (await wallet.page()).items}[failed.hash]
+    assert (again.status, again.confirmations >= 32) == (ChainTxStatus.FAILED, True)
 
 
 async def test_many_that_move_nothing_end_a_page_early(wallet: Wallet) -> None:
@@ -195,7 +216,7 @@ async def test_a_node_that_is_away_is_said(wallet: Wallet) -> None:
         await wallet.page()
 
 
-def _too_much(wallet: Wallet) -> VersionedTransaction:
-    paid = encode(SolTransfer(key(OWNER), key(FRIEND), 50 * SOL))
-    message = MessageV0.try_compile(OWNER.pubkey(), [paid], [], wallet.chain.tip.hash)
-    return VersionedTransaction(message, [OWNER])
+def _too_much(wallet: Wallet, giver: Keypair, taker: Keypair) -> VersionedTransaction:
+    paid = encode(SolTransfer(key(giver), key(taker), 500 * SOL))
+    message = MessageV0.try_compile(giver.pubkey(), [paid], [], wallet.chain.tip.hash)
+    return VersionedTransaction(message, [giver])

@@ -99,6 +99,42 @@ async def test_what_is_listed_no_more_was_given_up_and_may_come_back(chain: Chai
     assert await chain.look() == [(8, S.FINAL, 3), (10, S.CONFIRMED, 1)]
 
 
+def waiting(number: int) -> WalletMovement:
+    """One in no block."""
+    return replace(moved(10**15 + number), status=S.PENDING, confirmations=0, time_ms=None)
+
+
+async def test_what_waits_gets_into_a_block_or_is_dropped(chain: Chain) -> None:
+    chain.listed, chain.has_next = [waiting(2), waiting(1), moved(8, 5)], True
+    await chain.follower.join("a", chain.turn)
+    assert await chain.seen() == [(10**15 + 1, S.PENDING, 0), (10**15 + 2, S.PENDING, 0)]
+    chain.listed = [replace(moved(9), hash=waiting(1).hash), moved(8, 6)]
+    assert await chain.look() == [(9, S.CONFIRMED, 1), (10**15 + 2, S.DROPPED, 0)]
+    chain.listed = [waiting(2), replace(moved(9, 2), hash=waiting(1).hash), moved(8, 7)]
+    assert await chain.look() == [(9, S.CONFIRMED, 2), (10**15 + 2, S.PENDING, 0)]
+
+
+async def test_many_that_come_and_go_unconfirmed_do_not_push_out_what_is_in_blocks(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wallet_polling, "_KEPT_ROWS", 3)
+    chain.listed, chain.has_next = [waiting(2), waiting(1), moved(8)], True
+    await chain.follower.join("a", chain.turn)
+    chain.listed = [waiting(4), waiting(3), moved(8, 2)]
+    assert (8, S.CONFIRMED, 2) in await chain.look()
+
+
+async def test_a_failure_that_stays_is_not_given_up(chain: Chain) -> None:
+    failed = replace(moved(9, 2), status=S.FAILED)
+    chain.listed = [failed, replace(moved(8, 3), status=S.FAILED)]
+    await chain.follower.join("a", chain.turn)
+    assert await chain.seen() == [(9, S.FAILED, 2)]
+    chain.listed = [replace(failed, confirmations=3)]
+    assert await chain.look() == [(9, S.FAILED, 3)]
+    chain.listed = []
+    assert await chain.look() == [(9, S.FAILED, 3)]
+
+
 async def test_what_is_only_further_down_was_not_given_up(chain: Chain) -> None:
     chain.listed = [moved(9)]
     await chain.follower.join("a", chain.turn)
