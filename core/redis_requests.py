@@ -1,17 +1,22 @@
 """Questions to one server from many processes, over Redis streams: at least once, answered to who asked.
 
+Both carry a seal (core/message_seal.py): of a question over its stream, where its answer goes, its key and its body; of an answer over the stream of who asked, the question's
+key and the body. What is not sealed so is executed, or believed, by nobody. A sealed question that is put there again is one that may be executed twice, see below; a key is
+never used twice in a stream of answers, as long as `process` is another one at every start.
+
 Questions stand in one stream with a consumer group; an answer goes to the asking process' own stream. A question is acknowledged and removed when it is
 answered, so that what a server took and did not answer is given to the next one. Whoever asks must make questions that may be executed twice.
 """
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from redis.exceptions import ResponseError
 
 from core.backoff import Backoff
+from core.message_seal import MessageSeal
 from core.redis_client import REDIS_ERRORS, connect
 
 log = structlog.get_logger(__name__)
@@ -36,10 +41,11 @@ class NotAsked(Exception):
 class RedisRequests:
     """The asking side of one process. `run` reads the answers."""
 
-    def __init__(self, url: str, *, process: str, namespace: str = "cryptovault", name: str) -> None:
+    def __init__(self, url: str, *, process: str, namespace: str = "cryptovault", name: str, seal: MessageSeal) -> None:
         self._client = connect(url, max_connections=16)
         self._questions = f"{namespace}:{name}:questions"
         self._answers = f"{namespace}:{name}:answers:{process}"
+        self._seal = seal
         self._waiting: dict[bytes, asyncio.Future[bytes]] = {}
         self._last = 0
         self._is_up = True
@@ -57,14 +63,13 @@ class RedisRequests:
         waiting: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._waiting[key] = waiting
         try:
-            fields: dict[Any, Any] = {"to": self._answers, "key": key, "body": body}
-            await self._send(fields)
+            await self._send(key, body)
             async with asyncio.timeout(timeout_seconds):
                 return await waiting
         finally:
             del self._waiting[key]
 
-    async def _send(self, fields: dict[Any, Any]) -> None:
+    async def _send(self, key: bytes, body: bytes) -> None:
         """A call that failed may have been done; so a server that failed is greeted first, which tells that nothing was sent."""
         try:
             if not self._is_up:
@@ -73,6 +78,8 @@ class RedisRequests:
         except REDIS_ERRORS as error:
             raise NotAsked from error
         self._is_up = False
+        seal = self._seal.of(*_question(self._questions, self._answers.encode(), key, body))
+        fields: dict[Any, Any] = {"to": self._answers, "key": key, "body": body, "seal": seal}
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
                 await self._client.xadd(self._questions, fields, maxlen=MOST_KEPT, approximate=True)
@@ -95,23 +102,40 @@ class RedisRequests:
             for _, entries in found or ():
                 for entry_id, fields in entries:
                     last = entry_id
-                    waiting = self._waiting.get(fields[b"key"])
-                    if waiting is not None and not waiting.done():
-                        waiting.set_result(fields[b"body"])
+                    self._take(fields)
+
+    def _take(self, fields: dict[bytes, bytes]) -> None:
+        key, body = fields.get(b"key", b""), fields.get(b"body", b"")
+        if not self._seal.holds(fields.get(b"seal", b""), *_answer(self._answers.encode(), key, body)):
+            return
+        waiting = self._waiting.get(key)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(body)
 
     async def close(self) -> None:
         """Disconnect."""
         await self._client.aclose()
 
 
+class _Answer(NamedTuple):
+    to: bytes
+    key: bytes
+    body: bytes
+
+
+_Ended = tuple[bytes, _Answer | None]
+"""The id of a question that is done with, and its answer; None: it is not one of ours, nobody is answered."""
+
+
 class RedisRequestServer:
     """The answering side. Only one may run at a time, by a lease of its user's."""
 
-    def __init__(self, url: str, *, server: str, namespace: str = "cryptovault", name: str) -> None:
+    def __init__(self, url: str, *, server: str, namespace: str = "cryptovault", name: str, seal: MessageSeal) -> None:
         self._client = connect(url, max_connections=8)
         self._questions = f"{namespace}:{name}:questions"
         self._server = server
-        self._outgoing: asyncio.Queue[tuple[bytes, str, bytes, bytes]] = asyncio.Queue()
+        self._seal = seal
+        self._outgoing: asyncio.Queue[_Ended] = asyncio.Queue()
         self._held: set[bytes] = set()
         """Questions that were handed over and wait for their answer."""
 
@@ -159,8 +183,11 @@ class RedisRequestServer:
         if entry_id in self._held:
             return
         self._held.add(entry_id)
-        to, key = fields[b"to"].decode(), fields[b"key"]
-        handle(fields[b"body"], again, lambda body: self._outgoing.put_nowait((entry_id, to, key, body)))
+        to, key, body = (fields.get(name, b"") for name in (b"to", b"key", b"body"))
+        if self._seal.holds(fields.get(b"seal", b""), *_question(self._questions, to, key, body)):
+            handle(body, again, lambda answer: self._outgoing.put_nowait((entry_id, _Answer(to, key, answer))))
+        else:
+            self._outgoing.put_nowait((entry_id, None))
 
     async def _answer(self) -> None:
         while True:
@@ -169,14 +196,19 @@ class RedisRequestServer:
                 waiting.append(self._outgoing.get_nowait())
             await self._send(waiting)
 
-    async def _send(self, waiting: list[tuple[bytes, str, bytes, bytes]]) -> None:
+    async def _send(self, waiting: list[_Ended]) -> None:
         """Send answers and acknowledge their questions, both or neither: what was answered is not to be taken again. An answer that cannot be sent
         is given up, its asker finds out by itself."""
         pipeline = self._client.pipeline(transaction=True)
-        for entry_id, to, key, body in waiting:
-            fields: dict[Any, Any] = {"key": key, "body": body}
-            pipeline.xadd(to, fields, maxlen=MOST_KEPT, approximate=True)
-            pipeline.pexpire(to, REPLIES_KEPT_MS)
+        for entry_id, answer in waiting:
+            if answer is not None:
+                fields: dict[Any, Any] = {
+                    "key": answer.key,
+                    "body": answer.body,
+                    "seal": self._seal.of(*_answer(*answer)),
+                }
+                pipeline.xadd(answer.to, fields, maxlen=MOST_KEPT, approximate=True)
+                pipeline.pexpire(answer.to, REPLIES_KEPT_MS)
             pipeline.xack(self._questions, _GROUP, entry_id)
             pipeline.xdel(self._questions, entry_id)
         try:
@@ -190,3 +222,13 @@ class RedisRequestServer:
     async def close(self) -> None:
         """Disconnect."""
         await self._client.aclose()
+
+
+def _question(questions: str, to: bytes, key: bytes, body: bytes) -> tuple[bytes, ...]:
+    """What a question's seal is over."""
+    return b"question", questions.encode(), to, key, body
+
+
+def _answer(to: bytes, key: bytes, body: bytes) -> tuple[bytes, ...]:
+    """What an answer's seal is over."""
+    return b"answer", to, key, body

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 _FORMAT = "1"
 _NONCE_BYTES = 12
 _KEY_BYTES = 32
+KEY_ID_LENGTH = 8
 
 
 class SealBroken(Exception):
@@ -68,6 +69,10 @@ class SecretBox:
         name = digest.partition(".")[0]
         return name in self._keys and hmac.compare_digest(self._digest(name, message, context), digest)
 
+    def subkeys(self, use: str) -> dict[str, bytes]:
+        """A key of 32 bytes for one use from every key of the ring, by the ring's key ids, the newest first."""
+        return {name: _subkey(key, use) for name, key in self._keys.items()}
+
     def _digest(self, name: str, message: bytes, context: str) -> str:
         key = _subkey(self._keys[name], f"digest:{context}")
         return f"{name}.{hmac.new(key, message, sha256).hexdigest()}"
@@ -78,7 +83,7 @@ class SecretBox:
 
 def key_id(key: bytes) -> str:
     """The name of a master key in what was made with it."""
-    return sha256(key).hexdigest()[:8]
+    return sha256(key).hexdigest()[:KEY_ID_LENGTH]
 
 
 @lru_cache(maxsize=64)

@@ -12,6 +12,7 @@ from core.clock import Clock, SystemClock
 from core.database import Database
 from core.errors import ExpectedError
 from core.ids import random_id
+from core.message_seal import MessageSeal
 from core.rate_limits import MemoryRateLimits, RedisRateLimits
 from core.redis_budget import RedisBudget
 from core.redis_bus import RedisBus
@@ -144,7 +145,10 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
         wallet_views = build_wallet_views(known, chains, bus, clock)
         stack.push_async_callback(wallet_views.close)
         holder = "embedded" if settings.embedded_database else process
-        exchange = open_exchange(settings, ExchangeGround(clock, bus, known, view, process, holder), stack)
+        exchange_seal = MessageSeal(box, "exchange")
+        exchange = open_exchange(
+            settings, ExchangeGround(clock, bus, known, view, process, holder, exchange_seal), stack
+        )
         accounts = await open_accounts(
             settings,
             AccountGround(
@@ -220,6 +224,11 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
             budget = limiters.budget
             metrics.watch_count("limits_failures", "Counts kept in this process alone", lambda: limits.failures)
             metrics.watch_count("budget_failures", "Charges kept in this process alone", lambda: budget.failures)
+        metrics.watch_count(
+            "exchange_forged_messages",
+            "Questions and answers that no process of ours sent",
+            lambda: exchange_seal.refused,
+        )
         metrics.watch_feeds(lambda: _feeds(view), clock)
         metrics.watch_chains(chains.states)
         health = exchange.health

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from core.bus import Bus
 from core.clock import Clock
+from core.message_seal import MessageSeal
 from core.redis_requests import RedisRequests, RedisRequestServer
 from core.settings import Settings
 from core.vocabulary import AssetKind
@@ -39,7 +40,8 @@ CASH = frozenset({AssetKind.FIAT, AssetKind.STABLECOIN})
 
 @dataclass(frozen=True, slots=True)
 class ExchangeGround:
-    """What the exchange stands on. `process` names this process, `holder` who holds its leases."""
+    """What the exchange stands on. `process` names this process, `holder` who holds its leases, `seal` proves what
+    processes ask and answer over Redis."""
 
     clock: Clock
     bus: Bus
@@ -47,6 +49,7 @@ class ExchangeGround:
     view: MarketView
     process: str
     holder: str
+    seal: MessageSeal
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +70,8 @@ def open_exchange(settings: Settings, ground: ExchangeGround, stack: AsyncExitSt
     remote = None
     if settings.redis_url is not None:
         url, namespace = settings.redis_url.get_secret_value(), settings.redis_namespace
-        requests = RedisRequests(url, process=ground.process, namespace=namespace, name=_STREAM)
-        remote = RedisRequestServer(url, server=ground.process, namespace=namespace, name=_STREAM)
+        requests = RedisRequests(url, process=ground.process, namespace=namespace, name=_STREAM, seal=ground.seal)
+        remote = RedisRequestServer(url, server=ground.process, namespace=namespace, name=_STREAM, seal=ground.seal)
         stack.push_async_callback(requests.close)
         stack.push_async_callback(remote.close)
         gateway = RedisGateway(requests, ground.clock)

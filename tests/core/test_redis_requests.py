@@ -5,14 +5,24 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 
 from core import redis_requests
+from core.message_seal import MessageSeal
 from core.redis_requests import NotAsked, RedisRequests, RedisRequestServer, Reply
+from core.secret_box import SecretBox
 from tests.faults.test_redis_bus import Server, Wire
 
 WAIT_SECONDS = 20.0
+OLD, NEW = bytes(32), bytes(range(32))
+QUESTIONS = "cryptovault:test:questions"
+
+
+def seal_of(*keys: bytes) -> MessageSeal:
+    return MessageSeal(SecretBox(keys or (NEW,)), "test")
 
 
 @pytest.fixture
@@ -32,6 +42,7 @@ class Answerer:
     taken: list[bytes] = field(default_factory=list)
     again: list[bytes] = field(default_factory=list)
     waiting: list[Reply] = field(default_factory=list)
+    seal: MessageSeal = field(default_factory=seal_of)
 
     def __call__(self, body: bytes, again: bool, reply: Reply) -> None:
         self.taken.append(body)
@@ -44,7 +55,7 @@ class Answerer:
 
     @asynccontextmanager
     async def running(self, url: str) -> AsyncIterator[None]:
-        server = RedisRequestServer(url, server=self.name, name="test")
+        server = RedisRequestServer(url, server=self.name, name="test", seal=self.seal)
         task = asyncio.create_task(server.run(self))
         try:
             yield
@@ -55,8 +66,8 @@ class Answerer:
 
 
 @asynccontextmanager
-async def asking(url: str, process: str = "api") -> AsyncIterator[RedisRequests]:
-    requests = RedisRequests(url, process=process, name="test")
+async def asking(url: str, process: str = "api", seal: MessageSeal | None = None) -> AsyncIterator[RedisRequests]:
+    requests = RedisRequests(url, process=process, name="test", seal=seal or seal_of())
     task = asyncio.create_task(requests.run())
     try:
         yield requests
@@ -176,3 +187,119 @@ async def test_a_server_does_not_take_again_what_it_holds(redis: Server) -> None
         for place, reply in enumerate(server.waiting):
             reply(f"{place}".encode())
         assert (await held, await later) == (b"0", b"1")
+
+
+Fields = dict[Any, Any]
+"""As Redis has them: bytes by bytes."""
+
+
+def reached(redis: Server) -> Any:
+    """Somebody else who can read and write everything there."""
+    return Redis.from_url(redis.url)
+
+
+async def sent(redis: Server, requests: RedisRequests, body: bytes) -> tuple[Fields, asyncio.Task[bytes]]:
+    """A question as it lies in the stream while nobody reads it, taken out of there; and who waits for its answer."""
+    asked = asyncio.create_task(requests.ask(body, timeout_seconds=WAIT_SECONDS))
+    async with reached(redis) as attacker, asyncio.timeout(WAIT_SECONDS):
+        while not (entries := await attacker.xrange(QUESTIONS)):
+            await asyncio.sleep(0.01)
+        ((entry_id, fields),) = entries
+        await attacker.xdel(QUESTIONS, entry_id)
+    return fields, asked
+
+
+def forgeries(right: Fields) -> list[Fields]:
+    """Everything that an attacker could make of a question: without a seal, with another one, or with one that was made for something else."""
+    answers = b"cryptovault:test:answers:"
+    unsealed = {name: value for name, value in right.items() if name != b"seal"}
+    as_answer = seal_of().of(b"answer", right[b"to"], right[b"key"], right[b"body"])
+    elsewhere = seal_of().of(b"question", b"other:test:questions", right[b"to"], right[b"key"], right[b"body"])
+    return [
+        unsealed,
+        {b"anything": b"else"},
+        {b"seal": right[b"seal"]},
+        {**right, b"seal": b""},
+        {**right, b"seal": b"\xff" * 40},
+        {**right, b"seal": as_answer},
+        {**right, b"seal": elsewhere},
+        {
+            **right,
+            b"seal": seal_of(OLD).of(b"question", QUESTIONS.encode(), right[b"to"], right[b"key"], right[b"body"]),
+        },
+        {**right, b"body": b"tampered"},
+        {**right, b"key": b"2"},
+        {**right, b"to": answers + b"attacker"},
+        {**right, b"to": b"\xff"},
+    ]
+
+
+async def test_what_no_process_of_ours_asked_is_passed_over_and_does_not_stay(redis: Server) -> None:
+    server = Answerer("one")
+    async with asking(redis.url) as requests, reached(redis) as attacker:
+        right, asked = await sent(redis, requests, b"right")
+        forged = forgeries(right)
+        for fields in forged:
+            await attacker.xadd(QUESTIONS, fields)
+        keys = set(await attacker.keys())
+        async with server.running(redis.url):
+            assert await requests.ask(b"next", timeout_seconds=WAIT_SECONDS) == b"one:next"
+            assert server.taken == [b"next"]
+            assert server.seal.refused == len(forged)
+            await attacker.xadd(QUESTIONS, right)
+            assert await asked == b"one:right"
+        assert await attacker.xlen(QUESTIONS) == 0
+        assert (await attacker.xpending(QUESTIONS, "server"))["pending"] == 0
+        assert set(await attacker.keys()) - keys == {b"cryptovault:test:answers:api"}, "nobody was answered"
+
+
+async def test_a_forgery_that_a_dead_server_took_is_passed_over_by_the_next(redis: Server) -> None:
+    server = Answerer("one")
+    async with asking(redis.url) as requests, reached(redis) as attacker:
+        await attacker.xgroup_create(QUESTIONS, "server", id="0", mkstream=True)
+        await attacker.xadd(QUESTIONS, {"to": "a", "key": "1", "body": "forged"})
+        await attacker.xreadgroup("server", "dead", {QUESTIONS: ">"})
+        async with server.running(redis.url):
+            assert await requests.ask(b"right", timeout_seconds=WAIT_SECONDS) == b"one:right"
+        assert server.taken == [b"right"]
+        assert (await attacker.xpending(QUESTIONS, "server"))["pending"] == 0
+
+
+async def test_an_answer_that_no_server_of_ours_gave_is_not_believed(redis: Server) -> None:
+    server, seal = Answerer("one", answers=False), seal_of()
+    async with (
+        asking(redis.url, seal=seal) as requests,
+        reached(redis) as attacker,
+        server.running(redis.url),
+    ):
+        asked = [asyncio.create_task(requests.ask(body, timeout_seconds=WAIT_SECONDS)) for body in (b"a", b"b")]
+        await until(lambda: len(server.taken) == 2)
+        answers = "cryptovault:test:answers:api"
+        server.waiting[server.taken.index(b"b")](b"right for b")
+        assert await asked[1] == b"right for b"
+        ((_, right),) = await attacker.xrange(answers)
+        forged: list[Fields] = [
+            {b"key": b"1", b"body": b"forged"},
+            {b"body": b"forged"},
+            {**right, b"key": b"1"},
+            {**right, b"key": b"1", b"body": b"forged"},
+            {**right, b"key": b"1", b"seal": seal_of().of(b"question", answers.encode(), b"1", right[b"body"])},
+            {**right, b"key": b"1", b"seal": seal_of().of(b"answer", b"others", b"1", right[b"body"])},
+        ]
+        for fields in forged:
+            await attacker.xadd(answers, fields)
+        await until(lambda: seal.refused == len(forged))
+        assert not asked[0].done()
+        server.waiting[server.taken.index(b"a")](b"right for a")
+        assert await asked[0] == b"right for a"
+
+
+async def test_processes_under_the_old_and_the_new_key_understand_each_other(redis: Server) -> None:
+    server = Answerer("one", seal=seal_of(NEW, OLD))
+    async with (
+        asking(redis.url, "old", seal_of(OLD, NEW)) as old,
+        asking(redis.url, "new", seal_of(NEW, OLD)) as new,
+        server.running(redis.url),
+    ):
+        assert await old.ask(b"1", timeout_seconds=WAIT_SECONDS) == b"one:1"
+        assert await new.ask(b"2", timeout_seconds=WAIT_SECONDS) == b"one:2"

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 
 from pymongo.errors import PyMongoError
 
+from core.message_seal import MessageSeal
 from core.redis_requests import RedisRequestServer
+from core.secret_box import SecretBox
 from core.vocabulary import MarketStatus
 from events.commands import Command
 from events.journal import MarketConfigured
@@ -29,6 +31,11 @@ from workers.runner import run
 
 MOST_REFERENCES = 200
 EXCHANGE, PROJECTION = "exchange", "projection"
+
+
+def exchange_seal() -> MessageSeal:
+    """Every process has the same key."""
+    return MessageSeal(SecretBox([bytes(32)]), EXCHANGE)
 
 
 class Tape:
@@ -171,7 +178,7 @@ class Process:
         )
         self._holder = holder
         self._roles = roles
-        self._remote = RedisRequestServer("", server=name, name=EXCHANGE) if is_remote else None
+        self._remote = RedisRequestServer("", server=name, name=EXCHANGE, seal=exchange_seal()) if is_remote else None
 
     async def run(self) -> None:
         """Until killed."""

@@ -39,7 +39,7 @@ from tests.simulation.memory_redis import MemoryRedis, MemoryRedisClient
 from tests.simulation.network import Network
 from tests.simulation.outside import Operators, References
 from tests.simulation.people import AGAIN, Attempt, Person, Records
-from tests.simulation.processes import EXCHANGE, PROJECTION, Ground, Process, Sabotage
+from tests.simulation.processes import EXCHANGE, PROJECTION, Ground, Process, Sabotage, exchange_seal
 from tests.simulation.publications import Publications
 from tests.simulation.trouble import Trouble
 from tests.simulation.virtual_time import Life, VirtualClock, current_life
@@ -125,7 +125,7 @@ class World:
         """The storm, and the calm after it. The processes stand at the end; `end` them."""
         loop = asyncio.get_running_loop()
         self._nobody = Process(self.ground, "nobody", "nobody", (), (), is_remote=False).gateway
-        requests = RedisRequests("", process="api", name=EXCHANGE)
+        requests = RedisRequests("", process="api", name=EXCHANGE, seal=exchange_seal())
         self._door = RedisGateway(requests, self.clock)
         self._weather()
         trouble = Trouble(self)
