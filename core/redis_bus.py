@@ -9,6 +9,9 @@ receive a BusGap, for what others published until then. The same happens on ever
 (its outbox overflowed while the server was away) arrives as a mark in its place and becomes a BusGap; so does any hole in its numbers.
 A message sent again because the server's answer was lost is recognised by its number and dropped.
 
+What is believed. A message lies behind a seal (core/message_seal.py) over its channel, the time it was sent, and itself. What is not sealed so is counted and passed
+over. One that was sent long ago and was not seen here becomes a BusGap: somebody may have kept it to play it to a process that starts later.
+
 Limits. A process that dies takes the messages it has not sent with it, unmarked: whoever takes up its work begins with its state. A
 message that cannot be decoded (of a newer version, during a rolling update) is counted, logged and skipped; asking again would not help.
 """
@@ -23,8 +26,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from core.backoff import Backoff
 from core.bus import DEFAULT_CAPACITY, BusGap, BusHealth, BusMessage, Subscription, SubscriptionRegistry
-from core.bus_numbers import Envelope, Inbox, MalformedEnvelope, Outbox, Verdict
+from core.bus_numbers import Envelope, Inbox, Outbox, Verdict
 from core.clock import Clock
+from core.message_seal import SEAL_BYTES, MessageSeal
 from core.redis_client import REDIS_ERRORS, connect
 from core.request_id import current_request_id
 
@@ -40,6 +44,8 @@ SILENCE_SECONDS = 5.0
 """A reader that hears nothing for so long asks whether the server is there, and after as long again reconnects."""
 STEADY_SECONDS = 5.0
 """A connection that lasted so long was a success: the next try after it comes soon."""
+MOST_AGE_MS = 30_000
+"""A message may be on its way for so long, different clocks included."""
 YIELD_EVERY = 64
 """Messages read before others on the event loop get their turn."""
 
@@ -99,6 +105,7 @@ class RedisBus:
         decode: Decode,
         publisher: str,
         clock: Clock,
+        seal: MessageSeal,
         namespace: str = "cryptovault",
         outbox_capacity: int = OUTBOX_CAPACITY,
     ) -> None:
@@ -106,6 +113,7 @@ class RedisBus:
         self._encode = encode
         self._decode = decode
         self._publisher = publisher
+        self._seal = seal
         self._clock = clock
         self._prefix = f"{namespace}:bus:"
         self._outbox = Outbox(publisher, outbox_capacity)
@@ -196,7 +204,7 @@ class RedisBus:
                 while batch := self._outbox.take(BATCH):
                     async with asyncio.timeout(TIMEOUT_SECONDS), self._client.pipeline(transaction=False) as pipeline:
                         for envelope in batch:
-                            pipeline.publish(self._prefix + envelope.topic, envelope.to_bytes())
+                            pipeline.publish(self._prefix + envelope.topic, self._sealed(envelope))
                         await pipeline.execute()
                     self._outbox.confirm()
                     self._sending = True
@@ -256,16 +264,27 @@ class RedisBus:
         elif kind == b"message" and isinstance(data, bytes):
             self._receive(topic, data)
 
+    def _sealed(self, envelope: Envelope) -> bytes:
+        body = b"%d %b" % (self._clock.now_ms(), envelope.to_bytes())
+        return self._seal.of((self._prefix + envelope.topic).encode(), body) + body
+
     def _receive(self, topic: str, data: bytes) -> None:
+        seal, body = data[:SEAL_BYTES], data[SEAL_BYTES:]
+        if not self._seal.holds(seal, (self._prefix + topic).encode(), body):
+            return
+        sent, _, message = body.partition(b" ")
         try:
-            envelope = Envelope.from_bytes(topic, data)
-        except MalformedEnvelope as error:
+            age_ms, envelope = abs(self._clock.now_ms() - int(sent)), Envelope.from_bytes(topic, message)
+        except ValueError as error:
             self._skip(topic, error)
             return
         if envelope.publisher == self._publisher or not self._readers.reads(topic):
             return
         verdict = self._inbox.judge(envelope)
         if verdict is Verdict.SEEN:
+            return
+        if age_ms > MOST_AGE_MS:
+            self._readers.deliver(BusGap(topic, "a message came too late to be believed"))
             return
         if verdict is Verdict.AFTER_HOLE:
             self._readers.deliver(BusGap(topic, "messages of another process were lost"))

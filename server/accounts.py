@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from core.bus import Bus
 from core.cache import Cache
 from core.clock import Clock
+from core.message_seal import MessageSeal
 from core.rate_limits import RateLimits
 from core.secret_box import SealBroken, SecretBox
 from core.settings import Settings
@@ -42,6 +43,7 @@ class AccountGround:
     clock: Clock
     bus: Bus
     cache: Cache
+    cache_seal: MessageSeal
     box: SecretBox
     limits: RateLimits
     quote_assets: Collection[str]
@@ -72,6 +74,7 @@ async def open_accounts(settings: Settings, ground: AccountGround, stack: AsyncE
         clock=ground.clock,
         bus=ground.bus,
         cache=ground.cache,
+        cache_seal=ground.cache_seal,
         box=ground.box,
         limits=ground.limits,
         hasher=hasher,

@@ -130,7 +130,8 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
         database = Database(mongo_url, settings, clock)
         stack.push_async_callback(database.close)
         await database.connect(DOCUMENTS)
-        bus = _bus(settings, clock, process)
+        seals = {use: MessageSeal(box, use) for use in ("bus", "cache", "exchange")}
+        bus = _bus(settings, clock, process, seals["bus"])
         await bus.start()
         stack.push_async_callback(bus.close)
         cache = _cache(settings, clock)
@@ -145,9 +146,8 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
         wallet_views = build_wallet_views(known, chains, bus, clock)
         stack.push_async_callback(wallet_views.close)
         holder = "embedded" if settings.embedded_database else process
-        exchange_seal = MessageSeal(box, "exchange")
         exchange = open_exchange(
-            settings, ExchangeGround(clock, bus, known, view, process, holder, exchange_seal), stack
+            settings, ExchangeGround(clock, bus, known, view, process, holder, seals["exchange"]), stack
         )
         accounts = await open_accounts(
             settings,
@@ -156,6 +156,7 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
                 bus=bus,
                 cache=cache,
                 box=box,
+                cache_seal=seals["cache"],
                 limits=limiters.limits,
                 quote_assets=frozenset(known.assets),
                 gateway=exchange.gateway,
@@ -225,9 +226,9 @@ async def open_resources(settings: Settings, mongo_url: str, box: SecretBox) -> 
             metrics.watch_count("limits_failures", "Counts kept in this process alone", lambda: limits.failures)
             metrics.watch_count("budget_failures", "Charges kept in this process alone", lambda: budget.failures)
         metrics.watch_count(
-            "exchange_forged_messages",
-            "Questions and answers that no process of ours sent",
-            lambda: exchange_seal.refused,
+            "forged_messages",
+            "What lay in Redis and no process of ours had put there",
+            lambda: sum(seal.refused for seal in seals.values()),
         )
         metrics.watch_feeds(lambda: _feeds(view), clock)
         metrics.watch_chains(chains.states)
@@ -315,7 +316,7 @@ def _feeds(view: MarketView) -> list[FeedChanged]:
     return [state.feed for state in view.states.values() if state.feed is not None]
 
 
-def _bus(settings: Settings, clock: Clock, process: str) -> Bus:
+def _bus(settings: Settings, clock: Clock, process: str, seal: MessageSeal) -> Bus:
     if settings.redis_url is None:
         return MemoryBus()
     return RedisBus(
@@ -324,6 +325,7 @@ def _bus(settings: Settings, clock: Clock, process: str) -> Bus:
         decode=codec.decode,
         publisher=process,
         clock=clock,
+        seal=seal,
         namespace=settings.redis_namespace,
     )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from core.bus import Bus
 from core.cache import Cache
 from core.clock import Clock
+from core.message_seal import MessageSeal
 from core.rate_limits import RateLimits
 from core.secret_box import SecretBox
 from integrations.breaches.pwned_passwords import PwnedPasswords
@@ -68,6 +69,7 @@ class AccountParts:
     clock: Clock
     bus: Bus
     cache: Cache
+    cache_seal: MessageSeal
     box: SecretBox
     limits: RateLimits
     hasher: PasswordHasher
@@ -121,7 +123,7 @@ def build_account_services(rules: AccountRules, parts: AccountParts) -> AccountS
     guard = LogInGuard(throttles, clock)
     passwords = Passwords(parts.hasher, CommonPasswords.load(), parts.breaches)
     revocations = Revocations(bus, clock)
-    states = AccountStates(revocations, bus, parts.cache, clock)
+    states = AccountStates(revocations, bus, parts.cache, clock, parts.cache_seal)
     frozen = FrozenAccounts(parts.gateway, clock)
     tokens = AccessTokens(parts.box, clock, issuer=rules.issuer)
     last_use = LastUse(clock)

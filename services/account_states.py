@@ -2,6 +2,9 @@
 
 A change is announced over the bus and found again by the reconciliation (services/revocations.py), both with the account's version: an
 older state, from the shared cache or a slow read, never replaces a newer one.
+
+In the shared cache a state lies under a seal (core/message_seal.py), over its key and the time it was read: nobody gets another role by writing there, nor an old one
+back by keeping what lay there once.
 """
 
 from collections import OrderedDict
@@ -13,6 +16,7 @@ from core.account_vocabulary import Role, UserStatus
 from core.bus import Bus
 from core.cache import Cache
 from core.clock import Clock
+from core.message_seal import SEAL_BYTES, MessageSeal
 from events.account import AUTHORITY_TOPIC, AccountChanged
 from models import user
 from models.user import UserDocument
@@ -39,10 +43,11 @@ class AccountState:
 class AccountStates:
     """Gives the state of an account, from memory where that is recent."""
 
-    def __init__(self, revocations: Revocations, bus: Bus, cache: Cache, clock: Clock) -> None:
+    def __init__(self, revocations: Revocations, bus: Bus, cache: Cache, clock: Clock, seal: MessageSeal) -> None:
         self._bus = bus
         self._cache = cache
         self._clock = clock
+        self._seal = seal
         self._held: OrderedDict[str, tuple[AccountState, float]] = OrderedDict()
         self._least: OrderedDict[str, int] = OrderedDict()
         revocations.also(self._hear, self._look)
@@ -68,7 +73,7 @@ class AccountStates:
 
     async def _shared(self, user_id: str) -> AccountState | None:
         data = await self._cache.get(_key(user_id))
-        state = None if data is None else _decoded(user_id, data)
+        state = None if data is None else self._unsealed(user_id, data)
         return state if state is not None and state.version >= self._least.get(user_id, 0) else None
 
     async def _stored(self, user_id: str) -> AccountState | None:
@@ -76,8 +81,16 @@ class AccountStates:
         if row is None:
             return None
         state = _state(row)
-        await self._cache.set(_key(user_id), _encoded(state), ttl_seconds=_SHARED_SECONDS)
+        body = _encoded(state, self._clock.now_ms())
+        sealed = self._seal.of(_key(user_id).encode(), body) + body
+        await self._cache.set(_key(user_id), sealed, ttl_seconds=_SHARED_SECONDS)
         return state
+
+    def _unsealed(self, user_id: str, data: bytes) -> AccountState | None:
+        seal, body = data[:SEAL_BYTES], data[SEAL_BYTES:]
+        if not self._seal.holds(seal, _key(user_id).encode(), body):
+            return None
+        return _decoded(user_id, body, self._clock.now_ms())
 
     def _hear(self, event: object) -> None:
         if isinstance(event, AccountChanged):
@@ -124,13 +137,15 @@ def _key(user_id: str) -> str:
     return f"account:{user_id}"
 
 
-def _encoded(state: AccountState) -> bytes:
-    return orjson.dumps([state.version, state.role, state.status, state.email_verified, state.locale])
+def _encoded(state: AccountState, now_ms: int) -> bytes:
+    return orjson.dumps([now_ms, state.version, state.role, state.status, state.email_verified, state.locale])
 
 
-def _decoded(user_id: str, data: bytes) -> AccountState | None:
+def _decoded(user_id: str, data: bytes, now_ms: int) -> AccountState | None:
     try:
-        version, role, status, verified, locale = orjson.loads(data)
+        read_ms, version, role, status, verified, locale = orjson.loads(data)
+        if abs(now_ms - read_ms) > _SHARED_SECONDS * 1000:
+            return None
         return AccountState(user_id, int(version), Role(role), UserStatus(status), verified is True, str(locale))
     except (ValueError, TypeError):
         return None

@@ -10,6 +10,7 @@ from core.budget import MemoryBudget
 from core.bus import Bus, MemoryBus
 from core.cache import Cache, MemoryCache
 from core.clock import Clock, ManualClock
+from core.message_seal import MessageSeal
 from core.rate_limits import Limit, RateLimits
 from core.secret_box import SecretBox
 from core.settings import Settings
@@ -99,6 +100,7 @@ def build_accounts(
         clock=time,
         bus=bus or MemoryBus(),
         cache=cache or MemoryCache(time),
+        cache_seal=MessageSeal(box, "cache"),
         box=box,
         limits=limits or NoLimits(),
         hasher=PasswordHasher(memory_kib=8, workers=2),

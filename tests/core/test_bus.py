@@ -12,8 +12,10 @@ import pytest
 from core.bus import Bus, BusGap, BusItem, BusMessage, MemoryBus, Subscription
 from core.clock import SystemClock
 from core.ids import random_id
+from core.message_seal import MessageSeal
 from core.redis_bus import RedisBus
 from core.request_id import request_scope
+from core.secret_box import SecretBox
 from core.vocabulary import MarketStatus
 from events import codec
 from events.market import MarketStatusChanged
@@ -65,6 +67,13 @@ class Pair:
         return subscription
 
 
+KEY = bytes(range(32))
+
+
+def bus_seal(key: bytes = KEY) -> MessageSeal:
+    return MessageSeal(SecretBox([key]), "bus")
+
+
 def redis_bus(url: str, *, outbox_capacity: int = 10_000) -> RedisBus:
     return RedisBus(
         url,
@@ -72,6 +81,7 @@ def redis_bus(url: str, *, outbox_capacity: int = 10_000) -> RedisBus:
         decode=codec.decode,
         publisher=random_id(),
         clock=SystemClock(),
+        seal=bus_seal(),
         outbox_capacity=outbox_capacity,
     )
 

@@ -294,6 +294,38 @@ async def test_an_answer_that_no_server_of_ours_gave_is_not_believed(redis: Serv
         assert await asked[0] == b"right for a"
 
 
+async def test_what_is_right_elsewhere_is_not_right_here(redis: Server) -> None:
+    """A question moved to another server's stream, and an answer moved to another process that waits under the same key."""
+    server, seal = Answerer("one", answers=False), seal_of()
+    other = RedisRequests(redis.url, process="api", name="other", seal=seal_of())
+    asked = [asyncio.create_task(other.ask(b"moved", timeout_seconds=WAIT_SECONDS))]
+    async with (
+        asking(redis.url, "a", seal) as a,
+        asking(redis.url, "b") as b,
+        reached(redis) as attacker,
+        server.running(redis.url),
+    ):
+        while not (entries := await attacker.xrange("cryptovault:other:questions")):
+            await asyncio.sleep(0.01)
+        await attacker.xadd(QUESTIONS, entries[0][1])
+        asked += [
+            asyncio.create_task(each.ask(name, timeout_seconds=WAIT_SECONDS)) for each, name in ((a, b"a"), (b, b"b"))
+        ]
+        await until(lambda: len(server.taken) == 2)
+        assert sorted(server.taken) == [b"a", b"b"]
+        assert server.seal.refused == 1
+        server.waiting[server.taken.index(b"b")](b"for b")
+        assert await asked[2] == b"for b"
+        ((_, answer),) = await attacker.xrange("cryptovault:test:answers:b")
+        await attacker.xadd("cryptovault:test:answers:a", answer)
+        await until(lambda: seal.refused == 1 or asked[1].done())
+        assert not asked[1].done()
+    for task in asked:
+        task.cancel()
+    await asyncio.gather(*asked, return_exceptions=True)
+    await other.close()
+
+
 async def test_processes_under_the_old_and_the_new_key_understand_each_other(redis: Server) -> None:
     server = Answerer("one", seal=seal_of(NEW, OLD))
     async with (

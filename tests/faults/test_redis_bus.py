@@ -5,6 +5,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis import Redis as SyncRedis
@@ -12,10 +13,11 @@ from redis.asyncio import Redis
 
 from core import redis_bus as redis_bus_module
 from core.bus import BusGap, BusItem, BusMessage, Subscription
+from core.clock import SystemClock
 from core.redis_bus import RedisBus
 from events import codec
 from tests import components
-from tests.core.test_bus import event, eventually, numbers, redis_bus, take
+from tests.core.test_bus import KEY, bus_seal, event, eventually, numbers, redis_bus, take
 
 WAIT_SECONDS = 20.0
 
@@ -334,11 +336,69 @@ async def channels_are(operator: "Redis", count: int) -> bool:
     return len(await operator.pubsub_channels()) == count
 
 
+async def only_channel(stranger: Any) -> bytes:
+    """The channel that is listened to."""
+    channel: bytes
+    (channel,) = await stranger.pubsub_channels()
+    return channel
+
+
+def sealed(channel: bytes, message: bytes, *, age_ms: int = 0, key: bytes = KEY) -> bytes:
+    """A message as a process with this key sends it."""
+    body = b"%d %b" % (SystemClock().now_ms() - age_ms, message)
+    return bus_seal(key).of(channel, body) + body
+
+
+async def test_what_no_process_of_ours_published_is_passed_over(server: Server) -> None:
+    seal = bus_seal()
+    async with running(redis_bus(server.url)) as publisher, running(redis_bus(server.url)) as reader:
+        reader._seal = seal
+        far = await joined(reader, "a")
+        async with Redis.from_url(server.url) as stranger:
+            channel = await only_channel(stranger)
+            message = b"M p 1 - %b" % codec.encode(event(666))
+            right = sealed(channel, message)
+            forged = (
+                message,
+                b"",
+                b"\xff" * 40 + message,
+                sealed(channel, message, key=bytes(32)),
+                sealed(channel + b"b", message),
+                right.replace(b"M p 1", b"M p 2"),
+                right.replace(b"M p 1", b"L p 1"),
+                right[:-1],
+            )
+            for data in forged:
+                await stranger.publish(channel, data)
+        publisher.publish("a", event(1))
+        assert numbers(await take(far, 1)) == [1]
+        assert seal.refused == len(forged)
+        assert reader.undecodable == 0
+
+
+async def test_a_message_that_was_kept_is_no_news_to_who_starts_later(server: Server) -> None:
+    async with running(redis_bus(server.url)) as reader:
+        far = await joined(reader, "a")
+        async with Redis.from_url(server.url) as stranger:
+            channel = await only_channel(stranger)
+            message = b"M p 1 - %b" % codec.encode(event(1))
+            young, old = (sealed(channel, message, age_ms=age_ms) for age_ms in (25_000, 31_000))
+            await stranger.publish(channel, sealed(channel, message.replace(b"M p", b"M q"), age_ms=-31_000))
+            await stranger.publish(channel, old)
+            assert [type(item) for item in await take(far, 2)] == [BusGap, BusGap]
+            await stranger.publish(channel, sealed(channel, message.replace(b"M p 1", b"M p 2"), age_ms=25_000))
+            assert numbers(await take(far, 1)) == [1]
+            for data in (young, old, young):
+                await stranger.publish(channel, data)
+            await stranger.publish(channel, sealed(channel, b"M p 3 - %b" % codec.encode(event(3))))
+        assert numbers(await take(far, 1)) == [3], "what was seen is neither taken nor told again"
+
+
 async def test_what_cannot_be_read_is_counted_and_harms_nobody(server: Server) -> None:
     async with running(redis_bus(server.url)) as publisher, running(redis_bus(server.url)) as reader:
         far = await joined(reader, "a")
         async with Redis.from_url(server.url) as stranger:
-            (channel,) = await stranger.pubsub_channels()
+            channel = await only_channel(stranger)
             garbage = (
                 b"",
                 b"\xff\xfe",
@@ -349,10 +409,11 @@ async def test_what_cannot_be_read_is_counted_and_harms_nobody(server: Server) -
                 b"{}" * 9999,
             )
             for data in garbage:
-                await stranger.publish(channel, data)
+                await stranger.publish(channel, bus_seal().of(channel, data) + data)
+                await stranger.publish(channel, sealed(channel, data))
         publisher.publish("a", event(1))
         assert numbers(await take(far, 1)) == [1]
-        assert reader.undecodable == len(garbage)
+        assert reader.undecodable == 2 * len(garbage)
         assert reader.reconnects == 0
 
 
@@ -362,7 +423,7 @@ async def test_a_flood_does_not_starve_who_reads_it(server: Server) -> None:
         with SyncRedis.from_url(server.url) as other_process, other_process.pipeline(transaction=False) as flood:
             (channel,) = other_process.pubsub_channels()
             for number in range(2000):
-                flood.publish(channel, b"M p %d - %b" % (number + 1, codec.encode(event(number))))
+                flood.publish(channel, sealed(channel, b"M p %d - %b" % (number + 1, codec.encode(event(number)))))
             flood.execute()
         assert numbers(await read_until(far, 1999)) == list(range(2000))
 

@@ -18,6 +18,8 @@ from core.bus import Bus, MemoryBus
 from core.cache import Cache, MemoryCache
 from core.clock import ManualClock
 from core.database import Database
+from core.message_seal import SEAL_BYTES, MessageSeal
+from core.secret_box import SecretBox
 from events.account import AUTHORITY_TOPIC, AccountChanged, SessionsEnded
 from models import api_key, session, user
 from models.user import UserDocument
@@ -28,7 +30,7 @@ from services.authority import CredentialRejected
 from services.revocations import OVERLAP_MS
 from services.sessions import OpenedSession
 from services.viewer import Viewer
-from tests.accounts import CLIENT, build_accounts
+from tests.accounts import BOX, CLIENT, build_accounts
 
 NEVER = 3_600.0
 WANTED = WantedKey("a program", [ApiScope.READ], [], None)
@@ -289,18 +291,28 @@ async def test_a_change_that_was_heard_counts_more_than_what_the_shared_cache_ho
     assert joined.cache is not None
     for process in (joined.here, joined.there):
         assert (await viewer(process, one.tokens.access)).role is Role.USER
-    old = await joined.cache.get("account:alice")
-    assert old is not None
+    old = await cached(joined.cache)
 
     await changed(joined.here, Role.SUPPORT, joined.clock)
     await eventually(lambda: has_role(joined.there, one.tokens.access, Role.SUPPORT))
     for _ in range(3):
-        await joined.cache.set(
-            "account:alice", old, ttl_seconds=NEVER
-        )  # a slow process puts back what it had read before
         joined.clock.advance(31)  # nothing is held here any more
+        slow = [joined.clock.now_ms(), *old[1:]]  # a slow process puts back what it had read before
+        await joined.cache.set("account:alice", sealed("account:alice", orjson.dumps(slow)), ttl_seconds=NEVER)
         for process in (joined.here, joined.there):
             assert (await viewer(process, one.tokens.access)).role is Role.SUPPORT
+
+
+def sealed(key: str, body: bytes) -> bytes:
+    return MessageSeal(BOX, "cache").of(key.encode(), body) + body
+
+
+async def cached(cache: Cache) -> list[Any]:
+    """What lies there of alice: when it was read, and her state."""
+    found = await cache.get("account:alice")
+    assert found is not None
+    read: list[Any] = orjson.loads(found[SEAL_BYTES:])
+    return read
 
 
 async def changed(process: AccountServices, role: Role, clock: ManualClock) -> None:
@@ -351,7 +363,7 @@ async def test_whoever_neither_hears_nor_looks_believes_an_old_state_for_a_minut
         assert await has_role(process, one.tokens.access, Role.SUPPORT)
 
 
-NO_STATES = (b"", b"{}", b"null", b"5", b"[]", b'["x"]', b'[null,"USER","ACTIVE",true,"en"]', b'[1,"KING","ACTIVE",true,"en"]')  # fmt: skip
+NO_STATES = (b"", b"{}", b"null", b"5", b"[]", b'["x"]', b'[0,null,"USER","ACTIVE",true,"en"]', b'[0,9,"KING","ACTIVE",true,"en"]', b'["x",9,"ADMIN","ACTIVE",true,"en"]')  # fmt: skip
 
 
 async def test_what_is_no_state_in_the_shared_cache_is_not_believed(apart: Processes) -> None:
@@ -360,11 +372,35 @@ async def test_what_is_no_state_in_the_shared_cache_is_not_believed(apart: Proce
     for data in NO_STATES:
         process = Processes(apart.clock, MemoryBus(), cache).here
         await process.load()
-        await cache.set("account:alice", data)
+        now_ms = str(apart.clock.now_ms()).encode()
+        await cache.set("account:alice", sealed("account:alice", data.replace(b"[0", b"[" + now_ms)))
         assert (await viewer(process, one.tokens.access)).role is Role.USER, data
-        good = await cache.get("account:alice")
-        assert good is not None
-        assert orjson.loads(good)[1] == "USER", "it is replaced by what the database says"
+        assert (await cached(cache))[2] == "USER", "it is replaced by what the database says"
+
+
+@pytest.mark.parametrize("status", UserStatus)
+async def test_nobody_becomes_an_operator_by_writing_into_the_shared_cache(
+    apart: Processes, status: UserStatus
+) -> None:
+    cache, now_ms = MemoryCache(apart.clock), apart.clock.now_ms()
+    one = await opened(apart.here)
+    forged = orjson.dumps([now_ms, 999, Role.ADMIN, status, True, "en"])
+    long_ago = orjson.dumps([now_ms - 30_001, 999, Role.ADMIN, status, True, "en"])
+    right = MessageSeal(BOX, "cache")
+    for data in (
+        forged,
+        bytes(SEAL_BYTES) + forged,
+        MessageSeal(SecretBox([bytes(32)]), "cache").of(b"account:alice", forged) + forged,
+        MessageSeal(BOX, "bus").of(b"account:alice", forged) + forged,
+        right.of(b"account:bob", forged) + forged,
+        right.of(b"account:alice", long_ago) + forged,
+        sealed("account:alice", long_ago),
+    ):
+        process = Processes(apart.clock, MemoryBus(), cache).here
+        await process.load()
+        await cache.set("account:alice", data)
+        viewed = await viewer(process, one.tokens.access)
+        assert (viewed.role, viewed.status) == (Role.USER, UserStatus.ACTIVE), data
 
 
 async def new_key(process: AccountServices, **wanted: Any) -> str:

@@ -12,6 +12,8 @@ from tests.simulation.faults import Faults
 
 Fields = dict[Any, Any]
 Entry = tuple[bytes, dict[bytes, bytes]]
+Name = str | bytes
+"""The same, as on the wire."""
 
 
 @dataclass(slots=True)
@@ -29,7 +31,7 @@ class MemoryRedis:
 
     def __init__(self, faults: Faults) -> None:
         self.faults = faults
-        self.streams: dict[str, Stream] = {}
+        self.streams: dict[bytes, Stream] = {}
         self.news = asyncio.Event()
         self._last = 0
 
@@ -37,11 +39,11 @@ class MemoryRedis:
         """Start again with nothing."""
         self.streams.clear()
 
-    def stream(self, name: str) -> Stream:
+    def stream(self, name: Name) -> Stream:
         """It exists once it is asked for."""
-        return self.streams.setdefault(name, Stream())
+        return self.streams.setdefault(_bytes(name), Stream())
 
-    def add(self, name: str, fields: Fields) -> None:
+    def add(self, name: Name, fields: Fields) -> None:
         """Put an entry at the end of a stream."""
         self._last += 1
         self.stream(name).entries[self._last] = {_bytes(key): _bytes(value) for key, value in fields.items()}
@@ -66,7 +68,7 @@ class MemoryRedisClient:
     async def aclose(self) -> None:
         """Nothing to close."""
 
-    async def xadd(self, name: str, fields: Fields, **limits: object) -> None:
+    async def xadd(self, name: Name, fields: Fields, **limits: object) -> None:
         """Add to a stream."""
         await self._server.faults.call(lambda part: self._server.add(name, fields))
 
@@ -148,12 +150,12 @@ class MemoryPipeline:
         self._transaction = transaction
         self._calls: list[Callable[[], None]] = []
 
-    def xadd(self, name: str, fields: Fields, **limits: object) -> Self:
+    def xadd(self, name: Name, fields: Fields, **limits: object) -> Self:
         """Add to a stream."""
         self._calls.append(lambda: self._server.add(name, fields))
         return self
 
-    def pexpire(self, name: str, milliseconds: int) -> Self:
+    def pexpire(self, name: Name, milliseconds: int) -> Self:
         """Nothing here lives that long."""
         self._calls.append(lambda: None)
         return self
