@@ -90,6 +90,22 @@ async def by_hash(chain: str, hash_: str) -> ChainTransactionDocument | None:
     return await ChainTransactionDocument.find_one({"_id": chain_transaction_id(chain, hash_)})
 
 
+async def begin_again(row: ChainTransactionDocument) -> None:
+    """Follow one anew that is over without having been in a block for good: it was replaced or given up, and is about to be sent again."""
+    query = {
+        "_id": row.id,
+        "track.over": True,
+        "track.status": {"$nin": [ChainTxStatus.FINAL.value, ChainTxStatus.FAILED.value]},
+    }
+    fresh = {"track": TrackEntry().model_dump(mode="json", exclude_none=True), "created_ms": row.created_ms}
+    update = {
+        "$set": {**fresh, "due_ms": row.due_ms, "purge_at": row.purge_at},
+        "$unset": {"sent_ms": ""},
+        "$inc": {"version": 1, "revision": 1},
+    }
+    await ChainTransactionDocument.get_pymongo_collection().update_one(query, update)
+
+
 async def due(now_ms: int, limit: int) -> Sequence[ChainTransactionDocument]:
     """Those to be looked at now, those that wait longest first."""
     query = {"due_ms": {"$gte": 0, "$lte": now_ms}}

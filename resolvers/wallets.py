@@ -101,8 +101,10 @@ async def wallet_activity(
     ] = None,
 ) -> AsyncGenerator[WalletActivity, None]:
     wanted = None if wallet_id is None else key_in(wallet_id, "Wallet") or ""
+    viewer = viewer_of(info)
+    await info.context.transfers.count(viewer, info.context.client)
     streams = info.context.wallet_views.streams
-    async with aclosing(streams.watch(viewer_of(info).user_id, wanted)) as movements:
+    async with aclosing(streams.watch(viewer.user_id, wanted)) as movements:
         async for moved in movements:
             yield WalletActivity.of(Wallet.of(moved.wallet), moved.movement)
 

@@ -50,20 +50,19 @@ async def sight_of(client: BitcoinClient, hash_: str, required: int, sent: Spend
 
 
 async def spent_by(client: BitcoinClient, tx: Tx) -> Sequence[TxOutput] | None:
-    """What a transaction spends, proven; None: there is no such output. Raises ChainError."""
-    few = asyncio.Semaphore(_AT_ONCE)
-
-    async def source(txid: str) -> Tx | None:
-        async with few:
-            found = await client.transaction(txid)
-        return None if found is None else found.tx
-
+    """What a transaction spends, proven; None: there is no such output, and no more is asked then. Raises ChainError."""
     names = sorted({each.outpoint.txid for each in tx.inputs})
-    sources = dict(zip(names, await asyncio.gather(*map(source, names)), strict=True))
+    sources: dict[str, Tx] = {}
+    for start in range(0, len(names), _AT_ONCE):
+        some = names[start : start + _AT_ONCE]
+        for name, told in zip(some, await asyncio.gather(*map(client.transaction, some)), strict=True):
+            if told is None:
+                return None
+            sources[name] = told.tx
     found = []
     for each in tx.inputs:
         made_by = sources[each.outpoint.txid]
-        if made_by is None or each.outpoint.vout >= len(made_by.outputs):
+        if each.outpoint.vout >= len(made_by.outputs):
             return None
         found.append(made_by.outputs[each.outpoint.vout])
     return found

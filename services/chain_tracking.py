@@ -8,6 +8,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import structlog
+from pymongo.errors import PyMongoError
 
 from core.bus import Bus
 from core.clock import Clock, to_datetime
@@ -26,6 +27,8 @@ UNSENT_AFTER_MS = 15_000
 """What was stored and not sent within this time is sent by the worker: whoever was about to has died."""
 _AGAIN_MS = 5_000
 """After the nodes of a chain failed."""
+_AFTER_FAULT_MS = 60_000
+"""After something that nobody expected, in the log by then: it is about one transaction, and the others go on."""
 log = structlog.get_logger(__name__)
 
 
@@ -39,7 +42,7 @@ class ChainTracking:
         self._clock = clock
 
     async def begin(self, chain: str, signed: Signed, swap_id: str | None = None) -> None:
-        """Remember one that is about to be sent, and the swap that it makes; nothing else happens to one that is known."""
+        """Remember one that is about to be sent, and the swap that it makes. One that is followed already stays as it is; one that was given up is followed anew."""
         now_ms = self._clock.now_ms()
         row = ChainTransactionDocument(
             id=chain_transaction_id(chain, signed.hash),
@@ -54,7 +57,10 @@ class ChainTracking:
             swap_id=swap_id,
             purge_at=to_datetime(now_ms) + KEPT,
         )
-        if not await chain_transaction.insert(row) and swap_id is not None:
+        if await chain_transaction.insert(row):
+            return
+        await chain_transaction.begin_again(row)
+        if swap_id is not None:
             await chain_transaction.is_of_swap(chain, signed.hash, swap_id)
 
     async def due(self, limit: int) -> Sequence[tuple[str, str]]:
@@ -71,6 +77,11 @@ class ChainTracking:
         except (ChainError, WalletRefused) as error:
             log.warning("chain_transaction.waits", chain=row.chain, hash=row.hash, reason=str(error))
             await chain_transaction.postpone(row, self._clock.now_ms() + _AGAIN_MS)
+        except PyMongoError:
+            raise
+        except Exception:
+            log.exception("chain_transaction.failed", chain=row.chain, hash=row.hash)
+            await chain_transaction.postpone(row, self._clock.now_ms() + _AFTER_FAULT_MS)
 
     async def look(self, row: ChainTransactionDocument) -> ChainTransactionDocument:
         """Ask the nodes; gives the row as it is stored then. Raises ChainError; then nothing has changed."""

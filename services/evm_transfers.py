@@ -106,7 +106,7 @@ class EvmTransfers:
         if not await client.code(contract):
             text = "there is no contract at this address"
             raise WalletRefused(text, reason=WalletErrorCode.UNKNOWN_ASSET, field=["token"])
-        return await self._tokens.describe(chain.key, contract)
+        return await self._tokens.agreed(chain.key, contract)
 
     async def _transfer(
         self, client: EvmClient, wish: TransferWish, ends: Ends, token: TokenState
@@ -142,7 +142,7 @@ class EvmTransfers:
     ) -> Unsigned:
         """What is to be kept of a draft. Raises ChainError."""
         coin = self._tokens.coin(client.key)
-        effects = await effects_of(coin, draft, lambda contract: self._tokens.describe(client.key, contract))
+        effects = await effects_of(coin, draft, lambda contract: self._tokens.agreed(client.key, contract))
         failing = [warning(Warn.SIMULATION_REVERTS)] if terms.reverts else []
         return Unsigned(
             chain=client.key,

@@ -22,7 +22,7 @@ from services.chain_addresses import bitcoin_network
 from services.chains import Chains
 from services.sending_families import Sighting, Signed, Spending, TransferWish
 
-MOST_INPUTS = 1_000
+MOST_INPUTS = 200
 """Of a transaction that is sent from here."""
 _HASH = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
 

@@ -31,14 +31,14 @@ class SwapFollowing:
         await self._swaps.follow()
 
     async def _tell(self, row: ChainTransactionDocument) -> None:
-        """One that was replaced by something else counts only when that is final; one that does the same goes on in its place."""
+        """One that failed, or was replaced by something else, may still come right: it counts only when that is final. What does the same goes on in its place."""
         track, swap_id = row.track, row.swap_id or ""
         replaced = track.status is ChainTxStatus.REPLACED
-        if not replaced or track.same or track.over:
+        if (not replaced and track.status is not ChainTxStatus.FAILED) or track.same or track.over:
             same_again = track.replaced_by if track.same else None
             await self._swaps.source_seen(swap_id, SourceFate(row.hash, track.status, same_again))
         if replaced and track.same and track.replaced_by is not None:
             state = await self._transactions.read(row.chain, track.replaced_by)
-            if state is not None:
+            if state is not None and (state.status is not ChainTxStatus.FAILED or state.over):
                 await self._swaps.source_seen(swap_id, SourceFate(state.hash, state.status))
         await chain_transaction.was_told(row)

@@ -6,6 +6,7 @@ from core.clock import Clock
 from events.token import TokenState
 from integrations.chains.evm.tokens import token_words
 from integrations.chains.json_rpc import JsonRpc
+from services.agreement import agreed
 from services.brief_memory import BriefMemory
 from services.catalogue import Catalogue
 from services.chains import Chains
@@ -22,9 +23,11 @@ class Tokens:
         self._catalogue = catalogue
         self._chains = chains
         self._told: BriefMemory[tuple[str, str], TokenState] = BriefMemory(clock, most=_MOST_KNOWN)
+        self._agreed: BriefMemory[tuple[str, str], TokenState] = BriefMemory(clock, most=_MOST_KNOWN)
 
     async def close(self) -> None:
         await self._told.close()
+        await self._agreed.close()
 
     def coin(self, chain: str) -> TokenState:
         """The chain's own coin."""
@@ -57,11 +60,19 @@ class Tokens:
             return known
         return await self._told.get((chain, contract), lambda: self._ask(chain, contract), seconds=_HOUR_SECONDS)
 
+    async def agreed(self, chain: str, contract: str) -> TokenState:
+        """The same, as all nodes tell it alike: for whoever turns an amount into the token's units. Raises ChainError."""
+        known = self.known(chain, contract)
+        if known is not None:
+            return known
+        return await self._agreed.get((chain, contract), lambda: self._ask_all(chain, contract), seconds=_HOUR_SECONDS)
+
     async def _ask(self, chain: str, contract: str) -> TokenState:
-        multicall = self._catalogue.chains[chain].evm.multicall
+        return await self._chains.evm(chain).pool.use(lambda node: self._words(chain, contract, node, "latest"))
 
-        async def ask(node: JsonRpc) -> TokenState:
-            words = await token_words(node, contract, multicall=multicall)
-            return self.unvouched(chain, contract, words.symbol, words.name, words.decimals)
+    async def _ask_all(self, chain: str, contract: str) -> TokenState:
+        return await agreed(self._chains.evm(chain), lambda node, block: self._words(chain, contract, node, block))
 
-        return await self._chains.evm(chain).pool.use(ask)
+    async def _words(self, chain: str, contract: str, node: JsonRpc, at: str) -> TokenState:
+        words = await token_words(node, contract, multicall=self._catalogue.chains[chain].evm.multicall, at=at)
+        return self.unvouched(chain, contract, words.symbol, words.name, words.decimals)

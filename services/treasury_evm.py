@@ -173,7 +173,13 @@ class EvmTreasury:
         """The tokens of one address first, then its coins, as far as they are not needed for the tokens' way."""
         has, least = owned[address], wish.least
         tokens = [form for form in forms if form.contract and _is_enough(form, has.get(form.contract), least)]
-        gas = {form.code: await self._gas(address, wish.target, form, has.get(form.contract) or 0) for form in tokens}
+        gas: dict[str, int] = {}
+        for form in tokens:
+            try:
+                gas[form.code] = await self._gas(address, wish.target, form, has.get(form.contract) or 0)
+            except TreasuryRefused as refused:
+                draft.notes.append(str(refused))
+        tokens = [form for form in tokens if form.code in gas]
         needed, coins = sum(gas.values()) * draft.fees.most, has.get(None) or 0
         if needed > coins:
             if wish.gas_from is None:

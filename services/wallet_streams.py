@@ -152,6 +152,8 @@ class WalletStreams:
             except ChainError as error:
                 raise refused(error) from error
             except TooManyFollowed:
+                if len(wanted) > 1:
+                    continue
                 text = "too many wallets are followed at the moment; read the list instead, or try again later"
                 raise WalletRefused(text, reason=WalletErrorCode.LIMIT_EXCEEDED) from None
             reader.wallets[watched], reader.told[watched] = each, {}

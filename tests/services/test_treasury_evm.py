@@ -91,6 +91,10 @@ class Desk:
         return await self.treasury.broadcast(row.id, texts, patience_seconds=5)
 
 
+HOLDS_BUT_MOVES_NOTHING = "0x60003560e01c6370a08231146013576000" + "80fd5b631dcd650060005260206000f3"
+"""A token that says 500 of everybody's balance and refuses all else, as one does that has blacklisted its holder."""
+
+
 @pytest.fixture
 async def desk(database: Database) -> AsyncIterator[Desk]:
     async with opened() as site:
@@ -254,6 +258,16 @@ async def test_what_lacks_coins_for_its_way_is_named_and_left(desk: Desk) -> Non
     assert note.startswith(f"{desk.site.address} lacks 0.0")
     with pytest.raises(TreasuryRefused, match=r"there is nothing to move; .* lacks"):
         await desk.sweep(assets=["USDC"], gas_from=None)
+
+
+async def test_a_token_that_one_address_cannot_move_holds_up_nothing_else(desk: Desk) -> None:
+    _, other = await desk.site.newcomer("ben@example.org")
+    await desk.deposit(desk.site.address, eth=2 * ETH)
+    await desk.deposit(other, eth=2 * ETH)
+    await rpc(desk.site.chain, "anvil_setCode", desk.site.usdc, HOLDS_BUT_MOVES_NOTHING)
+    row, notes = await desk.sweep()
+    assert [move.asset for move in row.moves] == ["ETH", "ETH"]
+    assert [note.split(" from ")[0] for note in notes] == ["USDC cannot be moved"] * 2
 
 
 async def test_small_amounts_are_left_alone(desk: Desk) -> None:

@@ -23,10 +23,10 @@ class TokenWords:
     decimals: int | None
 
 
-async def token_words(node: JsonRpc, contract: str, *, multicall: str | None) -> TokenWords:
-    """As of the newest block. Raises ProviderFailed."""
+async def token_words(node: JsonRpc, contract: str, *, multicall: str | None, at: str = "latest") -> TokenWords:
+    """As of the block of this hash, or of the newest one. Raises ProviderFailed."""
     calls = [ContractCall(contract, selector) for selector in (_SYMBOL, _NAME, _DECIMALS)]
-    symbol, name, decimals = await read_all(node, calls, multicall=multicall, at="latest")
+    symbol, name, decimals = await read_all(node, calls, multicall=multicall, at=at)
     found = uint_in(decimals)
     return TokenWords(_text(symbol), _text(name), found if found is not None and found <= _MOST_DECIMALS else None)
 
