@@ -69,6 +69,14 @@ def answers_in(said: Mapping[str, A | ChainError]) -> list[A]:
     return answers
 
 
+def require_witnesses(chain: str, said: Mapping[str, object]) -> None:
+    """Returns when as many nodes answered as it takes to believe what they say with one voice. Raises ChainError."""
+    silent = {name: str(each) for name, each in said.items() if isinstance(each, ChainError)}
+    if len(said) - len(silent) < max(1, min(WITNESSES, len(said))):
+        told = "; ".join(f"{name}: {reason}" for name, reason in silent.items())
+        raise ChainError(f"too few nodes of {chain} answer to be believed ({told})")
+
+
 def count_votes(chain: str, number: int, said: Mapping[str, B | ChainError | None]) -> Vote[B]:
     """What was said. Raises ChainUnavailable when no node answered."""
     failures = {name: str(answer) for name, answer in said.items() if isinstance(answer, ChainError)}

@@ -1,7 +1,8 @@
 """Paying out on a chain of Bitcoin's kind from the exchange's own key. What a withdrawal spends are outputs of the hot wallet (`txid:place`, sorted), promised to
 it alone: of all transactions that spend one output the chain takes one. Each attempt spends the same ones and pays more (BIP-125).
 
-Only confirmed outputs are promised: the change of a transaction that waits vanishes when that is replaced. Included is only what every node that answers says.
+Only confirmed outputs are promised: the change of a transaction that waits vanishes when that is replaced. Included, or spent otherwise, is only what every node that
+answers says, two at least where there are two.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,13 +21,13 @@ from integrations.chains.bitcoin.psbt import Prepared, build, psbt_bytes
 from integrations.chains.bitcoin.replacement import bump
 from integrations.chains.bitcoin.sizes import dust_threshold, fee_for
 from integrations.chains.bitcoin.transactions import Outpoint, TxOutput
-from integrations.chains.errors import ChainError
+from integrations.chains.errors import ChainError, NodesContradict
 from integrations.signers.base import Signer
 from integrations.signers.bitcoin import sign_psbt
 from models import withdrawal
 from models.hot_wallet import HotWalletDocument
 from models.withdrawal import AttemptEntry, WithdrawalDocument
-from services.chain_votes import answers_in
+from services.chain_votes import WITNESSES, answers_in, require_witnesses
 from services.payouts import Fate, FateKind, Promise, SendRefused, Wait
 from services.withdrawal_rules import Route
 
@@ -113,7 +114,7 @@ class BitcoinPayouts:
             return found
         for outpoint in _outpoints(row):
             if await self._is_taken(outpoint):
-                return await self._known(row) or Fate(FateKind.TAKEN)
+                return await self._known(row, doubted=True) or Fate(FateKind.TAKEN)
         return Fate(FateKind.UNKNOWN)
 
     def is_stuck(self, row: WithdrawalDocument, now_ms: int) -> bool:
@@ -129,26 +130,48 @@ class BitcoinPayouts:
         except CannotPay:
             return None
 
-    async def _known(self, row: WithdrawalDocument) -> Fate | None:
-        """What the nodes say of the attempts; None: no node knows any."""
+    async def _known(self, row: WithdrawalDocument, *, doubted: bool = False) -> Fate | None:
+        """What the nodes say of the attempts; None: no node knows any, which one alone is not believed where it is doubted. Raises NodesContradict."""
         waiting: Fate | None = None
         for attempt in reversed(row.attempts):
-            told = answers_in(await self._client.transactions_of_all(attempt.hash))
+            said = await self._client.transactions_of_all(attempt.hash)
+            told = answers_in(said)
             found = [each for each in told if each is not None]
             places = {each.place for each in found}
-            if len(found) == len(told) and len(places) == 1 and None not in places:
-                confirmations = min(each.confirmations for each in found)
+            if len(places - {None}) > 1:
+                raise NodesContradict(f"nodes of {self._client.chain} have {attempt.hash} in different blocks")
+            if doubted and not found:
+                require_witnesses(self._client.chain, said)
+            if len(found) == len(told) and None not in places:
+                witnesses = found if len(found) >= WITNESSES else await self._in_block(attempt.hash, found[0])
+                confirmations = min(each.confirmations for each in witnesses)
                 return Fate(FateKind.INCLUDED, attempt.hash, confirmations, attempt.fee_units)
             if found and waiting is None:
                 waiting = Fate(FateKind.PENDING, attempt.hash)
         return waiting
 
+    async def _in_block(self, hash_: str, seen: FoundTransaction) -> Sequence[FoundTransaction]:
+        """What enough nodes say of one that is in this block; those that find it only when they are told the block are asked as well. Raises ChainError."""
+        block = None if seen.place is None else seen.place.hash
+        said = await self._client.transactions_of_all(hash_, block_hash=block)
+        require_witnesses(self._client.chain, said)
+        answers = answers_in(said)
+        found = [each for each in answers if each is not None and each.place == seen.place]
+        if len(found) < len(answers):
+            raise NodesContradict(f"nodes of {self._client.chain} disagree about the block of {hash_}")
+        return found
+
     async def _is_taken(self, outpoint: Outpoint) -> bool:
         """Whether every node that answers says that the output is there and spent. One whose own transaction is gone may come back."""
-        if any(each is not None for each in answers_in(await self._client.outputs_of_all(outpoint))):
+        outputs = await self._client.outputs_of_all(outpoint)
+        if any(each is not None for each in answers_in(outputs)):
             return False
-        sources: Sequence[FoundTransaction | None] = answers_in(await self._client.transactions_of_all(outpoint.txid))
-        return all(each is not None and each.place is not None for each in sources)
+        sources = await self._client.transactions_of_all(outpoint.txid)
+        if not all(each is not None and each.place is not None for each in answers_in(sources)):
+            return False
+        require_witnesses(self._client.chain, outputs)
+        require_witnesses(self._client.chain, sources)
+        return True
 
     async def _rate(self) -> int:
         """Satoshis for 1,000 virtual bytes that get into the next few blocks; the nodes' floor where none can tell."""

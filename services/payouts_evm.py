@@ -1,6 +1,6 @@
 """Paying out on an EVM chain from the exchange's own key. What a withdrawal spends is the nonce: of all transactions with one nonce the chain takes one.
 
-Included and final is only what every node that answers says; of confirmations the fewest count.
+What became of it is only what every node that answers says of block, success and fee, two at least where there are two; of confirmations the fewest count.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -10,7 +10,7 @@ from eth_abi.abi import encode
 
 from core.money import CONTEXT
 from core.wallet_vocabulary import WithdrawalStatus
-from integrations.chains.errors import ChainError, NodeRefused
+from integrations.chains.errors import ChainError, NodeRefused, NodesContradict
 from integrations.chains.evm.client import EvmClient
 from integrations.chains.evm.errors import Refusal, meaning
 from integrations.chains.evm.messages import EvmReceipt, read_receipt, read_transaction
@@ -19,7 +19,7 @@ from integrations.signers.evm import EvmTransaction, sign_evm
 from models import withdrawal
 from models.hot_wallet import HotWalletDocument
 from models.withdrawal import AttemptEntry, WithdrawalDocument
-from services.chain_votes import answers_in
+from services.chain_votes import answers_in, require_witnesses
 from services.payouts import Fate, FateKind, Promise, SendRefused, Wait
 from services.withdrawal_rules import Route
 
@@ -137,13 +137,13 @@ class EvmPayouts:
             raise SendRefused(f"the chain's nodes do not take it: {meant.said or 'no reason given'}") from None
 
     async def fate(self, row: WithdrawalDocument) -> Fate:
-        for attempt in reversed(row.attempts):
-            found = await self._included(attempt.hash)
-            if found is not None:
-                return found
-        nonces = answers_in(await self._client.nonces_of_all(self._hot))
-        if all(nonce > int(row.spends or 0) for nonce in nonces):
-            return Fate(FateKind.TAKEN)
+        found = await self._mined(row)
+        if found is not None:
+            return found
+        nonces = await self._client.nonces_of_all(self._hot)
+        if all(nonce > int(row.spends or 0) for nonce in answers_in(nonces)):
+            require_witnesses(self._client.key, nonces)
+            return await self._mined(row, doubted=True) or Fate(FateKind.TAKEN)
         for attempt in reversed(row.attempts):
             known = await self._client.ask_every("eth_getTransactionByHash", [attempt.hash], read_transaction)
             if any(each is not None for each in answers_in(known)):
@@ -153,17 +153,36 @@ class EvmPayouts:
     def is_stuck(self, row: WithdrawalDocument, now_ms: int) -> bool:
         return now_ms - row.attempts[-1].signed_ms >= self._stuck_ms
 
-    async def _included(self, hash_: str) -> Fate | None:
-        """What the nodes say of a transaction; None where any of them that answers has it in no block."""
-        receipts = answers_in(await self._client.ask_every("eth_getTransactionReceipt", [hash_], read_receipt))
-        found = [receipt for receipt in receipts if receipt is not None]
-        if len(found) < len(receipts) or len({receipt.block_hash for receipt in found}) > 1:
-            return None if not found else Fate(FateKind.PENDING, hash_)
-        return await self._counted(found[0])
+    async def _mined(self, row: WithdrawalDocument, *, doubted: bool = False) -> Fate | None:
+        """Of the newest attempt that any node has in a block; None: no node has any, which one alone is not believed where it is doubted."""
+        for attempt in reversed(row.attempts):
+            found = await self._included(attempt, doubted=doubted)
+            if found is not None:
+                return found
+        return None
 
-    async def _counted(self, receipt: EvmReceipt) -> Fate:
-        heads = answers_in(await self._client.heads_of_all())
-        confirmations = max(0, min(head.number for head in heads) - receipt.block + 1)
+    async def _included(self, attempt: AttemptEntry, *, doubted: bool) -> Fate | None:
+        """What the nodes say of a transaction; None where none that answers has it in a block. Raises NodesContradict."""
+        said = await self._client.ask_every("eth_getTransactionReceipt", [attempt.hash], read_receipt)
+        receipts = answers_in(said)
+        found = [receipt for receipt in receipts if receipt is not None]
+        if not found:
+            if doubted:
+                require_witnesses(self._client.key, said)
+            return None
+        if len({(receipt.hash, receipt.block_hash, receipt.success, receipt.fee) for receipt in found}) > 1:
+            raise NodesContradict(f"nodes of {self._client.key} tell different ends of transaction {attempt.hash}")
+        if len(found) < len(receipts):
+            return Fate(FateKind.PENDING, attempt.hash)
+        require_witnesses(self._client.key, said)
+        return await self._counted(found[0], attempt)
+
+    async def _counted(self, receipt: EvmReceipt, attempt: AttemptEntry) -> Fate:
+        if receipt.hash != attempt.hash:
+            raise NodesContradict(f"nodes of {self._client.key} answer for another transaction than {attempt.hash}")
+        heads = await self._client.heads_of_all()
+        require_witnesses(self._client.key, heads)
+        confirmations = max(0, min(head.number for head in answers_in(heads)) - receipt.block + 1)
         kind = FateKind.INCLUDED if receipt.success else FateKind.FAILED
         return Fate(kind, receipt.hash, confirmations, receipt.fee)
 

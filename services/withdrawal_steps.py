@@ -16,7 +16,7 @@ from core.money import CONTEXT, canonical
 from core.refusals import WalletRefused
 from core.wallet_vocabulary import WithdrawalStatus
 from events.commands import HOUSE_KEY, MoveHouseFunds, ReleaseWithdrawal, SettleWithdrawal
-from integrations.chains.errors import ChainError
+from integrations.chains.errors import ChainError, NodesContradict
 from integrations.signers.base import SignerError
 from models import hot_wallet, user, withdrawal
 from models.withdrawal import AttemptEntry, WithdrawalDocument
@@ -95,17 +95,20 @@ class WithdrawalSteps:
             else:
                 await self._steps[row.status](row)
         except (ChainError, SignerError, LedgerSilent) as problem:
-            log.warning("withdrawal.put_off", withdrawal=row.id, status=row.status, reason=str(problem))
+            say = log.error if isinstance(problem, NodesContradict) else log.warning
+            say("withdrawal.put_off", withdrawal=row.id, status=row.status, reason=str(problem))
             await self._put_off(row.id, str(problem))
 
     async def _put_off(self, withdrawal_id: str, reason: str) -> None:
-        """Try again later; the owner of one that was approved is told why it waits."""
+        """Try again later; the owner of one that was approved, and is not over, is told why it waits."""
         row = await withdrawal.by_id(withdrawal_id)
         if row is None:
             return
         now_ms = self._clock.now_ms()
         if row.status is S.APPROVED or (row.status is S.HELD and row.reason != reason):
             await self._changes.move(row, S.HELD, now_ms, detail=reason, due_ms=now_ms + HELD_AGAIN_MS)
+        elif row.status in {S.SIGNING, S.BROADCAST} and row.reason != reason:
+            await self._changes.note(row, now_ms, reason=reason, due_ms=now_ms + HELD_AGAIN_MS)
         else:
             await self._changes.keep(row, due_ms=now_ms + HELD_AGAIN_MS)
 
@@ -257,7 +260,7 @@ class WithdrawalSteps:
         """Settle it in the ledger once; then watch until nothing can take it back, and send it again if something did."""
         way, now_ms = self._way(row), self._clock.now_ms()
         fate = await self._of(row).fate(row)
-        if not row.settled:
+        if fate.kind is FateKind.INCLUDED and not row.settled:
             await self._settle(row, way, fate)
             await self._changes.keep(row, settled=True, due_ms=now_ms + FINAL_LOOK_MS)
         elif fate.kind is FateKind.INCLUDED:
@@ -285,9 +288,11 @@ class WithdrawalSteps:
         await have_done(self._gateway, moved)
 
     async def _release(self, row: WithdrawalDocument) -> None:
-        """Make the funds available again, and book the fee of one that the chain refused."""
+        """Make the funds available again, and book the fee of one that the chain refused: as long as the chain says so."""
         if row.status is S.FAILED:
             fate = await self._of(row).fate(row)
+            if fate.kind is not FateKind.FAILED:
+                raise NodesContradict(f"{row.chain} refused it, and now says that it is {fate.kind}")
             await self._pay_network(row, self._way(row), fate, f"house:hot:{row.chain}")
         await have_done(self._gateway, ReleaseWithdrawal(row.user_id, row.hold or 0, end_key(row.id), "released"))
         await self._changes.keep(row, settled=True, due_ms=None)

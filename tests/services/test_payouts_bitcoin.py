@@ -480,6 +480,29 @@ async def test_included_is_what_every_node_says(database: Database, litecoin_url
         assert await site.payouts.fate(row) == Fate(FateKind.PENDING, row.hash)
 
 
+async def test_one_of_two_nodes_alone_has_nothing_paid_or_taken(database: Database, litecoin_url: str) -> None:
+    async with opened(litecoin_url, "both") as site:
+        await site.fund(5_000_000)
+        row = await site.approved("w1")
+        row = await site.step(row.id)
+        foreign = await site.payouts.sign(
+            row.model_copy(update={"terms": {**(row.terms or {}), "sats": "100000"}}), site.world.clock.now_ms()
+        )
+        paid = await site.payouts.sign(row, site.world.clock.now_ms())
+        await site.payouts.send(foreign)
+        await site.house.mine()
+        site.api.change = lambda path, reply: (503, b"")
+        with pytest.raises(ChainError, match="too few nodes"):
+            await site.payouts.fate(row)
+        with pytest.raises(ChainError, match="too few nodes"):
+            await site.payouts.fate(row.model_copy(update={"attempts": (foreign,)}))
+        site.api.change = lambda path, reply: reply
+        assert await site.payouts.fate(row) == Fate(FateKind.TAKEN)
+        assert await site.payouts.fate(row.model_copy(update={"attempts": (paid,)})) == Fate(FateKind.TAKEN)
+        found = await site.payouts.fate(row.model_copy(update={"attempts": (foreign,)}))
+        assert (found.kind, found.confirmations) == (FateKind.INCLUDED, 1)
+
+
 async def test_one_that_is_seen_while_its_inputs_are_asked_for_is_not_taken(
     core: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,9 +1,10 @@
 """Withdrawals on a real Ethereum node: paid once, whatever the chain does."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from coincurve import PrivateKey
@@ -11,7 +12,9 @@ from coincurve import PrivateKey
 from core.bus import MemoryBus
 from core.database import Database
 from core.wallet_vocabulary import ChainNetwork, WithdrawalStatus
+from integrations.chains.errors import Failure, ProviderFailed
 from integrations.chains.evm.client import EvmClient
+from integrations.chains.json_rpc import JsonRpc
 from integrations.signers.keystore import KeystoreSigner
 from models import withdrawal
 from models.withdrawal import WithdrawalDocument
@@ -22,6 +25,7 @@ from tests.accounts import CLIENT, Person, World
 from tests.chains import ANVIL_ADDRESSES, ANVIL_KEYS, anvil
 from tests.custody import build_steps
 from tests.evm import calldata, client_of, mine, rpc, send, token, token_balance
+from tests.evm_nodes import TwistedNode, client_of_nodes
 from tests.services.test_withdrawal_kills import Killed, Killer, proven
 from tests.trading_house import SCALES, TradingHouse
 
@@ -30,6 +34,8 @@ S = WithdrawalStatus
 GWEI = 10**9
 HOT = ANVIL_ADDRESSES[1]
 TO = "0x00000000219ab540356cBB839Cbe05303d7705Fa"
+RECEIPT, NONCE, HEAD = "eth_getTransactionReceipt", "eth_getTransactionCount", "eth_getBlockByNumber"
+Twist = Callable[[str, Sequence[object], Any], Any]
 
 
 @dataclass
@@ -76,6 +82,23 @@ class Site:
         )
         steps._changes = watch.wrap(custody.withdrawal_changes, "move", "note", "keep")
         return steps
+
+    def nodes(self, *twists: Twist | None) -> None:
+        """Pays out through so many nodes of the chain from now on, each of which may say something else than it knows."""
+        self.payouts._client = client_of_nodes(*(TwistedNode(JsonRpc(self.url), twist=twist) for twist in twists))
+
+    async def mined(self, blocks: int = 40) -> str:
+        """A withdrawal that the chain has paid, and of which nobody has asked since."""
+        row_id = await self.approved("w1")
+        await self.step(row_id, 3)
+        await mine(self.chain, blocks)
+        self.world.clock.advance(31)
+        return row_id
+
+    async def held(self) -> int:
+        """Wei that the ledger holds for withdrawals of the account."""
+        await self.house.projected()
+        return self.house.writer.exchange.state.accounts[self.person.user_id].balances["ETH"].held
 
     async def row(self, row_id: str) -> WithdrawalDocument:
         row = await withdrawal.by_id(row_id)
@@ -272,3 +295,75 @@ async def test_a_fee_beyond_reason_is_not_signed(site: Site) -> None:
     site.fees[0] = GasFees(20 * GWEI, GWEI)
     site.world.clock.advance(31)
     assert await site.until_over(row_id)
+
+
+def silent(gone: str) -> Twist:
+    """A node that gives no answer to this question."""
+
+    def twist(method: str, params: Sequence[object], answer: Any) -> Any:
+        if method == gone:
+            raise ProviderFailed(Failure.TIMED_OUT, "takes too long")
+        return answer
+
+    return twist
+
+
+def says(**fields: object) -> Twist:
+    """A node whose receipts have these fields."""
+    return lambda method, _, answer: {**answer, **fields} if method == RECEIPT and answer is not None else answer
+
+
+def both(first: Twist, second: Twist) -> Twist:
+    return lambda method, params, answer: second(method, params, first(method, params, answer))
+
+
+def knows_no_receipts(method: str, params: Sequence[object], answer: Any) -> Any:
+    return None if method == RECEIPT else answer
+
+
+@pytest.mark.parametrize("place", [0, 2])
+@pytest.mark.parametrize(
+    "lie",
+    [says(status="0x0"), says(blockHash="0x" + "ab" * 32), says(effectiveGasPrice=hex(2**200)), says(l1Fee="0x1")],
+    ids=["status", "block", "fee", "data fee"],
+)
+async def test_what_one_node_says_otherwise_of_a_paid_one_gives_nothing_back(
+    site: Site, place: int, lie: Twist
+) -> None:
+    row_id = await site.mined()
+    twists: list[Twist | None] = [None, None, None]
+    twists[place] = lie
+    site.nodes(*twists)
+    row = await site.step(row_id)
+    assert (row.status, row.settled) == (S.BROADCAST, False)
+    assert "different ends" in (row.reason or "")
+    assert await site.held() == int(row.amount * 10**18)
+    site.nodes(None, None, None)
+    site.world.clock.advance(31)
+    assert await site.until_over(row_id)
+    row = await site.row(row_id)
+    assert (row.status, row.reason, await site.held()) == (S.CONFIRMED, None, 0)
+
+
+@pytest.mark.parametrize("lie", [says(), says(status="0x0")], ids=["paid", "failed"])
+@pytest.mark.parametrize("gone", [RECEIPT, HEAD])
+async def test_what_one_of_three_nodes_says_while_the_others_are_silent_decides_nothing(
+    site: Site, lie: Twist, gone: str
+) -> None:
+    row_id = await site.mined()
+    quiet = both(lie, silent(gone))
+    site.nodes(lie, quiet, quiet)
+    row = await site.step(row_id)
+    assert (row.status, row.settled) == (S.BROADCAST, False)
+    assert "too few nodes" in (row.reason or "")
+
+
+@pytest.mark.parametrize("gone", [NONCE, RECEIPT])
+async def test_that_something_else_took_its_nonce_is_not_one_nodes_word(site: Site, gone: str) -> None:
+    """It was paid; one node has forgotten that, and the others do not answer."""
+    row_id = await site.mined()
+    quiet = both(knows_no_receipts, silent(gone))
+    site.nodes(knows_no_receipts, quiet, quiet)
+    row = await site.step(row_id)
+    assert row.status is S.BROADCAST
+    assert "too few nodes" in (row.reason or "")

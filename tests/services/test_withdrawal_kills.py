@@ -209,6 +209,45 @@ async def test_the_chain_refuses_it_and_the_funds_come_back(site: Site) -> None:
         assert (hot, fees) == (site.chain.base, -site.chain.base)
 
 
+async def test_what_the_chain_has_paid_after_all_is_not_given_back(site: Site) -> None:
+    async with site.house.open():
+        person = await site.person()
+        row_id = await site.approved(person)
+        steps = site.steps()
+        for _ in range(3):
+            await steps.step(row_id)
+        site.chain.mine(70)
+        site.chain.reverts = True
+        site.world.clock.advance(6)
+        await steps.step(row_id)
+        site.chain.reverts = False
+        await steps.step(row_id)
+        row = await withdrawal.by_id(row_id)
+        assert row is not None
+        assert (row.status, row.settled, row.due_ms is None) == (S.FAILED, False, False)
+        assert (await site.books(person.user_id))[:2] == (D(9), D(1))
+
+
+async def test_what_the_chain_has_not_paid_any_more_is_not_settled_yet(site: Site) -> None:
+    async with site.house.open():
+        person = await site.person()
+        row_id = await site.approved(person)
+        steps = site.steps()
+        for _ in range(3):
+            await steps.step(row_id)
+        site.chain.mine(70)
+        site.world.clock.advance(6)
+        await steps.step(row_id)
+        site.chain.orphan()
+        await steps.step(row_id)
+        row = await withdrawal.by_id(row_id)
+        assert row is not None
+        assert (row.status, row.settled) == (S.CONFIRMED, False)
+        assert (await site.books(person.user_id))[:2] == (D(9), D(1))
+        assert await site.until_over(row_id)
+        assert (await site.books(person.user_id))[:2] == (D(9), D(0))
+
+
 async def test_one_that_is_stuck_is_replaced_by_a_dearer_one_that_spends_the_same(site: Site) -> None:
     async with site.house.open():
         person = await site.person()

@@ -10,7 +10,7 @@ A node that fails, is behind, or has dropped its history shows nothing: the outc
 dead node holds signing again up until it is back, or taken out of the configuration; money does not go out twice for want of it.
 One node that knows the signature outweighs all that do not.
 
-That it landed is believed as final when two nodes say so (or one, when no other answers); that it landed and *failed*, by which it may be signed anew too, when all
+That it landed is believed as final when two nodes say so (or one, where there is only one); that it landed and *failed*, by which it may be signed anew too, when all
 do. A node that calls it final while another shows all of the above: they contradict.
 
 Transactions that live by a nonce account do not expire at all; none is prepared here, and one that was signed so differs from what was prepared.
@@ -93,7 +93,7 @@ async def outcome(
     if not testimonies:
         raise client.unavailable(answers)
     if any(each.status is not None for each in testimonies.values()):
-        return _of_known(answers, signature, witnesses=len(testimonies))
+        return _of_known(answers, signature)
     failed = {name: str(each) for name, each in answers.items() if isinstance(each, ChainError)}
     waiting = {name: each.still_open for name, each in testimonies.items() if each.still_open is not None}
     still_open = {**failed, **waiting}
@@ -102,7 +102,7 @@ async def outcome(
     return Finding(Outcome.EXPIRED)
 
 
-def _of_known(answers: Mapping[str, _Testimony | ChainError], signature: str, *, witnesses: int) -> Finding:
+def _of_known(answers: Mapping[str, _Testimony | ChainError], signature: str) -> Finding:
     known = {
         name: each.status for name, each in answers.items() if isinstance(each, _Testimony) and each.status is not None
     }
@@ -114,7 +114,7 @@ def _of_known(answers: Mapping[str, _Testimony | ChainError], signature: str, *,
     if denied or len({(each.slot, each.problem) for each in final.values()}) > 1:
         raise NodesContradict(f"nodes tell different ends of transaction {signature}")
     failed = furthest.problem is not None
-    needed = len(answers) if failed else min(2, witnesses)
+    needed = len(answers) if failed else min(2, len(answers))
     if len(final) < needed:
         waiting = {name: "it does not call it final" for name in answers if name not in final}
         return Finding(Outcome.CONFIRMED, furthest.slot, furthest.problem, waiting)

@@ -239,6 +239,24 @@ async def test_one_node_alone_cannot_make_a_payment_final_or_failed(
         await ask(client, raw, blockhash)
 
 
+async def test_one_node_alone_does_not_make_it_final_while_the_other_is_silent(
+    connect: Connect, chain: SolanaChain, node: SolanaNode, second: SolanaNode, sender: Keypair
+) -> None:
+    client = connect(node, second)
+    raw, blockhash = await payment(client, sender)
+    await client.send(raw)
+    chain.finalize()
+
+    def twist(method: str, params: list[Any], result: Any) -> Any:
+        raise RpcError(-32005, "Node is unhealthy")
+
+    second.twist = twist
+    found = await ask(client, raw, blockhash)
+    assert (found.outcome, list(found.open_reasons or ())) == (Outcome.CONFIRMED, ["second"])
+    second.twist = lambda method, params, result: result
+    assert (await ask(client, raw, blockhash)).outcome is Outcome.FINALIZED
+
+
 async def test_a_confirmed_payment_that_was_forked_away_is_pending_again(
     client: SolanaClient, chain: SolanaChain, sender: Keypair
 ) -> None:
