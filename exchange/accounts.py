@@ -54,6 +54,8 @@ def is_house(name: str) -> bool:
 
 
 _HOUSES = frozenset(House)
+MOST_UNITS: Final = 10**34 - 1
+"""Of anything that is moved, has, holds or owes: what is stored has 34 digits (Decimal128)."""
 
 
 @dataclass(frozen=True, slots=True)

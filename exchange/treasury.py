@@ -2,15 +2,17 @@
 
 What is asked again under its key is given its first result, whatever else has changed since. Anything else is refused in the order of
 `OrderErrorCode`: INVALID_INPUT (no such account of the house, or a key that a client could choose), ACCOUNT_FROZEN where a freeze matters,
-IDEMPOTENCY_MISMATCH, MALFORMED_NUMBER, DEBT_OUTSTANDING, INSUFFICIENT_FUNDS, UNKNOWN_WITHDRAWAL. A freeze stops what its owner asks for, not
-what a chain has done already.
+IDEMPOTENCY_MISMATCH, MALFORMED_NUMBER, QUANTITY_TOO_LARGE, DEBT_OUTSTANDING, INSUFFICIENT_FUNDS, UNKNOWN_WITHDRAWAL. A freeze stops what its
+owner asks for, not what a chain has done already.
+
+Nothing is let in that storage could not keep: MALFORMED_NUMBER are units beyond `MOST_UNITS`, QUANTITY_TOO_LARGE what would bring an account there.
 """
 
 from collections.abc import Callable
 
 from core.order_vocabulary import OrderErrorCode
 from events import commands, journal
-from exchange.accounts import HOUSE, Account, House, is_house
+from exchange.accounts import HOUSE, MOST_UNITS, Account, House, Withdrawal, is_house
 from exchange.keys import Keys
 from exchange.matching import Emit
 from exchange.refusal import Refusal
@@ -20,6 +22,7 @@ from exchange.state import State
 Code = OrderErrorCode
 _Ending = commands.SettleWithdrawal | commands.ReleaseWithdrawal
 _MALFORMED = Reply(Refusal(Code.MALFORMED_NUMBER, "amount"))
+_TOO_LARGE = Reply(Refusal(Code.QUANTITY_TOO_LARGE, "amount"))
 
 
 class Treasury:
@@ -35,6 +38,10 @@ class Treasury:
         judged = self._judge(command.account, command.key, command.digest, house=command.house, stops_frozen=True)
         if isinstance(judged, Reply):
             return judged
+        if abs(command.units) > MOST_UNITS:
+            return _MALFORMED
+        if self._is_too_large(command.asset, command.units, command.house, judged):
+            return _TOO_LARGE
         available = _available(judged, command.asset)
         if available + command.units < 0:
             return Reply(Refusal(Code.INSUFFICIENT_FUNDS, "amount", limit=available, actual=-command.units))
@@ -46,8 +53,10 @@ class Treasury:
         judged = self._judge(account_id, key, digest, house=house, by_house=True)
         if isinstance(judged, Reply):
             return judged
-        if units <= 0:
+        if not 0 < units <= MOST_UNITS:
             return _MALFORMED
+        if self._is_too_large(asset, units, house, judged):
+            return _TOO_LARGE
         repaid = min(units, judged.debts.get(asset, 0))
         return self._make(journal.DepositCredited(account_id, house, asset, units, repaid, key, digest))
 
@@ -57,8 +66,10 @@ class Treasury:
         judged = self._judge(account_id, key, digest, house=house, by_house=True)
         if isinstance(judged, Reply):
             return judged
-        if units <= 0:
+        if not 0 < units <= MOST_UNITS:
             return _MALFORMED
+        if self._is_too_large(asset, -units, house, judged):
+            return _TOO_LARGE
         owed = max(0, units - _available(judged, asset))
         return self._make(journal.DepositReversed(account_id, house, asset, units, owed, key, digest))
 
@@ -75,7 +86,7 @@ class Treasury:
         judged = self._judge(command.account, command.key, command.digest, stops_frozen=True)
         if isinstance(judged, Reply):
             return judged
-        if command.units <= 0:
+        if not 0 < command.units <= MOST_UNITS:
             return _MALFORMED
         if judged.debts:
             return Reply(Refusal(Code.DEBT_OUTSTANDING))
@@ -87,10 +98,12 @@ class Treasury:
     def settle_withdrawal(self, command: commands.SettleWithdrawal, now_ms: int) -> Reply:  # noqa: ARG002
         """Let what was held be gone."""
 
-        def settled(units: int) -> journal.Event | Refusal:
-            if 0 <= command.fee_units <= units:
-                return journal.WithdrawalSettled(*command)
-            return Refusal(Code.MALFORMED_NUMBER, "fee")
+        def settled(held: Withdrawal) -> journal.Event | Refusal:
+            if not 0 <= command.fee_units <= held.units:
+                return Refusal(Code.MALFORMED_NUMBER, "fee")
+            if self._house(command.house, held.asset) + held.units - command.fee_units > MOST_UNITS:
+                return Refusal(Code.QUANTITY_TOO_LARGE, "withdrawal")
+            return journal.WithdrawalSettled(*command)
 
         return self._end_withdrawal(command, command.house, settled)
 
@@ -100,7 +113,7 @@ class Treasury:
 
     def move_house_funds(self, command: commands.MoveHouseFunds, now_ms: int) -> Reply:  # noqa: ARG002
         """Move the house's own funds, which may owe."""
-        source, target, _, units, key, digest = command
+        source, target, asset, units, key, digest = command
         if source == target or not _takes_funds(source):
             return Reply(Refusal(Code.INVALID_INPUT, "source"))
         if not _takes_funds(target):
@@ -110,10 +123,14 @@ class Treasury:
         done = self._done_before(self._account(commands.MOVEMENTS), key, digest, stops_frozen=False)
         if done is not None:
             return done
-        return self._make(journal.HouseFundsMoved(*command)) if units > 0 else _MALFORMED
+        if not 0 < units <= MOST_UNITS:
+            return _MALFORMED
+        if self._house(source, asset) - units < -MOST_UNITS or self._house(target, asset) + units > MOST_UNITS:
+            return _TOO_LARGE
+        return self._make(journal.HouseFundsMoved(*command))
 
     def _end_withdrawal(
-        self, command: _Ending, house: str | None, end: Callable[[int], journal.Event | Refusal]
+        self, command: _Ending, house: str | None, end: Callable[[Withdrawal], journal.Event | Refusal]
     ) -> Reply:
         judged = self._judge(command.account, command.key, command.digest, house=house, by_house=True)
         if isinstance(judged, Reply):
@@ -121,7 +138,7 @@ class Treasury:
         withdrawal = judged.withdrawals.get(command.withdrawal)
         if withdrawal is None:
             return Reply(Refusal(Code.UNKNOWN_WITHDRAWAL, "withdrawal"))
-        event = end(withdrawal.units)
+        event = end(withdrawal)
         return Reply(event) if isinstance(event, Refusal) else self._make(event)
 
     def _judge(
@@ -153,6 +170,18 @@ class Treasury:
         if account.frozen and stops_frozen:
             return Reply(Refusal(Code.ACCOUNT_FROZEN))
         return None if used is None else Reply(Refusal(Code.IDEMPOTENCY_MISMATCH, "key"))
+
+    def _is_too_large(self, asset: str, units: int, house: str, account: Account) -> bool:
+        """Whether one of both could not be stored once these units went from the house's account to the person's (negative: back)."""
+        balance = account.balances.get(asset)
+        has = 0 if balance is None else balance.available + balance.held
+        owes = account.debts.get(asset, 0)
+        return abs(self._house(house, asset) - units) > MOST_UNITS or max(has + units, owes - units) > MOST_UNITS
+
+    def _house(self, name: str, asset: str) -> int:
+        """What an account of the house has; one to which nothing happened yet is not made."""
+        balances = self._state.house.get(name)
+        return 0 if balances is None else balances.get(asset, 0)
 
     def _account(self, account_id: str) -> Account:
         """As it stands; one to which nothing happened yet is not kept."""

@@ -21,7 +21,7 @@ from events.commands import (
     ReverseDeposit,
     SettleWithdrawal,
 )
-from exchange.accounts import House, cold_reserve, hot_reserve, is_house
+from exchange.accounts import MOST_UNITS, House, cold_reserve, hot_reserve, is_house
 from exchange.engine import Exchange, fold
 from exchange.reply import Reply
 from exchange.snapshot import chunks, digest, restore
@@ -67,6 +67,10 @@ def sweep(units: int, key: str = "§sweep") -> MoveHouseFunds:
     return MoveHouseFunds(COLD, HOT, "ETH", units, key, f"sweep {units}")
 
 
+def give(units: int, key: str = "fresh") -> MoveFunds:
+    return MoveFunds("ann", House.TEST_FUNDS, "ETH", units, key, f"give {units}")
+
+
 def eth(floor: Floor, who: str = "ann") -> tuple[int, int, int]:
     """Available, held and owed."""
     account = floor.exchange.state.accounts[who]
@@ -99,6 +103,12 @@ def indebted(floor: Floor) -> None:
 
 def used(floor: Floor) -> None:
     assert do(floor, hold(5, "used")).refusal is None
+
+
+def reserved(floor: Floor) -> None:
+    """The reserve owes as much as there can be."""
+    for command in (credit(MOST_UNITS - HAS, "§most"), credit(HAS, "§rest", "bob")):
+        assert do(floor, command).refusal is None
 
 
 def then(*steps: Callable[[Floor], object]) -> Callable[[Floor], None]:
@@ -137,6 +147,20 @@ TABLE = [
     Row(Code.MALFORMED_NUMBER, "amount", sweep(0)),
     Row(Code.MALFORMED_NUMBER, "fee", settle(0, 6), used),
     Row(Code.MALFORMED_NUMBER, "fee", settle(0, -1), used),
+    Row(Code.MALFORMED_NUMBER, "amount", hold(10**34), indebted),
+    Row(Code.MALFORMED_NUMBER, "amount", credit(10**34)),
+    Row(Code.MALFORMED_NUMBER, "amount", credit(2**255)),
+    Row(Code.MALFORMED_NUMBER, "amount", reverse(10**34)),
+    Row(Code.MALFORMED_NUMBER, "amount", sweep(10**34)),
+    Row(Code.MALFORMED_NUMBER, "amount", sweep(2**255)),
+    Row(Code.MALFORMED_NUMBER, "amount", give(10**34)),
+    Row(Code.MALFORMED_NUMBER, "amount", give(-(10**34))),
+    Row(Code.MALFORMED_NUMBER, "fee", settle(0, 10**34), used),
+    Row(Code.QUANTITY_TOO_LARGE, "amount", credit(MOST_UNITS - HAS + 1)),
+    Row(Code.QUANTITY_TOO_LARGE, "amount", credit(1)._replace(account="bob"), reserved),
+    Row(Code.QUANTITY_TOO_LARGE, "amount", reverse(MOST_UNITS, "§fresh"), indebted),
+    Row(Code.QUANTITY_TOO_LARGE, "amount", give(MOST_UNITS - HAS + 1)),
+    Row(Code.QUANTITY_TOO_LARGE, "amount", sweep(1), lambda floor: do(floor, sweep(MOST_UNITS, "§all"))),
     Row(Code.DEBT_OUTSTANDING, "", hold(10**30), indebted),
     Row(Code.DEBT_OUTSTANDING, "", hold(1, asset="BTC"), indebted),
     Row(Code.INSUFFICIENT_FUNDS, "amount", hold(HAS + 1), limit=HAS, actual=HAS + 1),
@@ -164,6 +188,23 @@ def test_what_is_refused_changes_nothing(row: Row, floor: Floor) -> None:
 def test_the_table_is_in_the_order_of_precedence() -> None:
     places = [list(Code).index(row.code) for row in TABLE]
     assert places == sorted(places)
+
+
+def test_the_most_that_is_stored_is_moved_and_moved_back(floor: Floor) -> None:
+    most = MOST_UNITS - HAS
+    for command in (give(most - HAS), give(HAS - most, "back"), credit(most), reverse(most), sweep(MOST_UNITS)):
+        assert do(floor, command).refusal is None
+    assert (eth(floor), house(floor, COLD)) == ((HAS, 0, 0), -MOST_UNITS)
+
+
+def test_a_withdrawal_that_no_reserve_could_hold_is_not_settled(floor: Floor) -> None:
+    held = do(floor, hold(5)).made
+    do(floor, sweep(MOST_UNITS - 4))
+    refusal = do(floor, settle(held)).refusal
+    assert refusal is not None
+    assert (refusal.code, refusal.field) == (Code.QUANTITY_TOO_LARGE, "withdrawal")
+    assert do(floor, settle(held, 1)).refusal is None
+    assert house(floor) == MOST_UNITS
 
 
 def test_a_deposit_is_credited_once(floor: Floor) -> None:
