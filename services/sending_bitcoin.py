@@ -19,6 +19,7 @@ from models.prepared_transaction import PreparedTransactionDocument
 from services.bitcoin_sightings import FEE, SPENT, answers_of, named, sight_of, spent_by
 from services.bitcoin_transfers import BitcoinTransfers
 from services.chain_addresses import bitcoin_network
+from services.chain_votes import require_witnesses
 from services.chains import Chains
 from services.sending_families import Sighting, Signed, Spending, TransferWish
 
@@ -85,8 +86,9 @@ class BitcoinSending:
         errors = [each for each in said if isinstance(each, ChainError)]
         if not refusals or any(_may_have_taken(each) for each in errors):
             raise ChainUnavailable(chain, {str(place): str(each) for place, each in enumerate(errors, start=1)})
-        known = answers_of(client, await client.transactions_of_all(hash_))
-        if all(each is None for each in known.values()):
+        known = await client.transactions_of_all(hash_)
+        if all(each is None for each in answers_of(client, known).values()):
+            require_witnesses(chain, known)
             problem = refusals[0].problem
             raise WalletRefused(problem.sentence, reason=problem.code, field=["signed"]) from refusals[0]
 

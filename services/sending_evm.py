@@ -8,8 +8,10 @@ from core.wallet_vocabulary import WalletErrorCode
 from events.token import TokenState
 from integrations.chains.errors import ChainError, ChainUnavailable, Failure, NodeRefused, ProviderFailed
 from integrations.chains.evm.errors import Refusal, meaning
+from integrations.chains.evm.messages import read_transaction
 from models.prepared_transaction import PreparedTransactionDocument
 from services.chain_failures import refused
+from services.chain_votes import answers_in, require_witnesses
 from services.chains import Chains
 from services.evm_sightings import sight_of
 from services.evm_terms import Draft
@@ -59,7 +61,9 @@ class EvmSending:
             refusal = next((each for each in errors if isinstance(each, NodeRefused)), None)
             if refusal is None or any(_may_have_taken(each) for each in errors):
                 raise ChainUnavailable(chain, {str(place): str(each) for place, each in enumerate(errors, start=1)})
-            if await client.transaction(hash_) is None:
+            known = await client.ask_every("eth_getTransactionByHash", [hash_], read_transaction)
+            if all(each is None for each in answers_in(known)):
+                require_witnesses(chain, known)
                 raise refused(refusal, field=["signed"]) from refusal
 
     def transaction_hash(self, given: str) -> str:

@@ -39,6 +39,7 @@ from integrations.chains.solana.wire import (
     unsigned_by,
 )
 from models.prepared_transaction import PreparedTransactionDocument
+from services.chain_votes import require_witnesses
 from services.chains import Chains
 from services.sending_families import Sighting, SightKind, Signed, Spending, TransferWish
 from services.solana_transfers import COIN_DIGITS, HASH_BLOCKS, SolanaTransfers, problem_refused
@@ -193,7 +194,7 @@ async def _recipients(client: SolanaClient, instructions: Sequence[Other]) -> tu
 
 
 async def _is_known(client: SolanaClient, signature: str) -> bool:
-    """Whether any node knows that it landed. Raises ChainError."""
+    """Whether any node knows that it landed; that none does is only what enough of them say. Raises ChainError."""
 
     async def ask(node: JsonRpc) -> bool:
         _, (status,) = await statuses_of(node, [signature], search_history=True)
@@ -202,4 +203,7 @@ async def _is_known(client: SolanaClient, signature: str) -> bool:
     told = await client.pool.ask_all(ask)
     if all(isinstance(each, ChainError) for each in told.values()):
         raise client.unavailable(told)
-    return any(each is True for each in told.values())
+    if any(each is True for each in told.values()):
+        return True
+    require_witnesses(client.chain, told)
+    return False

@@ -14,8 +14,10 @@ from core.database import Database
 from core.ids import encode_id
 from core.vocabulary import ChainFamily
 from events.token import TokenState
+from integrations.chains.errors import Failure, ProviderFailed
 from integrations.chains.evm.client import EvmClient
-from models import deposit_address, wallet
+from integrations.chains.json_rpc import JsonRpc
+from models import chain_transaction, deposit_address, wallet
 from models.deposit_address import DepositAddressDocument, address_id
 from models.wallet import WalletDocument
 from tests.accounts import Person, World, world
@@ -36,6 +38,7 @@ from tests.evm import (
     token,
     token_balance,
 )
+from tests.evm_nodes import TwistedNode, client_of_nodes
 from tests.stored import unchanged
 
 TRANSACTION = """transaction { id from to payload summary fee feeValue gasLimit nonce expiresAt chain { key }
@@ -281,6 +284,52 @@ async def test_what_could_not_be_sent_is_kept_and_sent_by_the_same_request(datab
         sent = await desk.send(signed)
         assert (sent["replayed"], sent["transaction"]["status"]) == (False, "CONFIRMED")
         assert (await desk.send(signed))["replayed"]
+
+
+@asynccontextmanager
+async def through(desk: Desk, *nodes: TwistedNode) -> AsyncIterator[None]:
+    """The same people, at a server with these nodes."""
+    client, here = client_of_nodes(*nodes), desk.vault
+    async with world(known=here.catalogue, reached=lambda known, _: chains_of(known, client)) as desk.vault:
+        yield
+    desk.vault = here
+    await client.close()
+
+
+async def test_what_is_mined_is_not_refused_by_a_node_that_has_forgotten_it(desk: Desk) -> None:
+    """Nodes took it, and their answers were lost; they say that the nonce is used, and one that it knows no such transaction."""
+    signed = sign(await desk.prepare())
+    url = desk.chain.pool._providers[0].node._http._base
+
+    def lost(method: str, _: object, answer: Any) -> Any:
+        if method == "eth_sendRawTransaction":
+            raise ProviderFailed(Failure.TIMED_OUT, "takes too long")
+        return answer
+
+    async with through(desk, TwistedNode(JsonRpc(url), twist=lost)):
+        assert codes(await desk.send(signed)) == [("PROVIDER_UNAVAILABLE", None)]
+    assert await desk.chain.nonce(OWNER) == 2
+
+    def forgets(method: str, _: object, answer: Any) -> Any:
+        return None if method == "eth_getTransactionByHash" else answer
+
+    def dies(method: str, _: object, answer: Any) -> Any:
+        if method == "eth_getTransactionByHash":
+            raise ProviderFailed(Failure.TIMED_OUT, "takes too long")
+        return answer
+
+    twists: list[Any] = [forgets, dies, dies]
+    async with through(desk, *(TwistedNode(JsonRpc(url), twist=twist) for twist in twists)):
+        assert codes(await desk.send(signed)) == [("PROVIDER_UNAVAILABLE", None)]
+        desk.vault.clock.advance(60)
+        tracking = desk.vault.transfers.tracking
+        ((chain, hash_),) = await tracking.due(10)
+        await tracking.step(chain, hash_)
+        assert await chain_transaction.by_hash(chain, hash_) is not None
+    async with through(desk, *(TwistedNode(JsonRpc(url), twist=twist) for twist in (forgets, None, None))):
+        sent = await desk.send(signed, until_mined=False)
+        assert (sent["errors"], sent["replayed"]) == ([], False)
+    assert (await desk.send(signed))["transaction"]["status"] == "CONFIRMED"
 
 
 async def test_one_that_waits_is_pending_and_known_nodes_take_it_again(database: Database) -> None:
