@@ -1,7 +1,8 @@
 """What a block of an EVM chain moves to and from addresses of the house: coins by its transactions, tokens by its logs, and the fees that it took from them.
 
 A node that hides something, or has not indexed it yet, must not make a deposit be missed: logs are asked of every node and added up, and what nobody can tell
-now is asked for again. A node that makes something up is found out before it is credited (`attested`).
+now is asked for again. A node that makes something up is found out before it is credited (`attested`); what the house's own transactions did and cost is what enough nodes
+tell alike.
 
 The place of a token is the log's place within the transaction, which another block does not change, with what the log says: a contract may say something
 else there when it is run again.
@@ -34,6 +35,7 @@ from integrations.chains.evm.messages import (
 from integrations.chains.json_rpc import Call
 from services.chain_votes import WITNESSES
 from services.deposit_forms import Form, Sighting
+from services.evm_fees import agreed_receipts
 from services.house_sorting import FeePaid, Sightings
 
 TRANSFER = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
@@ -67,7 +69,8 @@ async def in_block(
     touched = [each for each in transactions if each.sender in ours or (each.value and each.to in ours)]
     logs = [log for log in await _logs(client, block, forms) if _touches(log, ours)]
     hashes = dict.fromkeys([*(each.hash for each in touched), *(log.transaction for log in logs)])
-    receipts = await _receipts(client, block, list(hashes))
+    own = [each for each in touched if each.sender in ours]
+    receipts = await _receipts(client, block, list(hashes)) | await agreed_receipts(client, block.hash, own)
     if any(log not in receipts[log.transaction].logs for log in logs):
         raise NodesContradict(f"nodes of {client.key} tell different logs of block {block.number}")
     moved = [
@@ -77,7 +80,7 @@ async def in_block(
     ]
     for hash_ in hashes:
         moved += [each for each in _of_logs(receipts[hash_], forms) if each.address in ours or each.sender in ours]
-    fees = [FeePaid(each.hash, each.sender, receipts[each.hash].fee) for each in touched if each.sender in ours]
+    fees = [FeePaid(each.hash, each.sender, receipts[each.hash].fee) for each in own]
     return Sightings(tuple(moved), tuple(fees))
 
 

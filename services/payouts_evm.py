@@ -20,6 +20,7 @@ from models import withdrawal
 from models.hot_wallet import HotWalletDocument
 from models.withdrawal import AttemptEntry, WithdrawalDocument
 from services.chain_votes import answers_in, require_witnesses
+from services.evm_fees import require_possible
 from services.payouts import Fate, FateKind, Promise, SendRefused, Wait
 from services.withdrawal_rules import Route
 
@@ -180,6 +181,7 @@ class EvmPayouts:
     async def _counted(self, receipt: EvmReceipt, attempt: AttemptEntry) -> Fate:
         if receipt.hash != attempt.hash:
             raise NodesContradict(f"nodes of {self._client.key} answer for another transaction than {attempt.hash}")
+        require_possible(receipt, attempt.fee_units)
         heads = await self._client.heads_of_all()
         require_witnesses(self._client.key, heads)
         confirmations = max(0, min(head.number for head in answers_in(heads)) - receipt.block + 1)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from core.money import CONTEXT
 from core.wallet_vocabulary import WithdrawalStatus
+from integrations.chains.errors import ChainError, NodesContradict
 from integrations.chains.solana.addresses import TOKEN_PROGRAMS, associated_token_address
 from integrations.chains.solana.client import SolanaClient
 from integrations.chains.solana.errors import ProblemCode, TransactionRefused
@@ -26,6 +27,8 @@ from services.withdrawal_rules import Route
 UNITS = 150_000
 """Compute units granted to any payment; it takes some 5,000, and 30,000 where a token account is opened."""
 TOKEN_ACCOUNT_BYTES = 165
+MOST_RENT = 20_000_000
+"""Lamports that opening the recipient's token account takes at most; some 2,000,000 it is."""
 _DECIMALS_AT = 44
 """Where a mint's account has its decimals (spl-token, `Mint`)."""
 _ONCE = "once"
@@ -137,12 +140,14 @@ class SolanaPayouts:
         return False
 
     async def _cost(self, row: WithdrawalDocument, attempt: AttemptEntry) -> int:
-        """Lamports that left the hot wallet beside what was paid: the fee, and the rent of an account that was opened."""
-        told = await self._client.transaction(attempt.hash, Commitment.FINALIZED)
-        if told is None or self._hot not in told.lamports or row.terms is None:
-            return attempt.fee_units
-        before, after = told.lamports[self._hot]
-        return before - after - (0 if "mint" in row.terms else int(row.terms["amount"]))
+        """Lamports that left the hot wallet beside what was paid: the fee, and the rent of an account that was opened. Raises ChainError."""
+        told = await self._client.agreed_transaction(attempt.hash, Commitment.FINALIZED)
+        if told is None or row.terms is None:
+            raise ChainError(f"too few nodes of {self._client.chain} tell what {attempt.hash} cost")
+        cost = -told.lamports_of(self._hot) - (0 if "mint" in row.terms else int(row.terms["amount"]))
+        if not 0 <= cost <= attempt.fee_units + MOST_RENT:
+            raise NodesContradict(f"{attempt.hash} cannot have cost what is told of it")
+        return cost
 
     async def _under_way(self, row: WithdrawalDocument) -> list[WithdrawalDocument]:
         statuses = (WithdrawalStatus.SIGNING, WithdrawalStatus.BROADCAST, WithdrawalStatus.HELD)

@@ -201,6 +201,7 @@ def _info(block: Block, each: Transaction) -> Json:
         "nonce": "0x0",
         "value": hex(each.value),
         "gas": hex(GAS),
+        "maxFeePerGas": "0x1",
         "input": "0x",
         "blockNumber": hex(block.number),
         "blockHash": block.hash,

@@ -11,12 +11,13 @@ import pytest
 from core.database import Database
 from core.wallet_vocabulary import DepositStatus
 from integrations.chains.errors import ChainError, Failure, NodesContradict, ProviderFailed
-from models import deposit
-from tests.deposits import ETH, FINAL, REQUIRED, USDC, scripted
-from tests.evm_nodes import OUTSIDER, Moved, ScriptedNode, Transaction, client_of_nodes
+from models import deposit, house_transfer
+from tests.deposits import ETH, FINAL, HOT, REQUIRED, USDC, scripted
+from tests.evm_nodes import GAS, OUTSIDER, Moved, ScriptedNode, Transaction, client_of_nodes
 
 D = Decimal
 S = DepositStatus
+HOT_WALLET = "0x2222222222222222222222222222222222222222"
 FAILURES = [
     ProviderFailed(Failure.TIMED_OUT, "did not answer in time"),
     ProviderFailed(Failure.RATE_LIMITED, "asked to be left alone", retry_after_seconds=1.0),
@@ -197,3 +198,51 @@ async def test_the_first_block_is_one_that_all_nodes_have(database: Database) ->
         cursor = await deposit.cursor("ethereum")
         assert cursor is not None
         assert cursor.number == 2
+
+
+@pytest.mark.parametrize(
+    ("method", "lie"),
+    [
+        ("eth_getTransactionReceipt", {"effectiveGasPrice": hex(2**240)}),
+        ("eth_getTransactionReceipt", {"effectiveGasPrice": "0x0"}),
+        ("eth_getTransactionReceipt", {"l1Fee": "0x1"}),
+        ("eth_getTransactionByHash", {"value": hex(5 * ETH)}),
+        ("eth_getTransactionByHash", {"maxFeePerGas": hex(2**240)}),
+    ],
+)
+@pytest.mark.parametrize("place", [0, 1])
+async def test_what_a_transaction_of_the_house_did_and_cost_is_no_single_nodes_word(
+    database: Database, method: str, lie: dict[str, str], place: int
+) -> None:
+    nodes = twins()
+    async with scripted(*nodes) as site:
+        site.hot = HOT_WALLET
+        nodes[place].twist = lambda asked, _, answer: {**answer, **lie} if asked == method and answer else answer
+        mine(nodes, Transaction("sweeps", HOT_WALLET, ETH, sender=site.address), blocks=FINAL)
+        with pytest.raises(NodesContradict):
+            await site.run()
+        assert await house_transfer.open_of("ethereum") == []
+        assert "different things" in (await site.problem() or "")
+        nodes[place].twist = None
+        nodes[1].failure = FAILURES[0]
+        with pytest.raises(ChainError):
+            await site.run()
+        nodes[1].failure = None
+        await site.run()
+        assert (site.reserve(account=HOT), site.reserve()) == (ETH, -ETH - GAS)
+
+
+@pytest.mark.parametrize("lie", [{"effectiveGasPrice": "0x2"}, {"l1Fee": hex(10**17 + 1)}])
+async def test_more_than_a_transaction_of_the_house_offers_is_not_booked(
+    database: Database, lie: dict[str, str]
+) -> None:
+    node = ScriptedNode()
+    async with scripted(node) as site:
+        site.hot = HOT_WALLET
+        node.mine(Transaction("sweeps", HOT_WALLET, ETH, sender=site.address), blocks=FINAL)
+        node.twist = lambda method, _, answer: (
+            {**answer, **lie} if method == "eth_getTransactionReceipt" and answer else answer
+        )
+        with pytest.raises(NodesContradict, match="cannot have cost"):
+            await site.run()
+        assert await house_transfer.open_of("ethereum") == []

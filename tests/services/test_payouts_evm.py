@@ -367,3 +367,18 @@ async def test_that_something_else_took_its_nonce_is_not_one_nodes_word(site: Si
     row = await site.step(row_id)
     assert row.status is S.BROADCAST
     assert "too few nodes" in (row.reason or "")
+
+
+@pytest.mark.parametrize("lie", [says(effectiveGasPrice=hex(2**200)), says(l1Fee=hex(10**18))], ids=["gas", "data"])
+async def test_a_fee_that_it_cannot_have_cost_is_not_booked_whoever_says_so(site: Site, lie: Twist) -> None:
+    row_id = await site.mined()
+    site.nodes(lie)
+    row = await site.step(row_id)
+    assert (row.status, row.settled) == (S.BROADCAST, False)
+    assert "cannot have cost" in (row.reason or "")
+    site.nodes(None)
+    site.world.clock.advance(31)
+    assert await site.until_over(row_id)
+    await site.house.projected()
+    state = site.house.writer.exchange.state
+    assert 0 < -state.house["house:network-fees"]["ETH"] <= row.attempts[0].fee_units

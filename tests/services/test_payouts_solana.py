@@ -202,3 +202,23 @@ async def test_what_the_hot_wallet_has_not_waits_with_a_reason(site: Site) -> No
     site.world.clock.advance(31)
     assert await site.until_over(row_id)
     assert site.received() == int((D(60) - row.fee) * SOL)
+
+
+@pytest.mark.parametrize("more", [-(10**6), 10**9])
+async def test_what_it_cannot_have_cost_is_not_booked(site: Site, more: int) -> None:
+    row_id = await site.approved("w1")
+    await site.step(row_id, 3)
+    site.chain.finalize()
+
+    def twist(method: str, params: list[Any], result: Any) -> Any:
+        if method == "getTransaction" and result is not None:
+            result["meta"]["postBalances"][0] -= more
+        return result
+
+    site.node.twist = twist
+    row = await site.step(row_id, 2)
+    assert (row.status, row.settled) == (S.BROADCAST, False)
+    assert "cannot have cost" in (row.reason or "")
+    site.node.twist = lambda method, params, result: result
+    site.world.clock.advance(31)
+    assert await site.until_over(row_id)

@@ -30,7 +30,7 @@ class EvmBlock:
 
 @dataclass(frozen=True, slots=True)
 class EvmTransactionInfo:
-    """A transaction that a node knows; `block` is None while it is in no block. `to` is None where it makes a contract."""
+    """A transaction that a node knows; `block` is None while it is in no block. `to` is None where it makes a contract. `most_fee`: wei per gas that it offers at most."""
 
     hash: str
     sender: str
@@ -38,6 +38,7 @@ class EvmTransactionInfo:
     nonce: int
     value: int
     gas: int
+    most_fee: int
     data: bytes
     block: int | None
     block_hash: str | None
@@ -58,7 +59,7 @@ class EvmLog:
 
 @dataclass(frozen=True, slots=True)
 class EvmReceipt:
-    """What became of a transaction in a block. `fee` is what it cost its sender, the data fee of a rollup included where the node tells it."""
+    """What became of a transaction in a block. `fee` is what it cost its sender, the data fee of a rollup (`data_fee`) included where the node tells it."""
 
     hash: str
     sender: str
@@ -68,6 +69,7 @@ class EvmReceipt:
     success: bool
     gas_used: int
     fee: int
+    data_fee: int
     contract: str | None
     logs: tuple[EvmLog, ...]
 
@@ -123,7 +125,7 @@ def read_receipt(value: object) -> EvmReceipt | None:
     receipt = as_object(value, "receipt")
     gas_used = as_quantity(receipt.get("gasUsed"), "gasUsed")
     price = as_quantity(receipt.get("effectiveGasPrice", "0x0"), "effectiveGasPrice")
-    data_fee = receipt.get("l1Fee")
+    data_fee = as_quantity(receipt.get("l1Fee") or "0x0", "l1Fee")
     contract = receipt.get("contractAddress")
     return EvmReceipt(
         hash=as_hash(receipt.get("transactionHash"), "transactionHash"),
@@ -133,7 +135,8 @@ def read_receipt(value: object) -> EvmReceipt | None:
         block_hash=as_hash(receipt.get("blockHash"), "blockHash"),
         success=as_quantity(receipt.get("status"), "status") == 1,
         gas_used=gas_used,
-        fee=gas_used * price + (0 if data_fee is None else as_quantity(data_fee, "l1Fee")),
+        fee=gas_used * price + data_fee,
+        data_fee=data_fee,
         contract=None if contract is None else as_address(contract, "contractAddress"),
         logs=read_logs(receipt.get("logs")),
     )
@@ -167,6 +170,7 @@ def as_address(value: object, what: str) -> str:
 
 def _transaction(value: JsonObject) -> EvmTransactionInfo:
     block, block_hash, to = value.get("blockNumber"), value.get("blockHash"), value.get("to")
+    most_fee = value.get("maxFeePerGas") or value.get("gasPrice") or "0x0"
     return EvmTransactionInfo(
         hash=as_hash(value.get("hash"), "hash"),
         sender=as_address(value.get("from"), "from"),
@@ -174,6 +178,7 @@ def _transaction(value: JsonObject) -> EvmTransactionInfo:
         nonce=as_quantity(value.get("nonce"), "nonce"),
         value=as_quantity(value.get("value"), "value"),
         gas=as_quantity(value.get("gas"), "gas"),
+        most_fee=as_quantity(most_fee, "maxFeePerGas"),
         data=as_data(value.get("input"), "input"),
         block=None if block is None else as_quantity(block, "blockNumber"),
         block_hash=None if block_hash is None else as_hash(block_hash, "blockHash"),
