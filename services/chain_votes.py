@@ -5,7 +5,7 @@ One node can lie, lag, or follow a fork for a while. Where there is more than on
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from integrations.chains.errors import ChainError, ChainUnavailable
@@ -27,11 +27,15 @@ B = TypeVar("B", bound=Block)
 
 @dataclass(frozen=True, slots=True)
 class Vote(Generic[B]):
-    """Which blocks nodes have at a number, by the names of the nodes; those that have none there, or did not answer, have no say. `asked`: all of this chain."""
+    """Which blocks nodes have at a number, by the names of the nodes; those that have none there, or did not answer, have no say. `asked`: all of this chain.
+
+    `silent`: why those did not answer that did not.
+    """
 
     number: int
     blocks: Mapping[str, B]
     asked: int
+    silent: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def winner(self) -> B | None:
@@ -43,9 +47,19 @@ class Vote(Generic[B]):
         return next(block for block in self.blocks.values() if block.hash == best)
 
     @property
+    def witnessed(self) -> B | None:
+        """The winner, where enough nodes have it: one that runs ahead of the others, or makes blocks up, is not followed."""
+        block = self.winner
+        return block if block is not None and len(self.behind(block.hash)) >= self.needed else None
+
+    @property
     def needed(self) -> int:
         """How many nodes it takes."""
         return min(WITNESSES, self.asked)
+
+    def behind(self, hash_: str) -> list[str]:
+        """The nodes that have this block there."""
+        return sorted(name for name, block in self.blocks.items() if block.hash == hash_)
 
     def against(self, hash_: str) -> list[str]:
         """The nodes that have another block there."""
@@ -83,4 +97,4 @@ def count_votes(chain: str, number: int, said: Mapping[str, B | ChainError | Non
     if len(failures) == len(said):
         raise ChainUnavailable(chain, failures)
     blocks = {name: each for name, each in said.items() if each is not None and not isinstance(each, ChainError)}
-    return Vote(number, blocks, len(said))
+    return Vote(number, blocks, len(said), failures)

@@ -36,6 +36,7 @@ class DepositFollow:
         self._forms = {form.asset.code: form for form in forms}
         self._deposits = deposits
         self._gateway = gateway
+        self._deep = -1
 
     async def take_back(self) -> None:
         """Have the ledger take back what stands in no block any more. Raises LedgerSilent."""
@@ -45,7 +46,7 @@ class DepositFollow:
 
     async def follow(self, head: int) -> str | None:
         """Do what is due at this head; gives why something is not credited that could be. Raises LedgerSilent."""
-        problem = None
+        problem, self._deep = None, -1
         for row in await deposit.open_of(self._chain.key):
             if row.block is None or row.block > head or row.ledger is LedgerStage.REVERSING:
                 continue
@@ -68,6 +69,7 @@ class DepositFollow:
             return row, f"{row.asset} is not taken on {self._chain.key} any more"
         try:
             if row.ledger is LedgerStage.NOTHING:
+                await self._require_depth(row)
                 await self._reader.attested(row, form)
         except ChainError as problem:
             if isinstance(problem, NodesContradict):
@@ -75,6 +77,18 @@ class DepositFollow:
             await self._deposits.hold_up(row, str(problem))
             return row, str(problem)
         return await self._deposits.credit(row), None
+
+    async def _require_depth(self, row: DepositDocument) -> None:
+        """Returns when enough nodes have themselves as many blocks on it as it needs. Raises ChainError."""
+        number = (row.block or 0) + row.required - 1
+        if number <= self._deep:
+            return
+        vote = count_votes(self._chain.key, number, await self._reader.blocks_at(number))
+        if len(vote.blocks) < vote.needed:
+            raise ChainError(
+                f"too few nodes of {self._chain.key} have block {number}, up to which {row.id} is to count"
+            )
+        self._deep = number
 
     async def _book(self, head: int) -> str | None:
         """Book what is final of the house's own movements."""

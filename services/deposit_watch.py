@@ -32,6 +32,8 @@ _SOONEST_SECONDS, _LATEST_SECONDS, _LOOKS = 1.0, 15.0, 12
 """How long to wait for a next block before nodes are asked again: so many times within the usual time between two."""
 _AGAIN_MS, _AGAIN_BLOCKS = 60_000, 20
 """How often blocks are looked at again of which no node told all, and how many at a time."""
+_APART = 3
+"""One node that is so many blocks ahead of the others is said to be."""
 _AT_ONCE = 500
 """Addresses that are learnt in one query."""
 
@@ -95,13 +97,13 @@ class DepositWatch:
         """Whether there may be more to do at once, and what is wrong."""
         await self._follow.take_back()
         after = await self._vote(cursor.number + 1)
-        block = after.winner
+        block = after.witnessed
         if block is None or block.parent != cursor.hash:
             here = await self._vote(cursor.number)
             if here.has_given_up(cursor.hash):
                 await self._give_up(cursor)
                 return True, None
-            problem = self._at_tip(cursor, after, here)
+            problem = self._at_tip(cursor, after, here) or await self._alone(after)
             is_clearer = await self._look_again(cursor)
             return is_clearer, await self._follow.follow(cursor.number) or problem or self._unclear(cursor.unclear)
         now = await self._take_in(cursor, block)
@@ -109,9 +111,12 @@ class DepositWatch:
         return True, await self._follow.follow(block.number) or dissent or self._unclear(now.unclear)
 
     async def _begin(self) -> None:
-        """The first block ever read is the newest that all nodes have: nobody was given an address on this chain before."""
+        """The first block ever read is the newest that all nodes have: nobody was given an address on this chain before. Raises ChainError."""
         number = min(await self._reader.heads(), default=0)
-        block = (await self._vote(number)).winner
+        vote = await self._vote(number)
+        block = vote.witnessed
+        if block is None and len({each.hash for each in vote.blocks.values()}) < 2:
+            raise ChainError(self._too_few(vote))
         if block is None:
             raise NodesContradict(f"nodes of {self._chain.key} have different blocks {number}")
         await deposit.start(
@@ -124,9 +129,22 @@ class DepositWatch:
             return f"all nodes of {self._chain.key} that answer are behind block {cursor.number}, which was seen"
         if here.winner is None or here.winner.hash != cursor.hash:
             raise NodesContradict(self._dissent(here, cursor.hash) or "")
-        if after.blocks and here.asked > 1:
+        if after.asked > 1 and (after.witnessed is not None or len({each.hash for each in after.blocks.values()}) > 1):
             raise NodesContradict(f"nodes of {self._chain.key} have different blocks {after.number}")
         return self._dissent(here, cursor.hash)
+
+    async def _alone(self, after: Vote[ChainBlock]) -> str | None:
+        """What is wrong where too few nodes have a next block. One that is a little ahead of the others is waited for without a word."""
+        if not after.blocks:
+            return None
+        if after.asked - len(after.silent) < after.needed:
+            return self._too_few(after)
+        return self._too_few(after) if (await self._vote(after.number + _APART - 1)).blocks else None
+
+    def _too_few(self, vote: Vote[ChainBlock]) -> str:
+        silent = "".join(f"; {name}: {reason}" for name, reason in vote.silent.items())
+        names = ", ".join(sorted(vote.blocks)) or "nobody"
+        return f"too few nodes of {self._chain.key} have block {vote.number}: {names} of {vote.asked}{silent}"
 
     def _dissent(self, vote: Vote[ChainBlock], hash_: str) -> str | None:
         """Who has another block there; None: nobody."""
@@ -152,7 +170,7 @@ class DepositWatch:
             return False
         for number in some_blocks(cursor.unclear, self._again_after, _AGAIN_BLOCKS):
             self._again_after = number
-            block = (await self._vote(number)).winner
+            block = (await self._vote(number)).witnessed
             known = None if block is None else await self._reader.brought(block, self._wallets)
             if block is not None and known is not None and known.is_all:
                 cleared = deposit.cleared(cursor, without_block(cursor.unclear, number))

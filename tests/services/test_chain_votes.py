@@ -56,6 +56,28 @@ def test_what_is_made_of_it(text: str, winner: str | None, given_up: bool, stand
     assert (vote.has_given_up("a"), vote.stands("a")) == (given_up, stands)
 
 
+@pytest.mark.parametrize(
+    ("text", "witnessed"),
+    [
+        ("a", "a"),
+        ("-", None),
+        ("aa", "a"),
+        ("a-", None),
+        ("a!", None),
+        ("ab", None),
+        ("a--", None),
+        ("a-!", None),
+        ("ab-", None),
+        ("aa-", "a"),
+        ("aab", "a"),
+        ("aabb", None),
+    ],
+)
+def test_what_is_followed_has_as_many_behind_it_as_it_takes(text: str, witnessed: str | None) -> None:
+    block = votes(text).witnessed
+    assert (block.hash if block else None) == witnessed
+
+
 def test_nobody_answers() -> None:
     with pytest.raises(ChainUnavailable, match="node-1: cannot be reached"):
         votes("!!")

@@ -70,6 +70,23 @@ async def test_with_one_of_two_nodes_alone_nothing_is_credited(site: BitcoinSite
     assert await site.world.custody.deposit_reads.problem("bitcoin") is None
 
 
+async def test_blocks_that_one_node_alone_has_confirm_nothing(site: BitcoinSite) -> None:
+    await site.nodes.pay(site.address, BTC, mine=REQUIRED)
+    shared = await site.nodes.call("getblockcount") - REQUIRED + 1
+
+    def lags(path: str, reply: Reply) -> Reply:
+        height = path.removeprefix("/block-height/")
+        return (404, b"not found") if height.isdecimal() and int(height) > shared else reply
+
+    site.api.change = lags
+    await site.run()
+    assert ((await site.row()).status, (await site.row()).confirmations) == (S.SEEN, 1)
+    assert f"too few nodes of bitcoin have block {shared + 1}" in (await site.problem() or "")
+    site.api.change = lambda path, reply: reply
+    await site.run()
+    assert await site.funds() == (D(1), D(0))
+
+
 async def test_a_node_that_has_it_in_another_block_stops_the_credit(site: BitcoinSite) -> None:
     txid = await site.nodes.pay(site.address, BTC, mine=REQUIRED)
 

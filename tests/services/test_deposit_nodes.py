@@ -43,8 +43,7 @@ async def test_with_one_of_two_nodes_alone_nothing_is_credited(database: Databas
         mine(nodes, Transaction("pays", site.address, 2 * ETH), blocks=REQUIRED)
         nodes[1].failure = failure
         await site.run()
-        row = await site.row()
-        assert (row.status, row.confirmations) == (S.CONFIRMING, REQUIRED)
+        assert await site.rows() == []
         assert await site.funds() == (D(0), D(0))
         assert str(failure) in (await site.problem() or "")
         nodes[1].failure = None
@@ -52,6 +51,77 @@ async def test_with_one_of_two_nodes_alone_nothing_is_credited(database: Databas
         assert (await site.row()).status is S.CREDITED
         assert await site.funds() == (D(2), D(0))
         assert await site.world.custody.deposit_reads.problem("ethereum") is None
+
+
+@pytest.mark.parametrize("liar", [0, 1, 2])
+async def test_blocks_that_one_node_makes_up_confirm_nothing(database: Database, liar: int) -> None:
+    """The others have one block on the payment; this one says that there are as many as it needs, and more."""
+    nodes = [*twins(), ScriptedNode()]
+    honest = [each for each in nodes if each is not nodes[liar]]
+    async with scripted(*nodes) as site:
+        mine(nodes, Transaction("pays", site.address, 2 * ETH))
+        nodes[liar].mine(blocks=REQUIRED + FINAL, salt="made up")
+        await site.run()
+        assert ((await site.row()).status, (await site.row()).confirmations) == (S.SEEN, 1)
+        assert "too few nodes of ethereum have block 2" in (await site.problem() or "")
+        mine(honest)
+        await site.run()
+        assert (await site.row()).confirmations == 2
+        assert await site.funds() == (D(0), D(0))
+        mine(honest, blocks=REQUIRED - 2)
+        await site.run()
+        assert (await site.row()).status is S.CREDITED
+        assert await site.funds() == (D(2), D(0))
+
+
+async def test_a_node_that_is_a_little_ahead_is_waited_for_without_a_word(database: Database) -> None:
+    nodes = twins()
+    async with scripted(*nodes) as site:
+        mine(nodes, Transaction("pays", site.address, 2 * ETH), blocks=REQUIRED - 1)
+        nodes[0].mine()
+        await site.run()
+        assert (await site.row()).confirmations == REQUIRED - 1
+        assert await site.world.custody.deposit_reads.problem("ethereum") is None
+        nodes[0].mine(blocks=3)
+        await site.run()
+        assert f"too few nodes of ethereum have block {REQUIRED}: node-1 of 2" in (await site.problem() or "")
+        nodes[1].mine(blocks=4)
+        await site.run()
+        assert await site.funds() == (D(2), D(0))
+        assert await site.world.custody.deposit_reads.problem("ethereum") is None
+
+
+async def test_nothing_is_credited_while_too_few_nodes_have_the_last_block_that_it_needs(database: Database) -> None:
+    """As after a node lost its last blocks, or a second one was added to one that had told of blocks before."""
+    nodes = twins()
+    async with scripted(*nodes) as site:
+        mine(nodes, Transaction("pays", site.address, 2 * ETH))
+        nodes[0].mine(blocks=REQUIRED - 2)
+        await site.run(client_of_nodes(nodes[0]))
+        assert (await site.row()).confirmations == REQUIRED - 1
+        cursor = await deposit.cursor("ethereum")
+        assert cursor is not None
+        nodes[0].mine()
+        last = nodes[0].blocks[-1]
+        await deposit.advance(deposit.forward(cursor, last.number, last.hash, most=9))
+        await site.run()
+        assert (await site.row()).status is S.CONFIRMING
+        assert f"have block {REQUIRED}" in (await site.problem() or "")
+        nodes[1].mine(blocks=REQUIRED - 1)
+        await site.run()
+        assert await site.funds() == (D(2), D(0))
+
+
+async def test_reading_begins_where_enough_nodes_are(database: Database) -> None:
+    """Whom the other contradicts not, since it is away, nobody follows into a chain of its own."""
+    nodes = twins()
+    async with scripted(*nodes) as site:
+        await deposit.ChainCursorDocument.find_one({"_id": "ethereum"}).delete()
+        nodes[0].mine(blocks=50, salt="made up")
+        nodes[1].failure = FAILURES[0]
+        with pytest.raises(ChainError, match="too few nodes of ethereum have block 50"):
+            await site.run()
+        assert await deposit.cursor("ethereum") is None
 
 
 async def test_one_node_alone_takes_nothing_back(database: Database) -> None:
