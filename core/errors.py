@@ -60,4 +60,4 @@ class RateLimited(TranslatableError):
 
 
 class InvariantBroken(Exception):
-    """A state that must not exist. Never caught: whoever raises it stops."""
+    """A state that must not exist. Whoever raises it stops; it is caught only to say so and let what has nothing to do with it go on (`workers/deposits.py`)."""

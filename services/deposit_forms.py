@@ -3,7 +3,12 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from core.money import MAX_DIGITS
+from integrations.chains.errors import ChainError, Failure, ProviderFailed
 from models.asset import AssetEntry, AssetNetworkEntry
+
+MOST_UNITS = 10**MAX_DIGITS - 1
+"""More units than anybody ever had of a coin; what is told of more than that cannot be stored, and is a lie."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +51,15 @@ def ledger_units(sighting: Sighting) -> int:
     form = sighting.form
     units: int = sighting.units * 10**form.asset.decimals // 10**form.network.decimals
     return units
+
+
+def require_possible(units: int, hash_: str) -> None:
+    """Raises ProviderFailed where a node tells that a transaction moves what nobody can have: it is passed over like one that does not answer."""
+    if units > MOST_UNITS:
+        raise ProviderFailed(Failure.MALFORMED, f"tells of an amount in {hash_} that there cannot be")
+
+
+def require_storable(sighting: Sighting) -> None:
+    """Raises ChainError for an amount that cannot be stored."""
+    if sighting.units > MOST_UNITS:
+        raise ChainError(f"{sighting.hash} is told to move more {sighting.form.asset.code} than there can be")

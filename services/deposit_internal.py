@@ -19,7 +19,7 @@ from integrations.chains.shapes import malformed
 from models import deposit
 from models.deposit import DepositDocument
 from services.chain_votes import WITNESSES
-from services.deposit_forms import Form, Sighting
+from services.deposit_forms import Form, Sighting, require_possible
 from services.deposit_sightings import COINS
 from services.house_sorting import Sightings
 
@@ -98,9 +98,14 @@ class InternalPayments:
 
     async def _traced(self, block: EvmBlock, addresses: frozenset[str]) -> tuple[Sighting, ...] | None:
         """As any node tells it; None: none keeps traces."""
-        said = await self._client.pool.ask_all(
-            lambda node: internal_payments(node, block.number, block.hash, addresses)
-        )
+
+        async def ask(node: JsonRpc) -> list[InternalPayment]:
+            paid = await internal_payments(node, block.number, block.hash, addresses)
+            for each in paid:
+                require_possible(each.units, each.hash)
+            return paid
+
+        said = await self._client.pool.ask_all(ask)
         told = [each for each in said.values() if not isinstance(each, ChainError)]
         if not told:
             log.error("deposits.no_traces", chain=self._client.key, block=block.number)

@@ -34,7 +34,7 @@ from integrations.chains.evm.messages import (
 )
 from integrations.chains.json_rpc import Call
 from services.chain_votes import WITNESSES
-from services.deposit_forms import Form, Sighting
+from services.deposit_forms import Form, Sighting, require_possible
 from services.evm_fees import agreed_receipts
 from services.house_sorting import FeePaid, Sightings
 
@@ -53,6 +53,8 @@ async def transactions_of(client: EvmClient, block: EvmBlock) -> tuple[EvmTransa
             raise ProviderFailed(Failure.BEHIND, f"has not got block {block.number} yet")
         if found[0] != block or tuple(each.hash for each in found[1]) != block.transactions:
             raise ProviderFailed(Failure.CONTRADICTS, f"has another block {block.number} than the others")
+        for each in found[1]:
+            require_possible(each.value, each.hash)
         return found[1]
 
     return await client.ask("eth_getBlockByHash", [block.hash, True], read)
@@ -70,7 +72,7 @@ async def in_block(
     logs = [log for log in await _logs(client, block, forms) if _touches(log, ours)]
     hashes = dict.fromkeys([*(each.hash for each in touched), *(log.transaction for log in logs)])
     own = [each for each in touched if each.sender in ours]
-    receipts = await _receipts(client, block, list(hashes)) | await agreed_receipts(client, block.hash, own)
+    receipts = await _receipts(client, block, forms, list(hashes)) | await agreed_receipts(client, block.hash, own)
     if any(log not in receipts[log.transaction].logs for log in logs):
         raise NodesContradict(f"nodes of {client.key} tell different logs of block {block.number}")
     moved = [
@@ -123,7 +125,13 @@ async def _logs(client: EvmClient, block: EvmBlock, forms: Mapping[str | None, F
     if not contracts:
         return ()
     wanted = {"topics": [TRANSFER], "address": contracts, "blockHash": block.hash}
-    said = await client.ask_every("eth_getLogs", [wanted], read_logs)
+
+    def read(value: object) -> tuple[EvmLog, ...]:
+        told = tuple(read_logs(value))
+        _require_possible(told, forms)
+        return told
+
+    said = await client.ask_every("eth_getLogs", [wanted], read)
     failures = {name: str(answer) for name, answer in said.items() if isinstance(answer, ChainError)}
     if len(failures) == len(said):
         raise ChainUnavailable(client.key, failures)
@@ -131,13 +139,17 @@ async def _logs(client: EvmClient, block: EvmBlock, forms: Mapping[str | None, F
     return dict.fromkeys(log for log in told if log.block_hash == block.hash)
 
 
-async def _receipts(client: EvmClient, block: EvmBlock, hashes: Sequence[str]) -> dict[str, EvmReceipt]:
+async def _receipts(
+    client: EvmClient, block: EvmBlock, forms: Mapping[str | None, Form], hashes: Sequence[str]
+) -> dict[str, EvmReceipt]:
     """Of these transactions of the block; of one node, for all. A node that has not got them is passed over."""
 
     def read(value: object) -> EvmReceipt:
         receipt = read_receipt(value)
         if receipt is None or receipt.block_hash != block.hash:
             raise ProviderFailed(Failure.BEHIND, f"has not got the receipts of block {block.number} yet")
+        require_possible(receipt.fee, receipt.hash)
+        _require_possible(receipt.logs, forms)
         return receipt
 
     if not hashes:
@@ -159,6 +171,14 @@ def _of_logs(receipt: EvmReceipt, forms: Mapping[str | None, Form]) -> list[Sigh
             told = sha256(f"{log.address}:{sender}:{address}:{units}".encode()).hexdigest()[:16]
             found.append(Sighting(forms[log.address], sender, address, units, receipt.hash, f"log-{place}-{told}"))
     return found
+
+
+def _require_possible(logs: Iterable[EvmLog], forms: Mapping[str | None, Form]) -> None:
+    """Raises ProviderFailed where one of these tokens moves in amounts that there cannot be."""
+    for each in logs:
+        moved = _moved(each)
+        if moved is not None and each.address in forms:
+            require_possible(moved[2], each.transaction)
 
 
 def _touches(log: EvmLog, ours: Container[str]) -> bool:

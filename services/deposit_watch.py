@@ -18,7 +18,7 @@ from services.chain_votes import Vote, count_votes
 from services.deposit_blocks import DepositBlocks
 from services.deposit_chain import ChainBlock, DepositChain
 from services.deposit_follow import DepositFollow
-from services.deposit_forms import Form
+from services.deposit_forms import Form, require_storable
 from services.deposits import Deposits, Seen
 from services.exchange_gateway import ExchangeGateway
 from services.house_transfers import HotWallet, HouseWallets, Sorted
@@ -180,6 +180,9 @@ class DepositWatch:
         return False
 
     def _seen(self, known: Sorted, block: ChainBlock) -> list[Seen]:
+        """Raises ChainError for what cannot be stored."""
+        for each in known.deposits:
+            require_storable(each)
         return [Seen(each, self._owners[each.address], block.number, block.hash) for each in known.deposits]
 
     def _unclear(self, blocks: Sequence[tuple[int, int]]) -> str | None:
@@ -210,6 +213,10 @@ class DepositWatch:
         log.warning("deposits.block_given_up", chain=self._chain.key, block=cursor.number, hash=cursor.hash)
         await self._blocks.give_up(cursor)
         await self._follow.take_back()
+
+    async def note(self, problem: str) -> None:
+        """Note what is wrong that no step could say itself, until one finds nothing wrong."""
+        await deposit.note_problem(self._chain.key, problem)
 
     async def _note(self, cursor: ChainCursorDocument, problem: str | None) -> None:
         """Note what is wrong, when it is something else than before."""

@@ -194,6 +194,10 @@ class SolanaDepositWatch:
             return f"too few nodes of {self._chain.key} tell of transaction {found.waiting[0]}"
         return None
 
+    async def note(self, problem: str) -> None:
+        """Note what is wrong that no look could say itself, until one finds nothing wrong."""
+        await deposit.note_problem(self._chain.key, problem)
+
     async def _note(self, cursor: ChainCursorDocument, problem: str | None) -> None:
         """Note what is wrong, when it is something else than before."""
         if cursor.problem != problem:

@@ -169,6 +169,42 @@ async def test_an_amount_that_one_node_makes_up_is_not_credited(database: Databa
         assert "tells something else" in (await site.problem() or "")
 
 
+async def test_an_amount_that_there_cannot_be_is_passed_over_or_stops_the_chain_with_a_reason(
+    database: Database,
+) -> None:
+    nodes = twins()
+    async with scripted(*nodes) as site:
+        mine(nodes, Transaction("pays", site.address, ETH), blocks=REQUIRED)
+        nodes[0].twist = _made_up(2**255)
+        with pytest.raises(ChainError, match="there cannot be"):
+            await site.run(client_of_nodes(nodes[0]))
+        assert await site.rows() == []
+        assert Transaction("pays", "").hash in (await site.problem() or "")
+        await site.run()
+        assert ((await site.row()).amount, (await site.row()).status) == (D(1), S.CONFIRMING)
+        nodes[0].twist = None
+        await site.run()
+        assert await site.funds() == (D(1), D(0))
+
+
+async def test_a_token_that_moves_more_than_there_can_be_is_passed_over(database: Database) -> None:
+    nodes = twins()
+    async with scripted(*nodes) as site:
+        moved = Moved(USDC, OUTSIDER, site.address, 2**255)
+        nodes[0].mine(Transaction("pays", USDC, logs=(moved,)), blocks=REQUIRED)
+        with pytest.raises(ChainError, match="there cannot be"):
+            await site.run(client_of_nodes(nodes[0]))
+        honest = deepcopy(nodes[0])
+        honest.blocks[1] = replace(honest.blocks[1], transactions=(Transaction("pays", USDC),))
+        hash_, parent = nodes[0].blocks[1].hash, honest.blocks[0].hash
+        assert (honest.blocks[1].hash, honest.blocks[1].parent) == (hash_, parent)
+        await site.run(client_of_nodes(nodes[0], honest))
+        assert await site.rows() == []
+        cursor = await deposit.cursor("ethereum")
+        assert cursor is not None
+        assert cursor.number == REQUIRED
+
+
 async def test_logs_that_one_node_hides_are_found(database: Database) -> None:
     nodes = twins()
     async with scripted(*nodes) as site:
