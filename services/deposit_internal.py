@@ -10,11 +10,18 @@ from hashlib import sha256
 import structlog
 
 from core.money import CONTEXT
-from integrations.chains.errors import ChainError, ChainUnavailable, NodeRefused, NodesContradict
+from integrations.chains.errors import (
+    ChainError,
+    ChainUnavailable,
+    Failure,
+    NodeRefused,
+    NodesContradict,
+    ProviderFailed,
+)
 from integrations.chains.evm.client import EvmClient
 from integrations.chains.evm.internal import InternalPayment, coin_balances, internal_payments, staking_payments
-from integrations.chains.evm.messages import EvmBlock, read_block
-from integrations.chains.json_rpc import JsonRpc
+from integrations.chains.evm.messages import EvmBlock, EvmReceipt, EvmTransactionInfo, read_full_block, read_receipt
+from integrations.chains.json_rpc import MOST_IN_BATCH, Call, JsonRpc
 from integrations.chains.shapes import malformed
 from models import deposit
 from models.deposit import DepositDocument
@@ -72,7 +79,7 @@ class InternalPayments:
         """
         units = self._units(row)
         beside = await deposit.in_block(row.chain, row.block or 0)
-        total = sum(self._units(each) for each in beside if each.address == row.address and self._is_coin(each))
+        total = sum(self._units(each) for each in beside if each.address == row.address and self._is_inner(each))
         said = await self._client.pool.ask_all(lambda node: self._witness(node, row, units, total))
         silent = {name: str(each) for name, each in said.items() if isinstance(each, ChainError)}
         against = sorted(name for name, each in said.items() if each is False)
@@ -91,10 +98,18 @@ class InternalPayments:
         self._known[node] = (block.hash, after)
         return {each: after[each] - before[each] for each in addresses}
 
-    async def _gain(self, node: JsonRpc, block: EvmBlock, address: str) -> int:
+    async def _inner_gain(self, node: JsonRpc, hash_: str, address: str) -> int:
+        """How much more an address has after a block than before it and than the block's own transactions make, all as this node tells it. Raises ChainError."""
+        found = read_full_block(await node.call("eth_getBlockByHash", hash_, True))
+        if found is None:
+            raise malformed("block", "a block that was seen")
+        block, transactions = found
         after = await coin_balances(node, [address], at=block.hash)
         before = await coin_balances(node, [address], at=block.parent)
-        return after[address] - before[address]
+        touching = [each for each in transactions if each.sender == address or (each.value and each.to == address)]
+        receipts = await _receipts_of(node, block, touching)
+        explained = sum(_change(each, receipt, address) for each, receipt in zip(touching, receipts, strict=True))
+        return after[address] - before[address] - explained
 
     async def _traced(self, block: EvmBlock, addresses: frozenset[str]) -> tuple[Sighting, ...] | None:
         """As any node tells it; None: none keeps traces."""
@@ -130,15 +145,12 @@ class InternalPayments:
         return not unexplained
 
     async def _witness(self, node: JsonRpc, row: DepositDocument, units: int, total: int) -> bool:
-        """Whether it traces the payment, or has the balance that all coins paid to the address in that block make. Raises ChainError: it cannot tell."""
+        """Whether it traces the payment, or has the balance that contracts' payments to the address and the block's own transactions make. Raises ChainError: it cannot tell."""
         number, hash_ = row.block or 0, row.block_hash or ""
         try:
             traced = await internal_payments(node, number, hash_, frozenset((row.address,)))
         except NodeRefused:
-            block = read_block(await node.call("eth_getBlockByHash", hash_, False))
-            if block is None:
-                raise malformed("block", "a block that was seen") from None
-            if await self._gain(node, block, row.address) != total:
+            if await self._inner_gain(node, hash_, row.address) != total:
                 raise ChainError(f"keeps no traces, and has another balance of {row.address}") from None
             return True
         return any((each.hash, each.to, each.units) == (row.hash, row.address, units) for each in traced)
@@ -150,8 +162,30 @@ class InternalPayments:
     def _units(self, row: DepositDocument) -> int:
         return int(CONTEXT.scaleb(row.amount, self._form.network.decimals))
 
-    def _is_coin(self, row: DepositDocument) -> bool:
-        return row.asset == self._form.asset.code and (row.place == COINS or row.place.startswith(TRACE))
+    def _is_inner(self, row: DepositDocument) -> bool:
+        return row.asset == self._form.asset.code and row.place.startswith(TRACE)
+
+
+async def _receipts_of(node: JsonRpc, block: EvmBlock, transactions: Sequence[EvmTransactionInfo]) -> list[EvmReceipt]:
+    """Of transactions of this block, as this node has them. Raises ChainError."""
+    receipts = []
+    for start in range(0, len(transactions), MOST_IN_BATCH):
+        calls = [Call("eth_getTransactionReceipt", [each.hash]) for each in transactions[start : start + MOST_IN_BATCH]]
+        for told in await node.batch(calls):
+            if isinstance(told, NodeRefused):
+                raise told
+            receipt = read_receipt(told)
+            if receipt is None or receipt.block_hash != block.hash:
+                raise ProviderFailed(Failure.BEHIND, f"has not got the receipts of block {block.number} yet")
+            receipts.append(receipt)
+    return receipts
+
+
+def _change(transaction: EvmTransactionInfo, receipt: EvmReceipt, address: str) -> int:
+    """How much more an address has by a transaction's own value, and its fee."""
+    moved = transaction.value if receipt.success else 0
+    got = moved if transaction.to == address else 0
+    return got - moved - receipt.fee if transaction.sender == address else got
 
 
 def _explained(seen: Sightings) -> dict[str, int]:

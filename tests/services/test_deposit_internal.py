@@ -22,6 +22,7 @@ from tests.evm_nodes import ScriptedNode, Transaction, TwistedNode
 
 D = Decimal
 S = DepositStatus
+COLD = "0x2222222222222222222222222222222222222222"
 
 
 @pytest.mark.parametrize(
@@ -157,6 +158,30 @@ async def test_a_node_without_traces_bears_witness_by_its_balance(database: Data
         await site.run()
         row = (await site.rows())[-1]
         assert row.status is not S.CREDITED
+        assert await site.funds() == (D(3), D(0))
+
+
+async def test_a_payment_is_credited_whose_address_was_swept_in_the_same_block(database: Database) -> None:
+    """The node without traces sees the balance less what the sweep took, and its fee."""
+    tracing = ScriptedNode(traces=True)
+    plain = deepcopy(tracing)
+    plain.traces = False
+    async with scripted(tracing, plain) as site:
+        site.cold = frozenset((COLD,))
+        sweep = Transaction("sweeps", COLD, 4 * ETH, sender=site.address)
+        failed = Transaction("fails", COLD, ETH, sender=site.address, success=False)
+        block = (paying(site.address), Transaction("coins", site.address, ETH), sweep, failed)
+        for node in (tracing, plain):
+            node.mine(*block, blocks=REQUIRED)
+        await site.run()
+        assert {row.status for row in await site.rows()} == {S.CREDITED}
+        assert await site.funds() == (D(3), D(0))
+        more = Transaction("made up", USDC)
+        sweep = replace(sweep, name="sweeps again", value=ETH)
+        plain.mine(more, sweep, blocks=REQUIRED + 1)
+        tracing.mine(replace(more, inner=((site.address, ETH),)), sweep, blocks=REQUIRED + 1)
+        await site.run()
+        assert [row.status for row in await site.rows() if row.hash == more.hash] == [S.CONFIRMING]
         assert await site.funds() == (D(3), D(0))
 
 
