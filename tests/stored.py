@@ -30,6 +30,14 @@ async def unchanged(database: Database, *, but: tuple[str, ...] = PASSING) -> As
     assert await everything(database, but=but) == before
 
 
+async def forget_new(database: Database, before: Rows, names: tuple[str, ...]) -> None:
+    """Take out of these collections what was put there since."""
+    with query_guard.RECORDER.recording(database.handle.name):
+        for name in names:
+            kept = [row["_id"] for row in before.get(name, ())]
+            await database.handle[name].delete_many({"_id": {"$nin": kept}})
+
+
 async def audited(user_id: str, action: AuditAction) -> list[tuple[AuditOutcome, dict[str, Any]]]:
     """Outcome and detail of an account's events of this kind, oldest first."""
     rows = await audit_event.between(user_id, 1, 1_000)

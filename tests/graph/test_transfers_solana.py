@@ -1,6 +1,7 @@
 """Sending on Solana over GraphQL: prepared here, signed by a wallet, sent once, and what became of it."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -79,8 +80,8 @@ class Desk:
         return 0 if account is None else account.lamports
 
 
-@pytest.fixture
-async def desk(database: Database) -> AsyncIterator[Desk]:
+@asynccontextmanager
+async def desk_on() -> AsyncIterator[Desk]:
     chain = SolanaChain()
     chain.airdrop(OWNER.pubkey(), 10 * SOL)
     usdc, other = chain.make_token(TOKEN_PROGRAM), chain.make_token(TOKEN_2022_PROGRAM, decimals=2)
@@ -101,6 +102,12 @@ async def desk(database: Database) -> AsyncIterator[Desk]:
             person = await vault.signed_up("anna@example.com")
             yield Desk(vault, chain, [first, second], person, usdc, other)
             await vault.chains.close()
+
+
+@pytest.fixture
+async def desk(database: Database) -> AsyncIterator[Desk]:
+    async with desk_on() as made:
+        yield made
 
 
 def sign(prepared: dict[str, Any], *signers: Keypair) -> str:
