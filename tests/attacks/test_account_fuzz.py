@@ -21,8 +21,10 @@ from core.database import Database
 from core.ids import encode_id
 from tests.accounts import PASSWORD, REAUTHENTICATE, World, world
 from tests.attacks import surface
-from tests.attacks.people import EMAIL, Alice, alice_in, codes_of
+from tests.attacks.people import EMAIL, MARK, Alice, alice_in, codes_of
 from tests.attacks.surface import Site
+from tests.evm import OWNER
+from tests.models import query_guard
 
 MUTATIONS = {site.name: site for site in surface.sites() if site.operation == "mutation"}
 WORDS = (
@@ -40,8 +42,18 @@ WORDS = (
         "BTC",
         "github",
     ),
+    *("ethereum", "polygon", "bitcoin", "solana", "ETH", "USDC", "f(uint256)", "0xdead", "0.1"),
+    *(
+        OWNER,
+        OWNER.lower(),
+        "tb1qw508d6qejxtdg4y5r3zarvary0c5xw7kxpjzsx",
+        "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v",
+    ),
     *("createApiKey", "deleteAccount", "192.0.2.0/24", "::/0", "\0", "\u202e", "ﬁ", "İ", "\U0001f980" * 70, "x" * 300),
 )
+WALLET_TYPES = ("Wallet", "WithdrawalAddress", "Withdrawal", "UnclaimedDeposit", "Swap")
+OWNED = ("users", "wallets", "withdrawal_addresses", "withdrawals", "passkeys", "identities", "api_keys")
+"""Nothing of what stands in them changes when nobody is signed in, and nothing of other people's ever."""
 texts = st.sampled_from(WORDS) | st.text(max_size=40)
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | texts,
@@ -55,7 +67,9 @@ SCALARS: dict[str, SearchStrategy[Any]] = {
     "Int": st.integers(-(2**31), 2**31 - 1),
     "Long": st.integers(-(2**53) + 1, 2**53 - 1),
     "ID": st.builds(
-        encode_id, st.sampled_from(("User", "Session", "ApiKey", "Passkey", "Order", "OrderGroup", "")), texts
+        encode_id,
+        st.sampled_from(("User", "Session", "ApiKey", "Passkey", "Order", "OrderGroup", *WALLET_TYPES, "")),
+        texts | st.sampled_from((f"{MARK}-wallet", f"{MARK}-passkey")),
     )
     | texts,
     "JSON": json_values,
@@ -94,6 +108,7 @@ calls = st.sampled_from(sorted(MUTATIONS)).flatmap(
 @pytest.fixture
 async def home(database: Database) -> AsyncIterator[tuple[World, Alice]]:
     async with world() as here:
+        await here.signed_up("mallory@example.com")
         yield here, await alice_in(here)
 
 
@@ -105,6 +120,7 @@ async def test_every_input_is_answered(
     here, alice = home
     name, value = call
     users, key = database.handle["users"], {"_id": alice.person.user_id}
+    stood = await _standing(database)
     before = await users.find_one(key)
     assert before is not None
     here.clock.advance(1_000)  # a lock that was earned before is over
@@ -113,10 +129,20 @@ async def test_every_input_is_answered(
     assert body.get("data") is not None or codes_of(body), f"{name}: {body}"
     after = await users.find_one(key)
     assert after is not None
-    if not signed_in:
-        assert after == before
+    standing = await _standing(database)
+    changed = [row for row in stood if row not in standing]
+    assert not changed or (signed_in and all(_is_hers(row, alice) for row in changed)), f"{name}: {changed}"
     assert after["role"] == "USER"
     await users.replace_one(key, before)
+
+
+async def _standing(database: Database) -> list[dict[str, Any]]:
+    with query_guard.RECORDER.recording(database.handle.name):
+        return [row for name in OWNED for row in await database.handle[name].find({}).to_list()]
+
+
+def _is_hers(row: Mapping[str, Any], alice: Alice) -> bool:
+    return alice.person.user_id in (row["_id"], row.get("user_id"))
 
 
 async def _asked(here: World, alice: Alice | None, site: Site, value: Any, *, proven: bool) -> Mapping[str, Any]:
