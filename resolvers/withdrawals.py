@@ -54,7 +54,7 @@ async def withdrawal_preview(
 ) -> WithdrawalPreview | None:
     viewer = viewer_of(info)
     wish = Wish(input.asset, input.chain, _key(input.address_id, "WithdrawalAddress"), input.amount)
-    preview = await info.context.custody.withdrawals.preview(viewer, wish)
+    preview = await info.context.custody.withdrawal_outlook.preview(viewer, wish)
     demand = None
     if viewer.session_id is not None:
         demand = await _demand(info, viewer, input)

@@ -20,9 +20,10 @@ from services.trading_accounts import ReadMarks, TradingAccounts
 from services.transfer_log import TransferLog
 from services.unclaimed_deposits import UnclaimedDeposits
 from services.withdrawal_addresses import IsOurs, NormalAddress, WithdrawalAddresses
+from services.withdrawal_outlook import WithdrawalOutlook, WithdrawalRules, Worth
 from services.withdrawal_reads import WithdrawalReads
 from services.withdrawal_states import WithdrawalChanges
-from services.withdrawals import RequireControl, WithdrawalRules, Withdrawals, Worth
+from services.withdrawals import RequireControl, Withdrawals
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ class CustodyServices:
     unclaimed: UnclaimedDeposits
     addresses: WithdrawalAddresses
     withdrawals: Withdrawals
+    withdrawal_outlook: WithdrawalOutlook
     withdrawal_reads: WithdrawalReads
     withdrawal_changes: WithdrawalChanges
     transfer_log: TransferLog
@@ -90,18 +92,24 @@ def build_custody_services(rules: CustodyRules, parts: CustodyParts) -> CustodyS
         clock=parts.clock,
         delay_hours=rules.address_delay_hours,
     )
-    withdrawals = Withdrawals(
-        gateway=parts.gateway,
+    outlook = WithdrawalOutlook(
         accounts=parts.accounts,
-        marks=parts.marks,
         worth=parts.worth,
         catalogue=parts.catalogue,
         book=addresses,
+        clock=parts.clock,
+        rules=WithdrawalRules(rules.daily, rules.review_from),
+        served=rules.served,
+    )
+    withdrawals = Withdrawals(
+        gateway=parts.gateway,
+        marks=parts.marks,
+        outlook=outlook,
+        catalogue=parts.catalogue,
         changes=changes,
         audit=parts.audit,
         mailbox=mailbox,
         clock=parts.clock,
-        rules=WithdrawalRules(rules.daily, rules.review_from),
         served=rules.served,
         in_control=parts.in_control,
     )
@@ -118,6 +126,7 @@ def build_custody_services(rules: CustodyRules, parts: CustodyParts) -> CustodyS
         deposit_reads=DepositReads(parts.bus, parts.marks),
         addresses=addresses,
         withdrawals=withdrawals,
+        withdrawal_outlook=outlook,
         withdrawal_reads=WithdrawalReads(parts.bus, parts.clock),
         withdrawal_changes=changes,
         transfer_log=log,

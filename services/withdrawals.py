@@ -18,7 +18,7 @@ from core.refusals import WalletRefused
 from core.wallet_vocabulary import WalletErrorCode, WithdrawalStatus
 from events.answers import Answer
 from events.commands import HoldWithdrawal
-from models import user, withdrawal
+from models import withdrawal
 from models.chain import ChainEntry
 from models.withdrawal import WithdrawalDocument
 from services import one_time_tokens
@@ -27,20 +27,17 @@ from services.catalogue import Catalogue
 from services.exchange_gateway import ExchangeGateway
 from services.mail import Mailbox
 from services.one_time_tokens import TokenPurpose
-from services.trading_accounts import ReadMarks, TradingAccounts
+from services.trading_accounts import ReadMarks
 from services.viewer import Client, Viewer
-from services.withdrawal_addresses import WithdrawalAddresses
+from services.withdrawal_outlook import WithdrawalOutlook
 from services.withdrawal_rules import Circumstances, Route, Wish, checked_key, known_route, of_limit, refusals, route
 from services.withdrawal_states import WithdrawalChanges, cancelable
 
 S = WithdrawalStatus
-DAY_MS = 86_400_000
 UNFINISHED_MS = 30_000
 """A row whose hold is not known after this long is finished by the worker."""
 CONFIRM_MS = 86_400_000
 """How long the owner has to follow the link in the mail."""
-_WORTH_QUOTE = "USD"
-_NOTHING_DONE = frozenset({OrderErrorCode.EXCHANGE_UNAVAILABLE, OrderErrorCode.COMMAND_EXPIRED})
 _OF_EXCHANGE = {
     OrderErrorCode.ACCOUNT_FROZEN: WalletErrorCode.ACCOUNT_FROZEN,
     OrderErrorCode.IDEMPOTENCY_MISMATCH: WalletErrorCode.IDEMPOTENCY_MISMATCH,
@@ -51,16 +48,6 @@ Prove = Callable[[], Awaitable[None]]
 """Demands the owner's step-up proof. Raises AuthRefused."""
 RequireControl = Callable[[str, ChainEntry, str], Awaitable[None]]
 """Whether an account still controls the wallet of an address on a chain, where it has linked it. Raises WalletRefused."""
-Worth = Callable[[str, Decimal], Decimal | None]
-"""What an amount of an asset is worth in US dollars now; None: nobody knows."""
-
-
-@dataclass(frozen=True, slots=True)
-class WithdrawalRules:
-    """What the configuration decides, in US dollars: what an account may withdraw a day (UTC), and from where on an operator looks at it."""
-
-    daily: Decimal
-    review_from: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,27 +56,6 @@ class Requested:
 
     row: WithdrawalDocument
     replayed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Preview:
-    """What a withdrawal would be: its fee, what arrives, and everything that speaks against it now."""
-
-    fee: Decimal | None
-    received: Decimal | None
-    review_required: bool
-    held_until_ms: int | None
-    refusals: tuple[WalletRefused, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class DailyLimit:
-    """What may be withdrawn in a day (UTC), in US dollars."""
-
-    quote: str
-    daily: Decimal
-    used: Decimal
-    resets_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,48 +73,26 @@ class Withdrawals:
         self,
         *,
         gateway: ExchangeGateway,
-        accounts: TradingAccounts,
         marks: ReadMarks,
-        worth: Worth,
+        outlook: WithdrawalOutlook,
         catalogue: Catalogue,
-        book: WithdrawalAddresses,
         changes: WithdrawalChanges,
         audit: AuditLog,
         mailbox: Mailbox,
         clock: Clock,
-        rules: WithdrawalRules,
         served: frozenset[str],
         in_control: RequireControl,
     ) -> None:
         self._gateway = gateway
-        self._accounts = accounts
         self._marks = marks
-        self._worth = worth
+        self._outlook = outlook
         self._catalogue = catalogue
-        self._book = book
         self._changes = changes
         self._audit = audit
         self._mailbox = mailbox
         self._clock = clock
-        self._rules = rules
         self._served = served
         self._in_control = in_control
-
-    async def preview(self, viewer: Viewer, wish: Wish) -> Preview:
-        """What would become of a wish now, without doing it."""
-        try:
-            way = route(self._catalogue, wish, self._served)
-        except WalletRefused as refused:
-            return Preview(None, None, review_required=False, held_until_ms=None, refusals=(refused,))
-        met = await self._circumstances(viewer.user_id, way, wish, number=None)
-        held_ms = met.person.withdrawals_held_until_ms or 0
-        return Preview(
-            fee=way.fee,
-            received=max(Decimal(0), wish.amount - way.fee),
-            review_required=self._is_reviewed(met.worth),
-            held_until_ms=held_ms if held_ms > met.now_ms else None,
-            refusals=tuple(refusals(way, wish, met)),
-        )
 
     async def request(self, viewer: Viewer, key: str, wish: Wish, client: Client, prove: Prove) -> Requested:
         """Ask for a withdrawal. A session's is confirmed by mail; an API key's needs no mail. Raises WalletRefused, AuthRefused."""
@@ -162,7 +106,7 @@ class Withdrawals:
             row = known
         else:
             way = route(self._catalogue, wish, self._served)
-            met = await self._circumstances(viewer.user_id, way, wish, number=None)
+            met = await self._outlook.circumstances(viewer.user_id, way, wish, number=None)
             for refusal in refusals(way, wish, met):
                 raise refusal
             if met.entry is not None:
@@ -206,7 +150,7 @@ class Withdrawals:
         if row.status is S.AWAITING_CONFIRMATION:
             await self.require_control(row)
             now_ms = self._clock.now_ms()
-            status = S.IN_REVIEW if self._is_reviewed(row.worth) else S.APPROVED
+            status = S.IN_REVIEW if self._outlook.is_reviewed(row.worth) else S.APPROVED
             row = await self._changes.move(row, status, now_ms, due_ms=_due(status, now_ms)) or await self._again(row)
         if row.status is S.AWAITING_CONFIRMATION or row.status is S.CANCELED:
             text = "this withdrawal was canceled; ask for a new one"
@@ -271,12 +215,6 @@ class Withdrawals:
             row = await withdrawal.by_client_id(user_id, ref.client_id or "")
         return row if row is not None and row.user_id == user_id and row.asked else None
 
-    async def limit(self, user_id: str) -> DailyLimit:
-        """What the account has used of today's limit."""
-        now_ms = self._clock.now_ms()
-        used = await self._used(user_id, now_ms, number=None)
-        return DailyLimit(_WORTH_QUOTE, self._rules.daily, used, _today(now_ms) + DAY_MS)
-
     async def _stored(self, viewer: Viewer, key: str, wish: Wish, way: Route, met: Circumstances) -> WithdrawalDocument:
         """The row of a new wish; kept within the limit also when several are asked for at once: of two, the later one is refused."""
         now_ms = self._clock.now_ms()
@@ -306,40 +244,16 @@ class Withdrawals:
             if known.digest != wish.digest:
                 raise _mismatch()
             return known
-        met = await self._circumstances(viewer.user_id, way, wish, number=row.number)
+        met = await self._outlook.circumstances(viewer.user_id, way, wish, number=row.number)
         for refusal in of_limit(met):
             await withdrawal.forget(row)
             raise refusal
         return row
 
-    async def _circumstances(self, user_id: str, way: Route, wish: Wish, *, number: int | None) -> Circumstances:
-        person = await user.by_id(user_id)
-        if person is None:
-            raise _unknown()
-        now_ms = self._clock.now_ms()
-        return Circumstances(
-            person=person,
-            account=await self._accounts.read(user_id),
-            entry=await self._book.own(user_id, wish.address_id),
-            worth=self._worth(way.asset.code, wish.amount),
-            used=await self._used(user_id, now_ms, number=number),
-            daily=self._rules.daily,
-            now_ms=now_ms,
-        )
-
-    async def _used(self, user_id: str, now_ms: int, *, number: int | None) -> Decimal:
-        """The worth of what was asked for today and not given back, of rows before this number."""
-        rows = await withdrawal.since(user_id, _today(now_ms))
-        counted = (row for row in rows if not _returned(row) and (number is None or row.number < number))
-        return sum((row.worth for row in counted if row.worth is not None), Decimal(0))
-
     def _first_status(self, row: WithdrawalDocument) -> WithdrawalStatus:
         if row.by_key is None:
             return S.AWAITING_CONFIRMATION
-        return S.IN_REVIEW if self._is_reviewed(row.worth) else S.APPROVED
-
-    def _is_reviewed(self, worth: Decimal | None) -> bool:
-        return worth is None or worth >= self._rules.review_from
+        return S.IN_REVIEW if self._outlook.is_reviewed(row.worth) else S.APPROVED
 
     async def _again(self, row: WithdrawalDocument) -> WithdrawalDocument:
         found = await withdrawal.by_id(row.id)
@@ -379,14 +293,6 @@ class Withdrawals:
 
 def _units(amount: Decimal, way: Route) -> int:
     return int(CONTEXT.scaleb(amount, way.asset.decimals))
-
-
-def _today(now_ms: int) -> int:
-    return now_ms // DAY_MS * DAY_MS
-
-
-def _returned(row: WithdrawalDocument) -> bool:
-    return row.status in {S.CANCELED, S.REJECTED, S.FAILED}
 
 
 def _due(status: WithdrawalStatus, now_ms: int) -> int | None:

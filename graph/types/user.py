@@ -257,7 +257,7 @@ class User(Node):
 
     @strawberry.field(description="What may be withdrawn today.")
     async def withdrawal_limits(self, info: Info) -> WithdrawalLimits | None:
-        limit = await info.context.custody.withdrawals.limit(self.person.id)
+        limit = await info.context.custody.withdrawal_outlook.limit(self.person.id)
         return WithdrawalLimits(
             id=strawberry.ID(encode_id("WithdrawalLimits", self.person.id)),
             quote_code=limit.quote,
