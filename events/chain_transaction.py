@@ -28,3 +28,8 @@ class ChainTransactionState:
 def chain_transaction_topic(chain: str, hash_: str) -> str:
     """Where changes of a transaction that was sent here are published."""
     return f"chain-transactions.{chain}.{hash_}"
+
+
+def sent_topic(sender: str) -> str:
+    """Where it is published, on whatever chain, that an address has sent something from here, and every change of what it has sent."""
+    return f"chain-transactions-of.{sender}"

@@ -136,6 +136,5 @@ class Broadcasts:
             raise
         except ChainError as error:
             raise refused(error) from error
-        now_ms = self._clock.now_ms()
-        await chain_transaction.was_sent(row.chain, row.hash, now_ms, of_swap=row.swap_id is not None)
-        await broadcast.was_sent(row, now_ms)
+        await self._tracking.was_sent(row.chain, row.hash, signed.sender, of_swap=row.swap_id is not None)
+        await broadcast.was_sent(row, self._clock.now_ms())

@@ -13,7 +13,8 @@ from pymongo.errors import PyMongoError
 from core.bus import Bus
 from core.clock import Clock, to_datetime
 from core.refusals import WalletRefused
-from events.chain_transaction import ChainTransactionState, chain_transaction_topic
+from core.wallet_vocabulary import ChainTxStatus
+from events.chain_transaction import ChainTransactionState, chain_transaction_topic, sent_topic
 from integrations.chains.errors import ChainError
 from models import chain_transaction
 from models.chain import ChainEntry
@@ -63,6 +64,11 @@ class ChainTracking:
         if swap_id is not None:
             await chain_transaction.is_of_swap(chain, signed.hash, swap_id)
 
+    async def was_sent(self, chain: str, hash_: str, sender: str, *, of_swap: bool) -> None:
+        """Remember that a node has taken it, and tell those who follow its sender."""
+        await chain_transaction.was_sent(chain, hash_, self._clock.now_ms(), of_swap=of_swap)
+        self._bus.publish(sent_topic(sender), ChainTransactionState(chain, hash_, ChainTxStatus.PENDING))
+
     async def due(self, limit: int) -> Sequence[tuple[str, str]]:
         """Those to be looked at now: chain and hash."""
         return [(row.chain, row.hash) for row in await chain_transaction.due(self._clock.now_ms(), limit)]
@@ -105,6 +111,7 @@ class ChainTracking:
             return await chain_transaction.by_hash(row.chain, row.hash) or row
         if changed:
             self._bus.publish(chain_transaction_topic(new.chain, new.hash), tracked_state(new))
+            self._bus.publish(sent_topic(new.sender), tracked_state(new))
         if after.resend:
             await self._send_again(new)
         return new
@@ -124,8 +131,7 @@ class ChainTracking:
             log.info("chain_transaction.forgotten", chain=row.chain, hash=row.hash, reason=refusal.message)
             await chain_transaction.forget_unsent(row.chain, row.hash)
         else:
-            now_ms, of_swap = self._clock.now_ms(), row.swap_id is not None
-            await chain_transaction.was_sent(row.chain, row.hash, now_ms, of_swap=of_swap)
+            await self.was_sent(row.chain, row.hash, row.sender, of_swap=row.swap_id is not None)
 
     async def _send_again(self, row: ChainTransactionDocument) -> None:
         try:

@@ -3,8 +3,9 @@
 They stand above all blocks in a wallet's activity, by when they came here. What has become of them is what `chain_tracking.py` has found out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import replace
+from typing import NamedTuple
 from zlib import crc32
 
 from core.clock import Clock
@@ -32,6 +33,13 @@ _TOLD_BY_US = frozenset({S.REPLACED, S.DROPPED, S.REVERTED})
 """What a node's list does not say of what it has in no block."""
 _PLACES, _MOST_PARTS = 1_000, 10
 """Of one millisecond, and of one transaction."""
+
+
+class OwnMovement(NamedTuple):
+    """A movement; `over`: nothing is expected to change any more."""
+
+    movement: WalletMovement
+    over: bool
 
 
 class OwnMovements:
@@ -69,10 +77,18 @@ class OwnMovements:
         ]
         return await self._moved(waiting, entry)
 
-    async def _sent(self, chain: str, sender: str) -> list[ChainTransactionDocument]:
+    async def sent(self, entry: ChainEntry, sender: str) -> list[OwnMovement]:
+        """The same for who follows an address, of any family and without a question to its nodes; also what failed. Raises ChainError."""
+        rows = await self._sent(entry.key, sender, _NOWHERE | {S.FAILED})
+        over = {row.hash for row in rows if row.track.over}
+        return [OwnMovement(each, each.hash in over) for each in await self._moved(rows, entry)]
+
+    async def _sent(
+        self, chain: str, sender: str, statuses: Set[ChainTxStatus] = _NOWHERE
+    ) -> list[ChainTransactionDocument]:
         since_ms = self._clock.now_ms() - _KEPT_MS
         sent = await chain_transaction.of_sender(chain, sender, since_ms, MOST_SHOWN)
-        return [row for row in sent if row.sent_ms is not None and row.track.status in _NOWHERE]
+        return [row for row in sent if row.sent_ms is not None and row.track.status in statuses]
 
     async def _moved(self, rows: Sequence[ChainTransactionDocument], entry: ChainEntry) -> list[WalletMovement]:
         found = [
@@ -107,6 +123,6 @@ def _movement(row: ChainTransactionDocument, number: int, each: Outflow) -> Wall
         units=each.units,
         counterparty=each.to,
         status=row.track.status,
-        confirmations=0,
+        confirmations=row.track.confirmations,
         time_ms=None,
     )

@@ -1,6 +1,7 @@
 """What moves from and to an account's wallets, as it happens: what is not final yet, then every new movement and what becomes of each.
 
-EVM chains are read block by block for all wallets at once (`wallet_following.py`), others wallet by wallet (`wallet_polling.py`).
+EVM chains are read block by block for all wallets at once (`wallet_following.py`), others wallet by wallet (`wallet_polling.py`). What was sent from here is told from
+when it was sent (`wallet_sent.py`), until the chain has it.
 """
 
 import asyncio
@@ -23,10 +24,12 @@ from models.chain import ChainEntry
 from models.wallet import WalletDocument
 from services.chain_failures import refused
 from services.chains import Chains
+from services.own_movements import joined
 from services.tokens import Tokens
 from services.wallet_activity import WalletActivity
 from services.wallet_following import ChainFollower, Pause, TooManyFollowed, TooMuchMoves
 from services.wallet_polling import PAGE, PolledFollower, PollPace
+from services.wallet_sent import SentRows
 
 Mark = tuple[ChainTxStatus, int]
 Watched = tuple[str, str]
@@ -70,7 +73,8 @@ class WalletMoved:
 class _Reader:
     """One stream: its wallets, what it has told of each, and its turn."""
 
-    turn: asyncio.Event = field(default_factory=asyncio.Event)
+    turn: asyncio.Event
+    sent: SentRows
     changed: bool = True
     ended: bool = False
     wallets: dict[Watched, WalletDocument] = field(default_factory=dict)
@@ -91,6 +95,7 @@ class WalletStreams:
         pause: Pause = asyncio.sleep,
     ) -> None:
         self._bus = bus
+        self._own = activity.own
         self._followers: dict[str, Follower] = {
             key: ChainFollower(chains.entries[key], client, tokens, clock, pause)
             for key, client in chains.evm_clients().items()
@@ -114,7 +119,8 @@ class WalletStreams:
             raise WalletRefused("you have no such wallet", reason=WalletErrorCode.UNKNOWN_WALLET, field=["walletId"])
         if not self._followers or (found and not self._of(found)):
             raise refused(ChainUnavailable("-", {}))
-        reader = _Reader()
+        turn = asyncio.Event()
+        reader = _Reader(turn, SentRows(self._own, self._bus, turn))
         async with self._bus.subscribe(account_topic(user_id)) as happened:
             listening = asyncio.create_task(_listen(aiter(happened), reader))
             try:
@@ -131,6 +137,7 @@ class WalletStreams:
                     await reader.turn.wait()
             finally:
                 listening.cancel()
+                reader.sent.close()
                 self._leave(reader, list(reader.wallets))
                 with suppress(asyncio.CancelledError):
                     await listening
@@ -157,6 +164,7 @@ class WalletStreams:
                 text = "too many wallets are followed at the moment; read the list instead, or try again later"
                 raise WalletRefused(text, reason=WalletErrorCode.LIMIT_EXCEEDED) from None
             reader.wallets[watched], reader.told[watched] = each, {}
+        reader.sent.follow({each.address for each in reader.wallets.values()})
 
     def _of(self, found: Sequence[WalletDocument]) -> dict[Watched, WalletDocument]:
         """These wallets on every chain of their families that can be followed."""
@@ -180,6 +188,7 @@ class WalletStreams:
             except TooMuchMoves:
                 text = "more moves from and to this wallet than can be followed; read the list instead"
                 raise WalletRefused(text, reason=WalletErrorCode.LIMIT_EXCEEDED) from None
+            movements = joined(movements, await reader.sent.movements(follower.entry, each.address))
             marks = {_key(moved): _mark(moved, follower.entry) for moved in movements}
             news += [WalletMoved(each, moved) for moved in movements if told.get(_key(moved)) != marks[_key(moved)]]
             reader.told[watched] = marks

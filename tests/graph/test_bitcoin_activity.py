@@ -1,6 +1,7 @@
 """What moved from and to a linked Bitcoin wallet, on a real UTXO node: newest first, in pages that a reorganisation does not break."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any
 
@@ -225,6 +226,72 @@ async def test_a_node_that_does_not_know_addresses_says_so(database: Database, l
         await link(desk)
         body = await desk.vault.ask(ACTIVITY, desk.person)
         assert codes(body) == [("NOT_ENABLED", ["viewer", "wallets", 0, "activity"])]
+
+
+async def test_what_is_sent_from_here_is_told_live_from_pending_to_final(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once, not with the next look at the chain; and what takes its place as well."""
+    monkeypatch.setattr(desk.chain, "history", held := Held(desk.chain.history))
+    await desk.nodes.pay(desk.key.address.text, 2 * BTC, mine=3)
+    async with aclosing(live(desk)) as told_live:
+        waiting = asyncio.create_task(anext(told_live))
+        await held.first.wait()
+        held.open.clear()
+        prepared = await desk.prepare()
+        sent = await desk.send(desk.key.sign(psbt_of(prepared)), preparedId=prepared["transaction"]["id"])
+        own = sent["transaction"]["hash"]
+        pending = await waiting
+        assert pending == {"hash": own, "direction": "OUT", "quantity": "0.5", "status": "PENDING", "confirmations": 0}
+        rival = await desk.rival(prepared)
+        assert (await desk.work())[0] == "REPLACED"
+        assert await anext(told_live) == {**pending, "status": "REPLACED"}
+        held.open.set()
+        seen = await anext(told_live)
+        assert (seen["hash"], seen["direction"], seen["status"]) == (rival, "SELF", "PENDING")
+        await desk.nodes.mine()
+        while seen["status"] != "CONFIRMED":
+            seen = await anext(told_live)
+        await desk.nodes.mine(2)
+        while seen["status"] != "FINAL":
+            seen = await anext(told_live)
+        assert (seen["hash"], seen["confirmations"]) == (rival, 3)
+
+
+async def test_what_comes_is_told_before_a_block_has_it(desk: Desk) -> None:
+    await desk.nodes.pay(desk.key.address.text, BTC, mine=3)
+    async with aclosing(live(desk)) as told_live:
+        waiting = asyncio.create_task(anext(told_live))
+        came = await desk.nodes.pay(desk.key.address.text, 2 * BTC, mine=0)
+        pending = await waiting
+        assert pending == {"hash": came, "direction": "IN", "quantity": "2", "status": "PENDING", "confirmations": 0}
+        await desk.nodes.mine()
+        assert await anext(told_live) == {**pending, "status": "CONFIRMED", "confirmations": 1}
+
+
+class Held:
+    """Answers of a node that a test may hold back; the first one is let through."""
+
+    def __init__(self, ask: Callable[..., Awaitable[Any]]) -> None:
+        self._ask = ask
+        self.first = asyncio.Event()
+        self.open = asyncio.Event()
+        self.open.set()
+
+    async def __call__(self, *given: Any, **named: Any) -> Any:
+        await self.open.wait()
+        found = await self._ask(*given, **named)
+        self.first.set()
+        return found
+
+
+async def live(desk: Desk) -> AsyncGenerator[dict[str, Any], None]:
+    """What the subscription tells."""
+    request = GraphQLRequest("subscription { walletActivity { hash direction quantity status confirmations } }")
+    stream = desk.vault.pipeline.stream(request, desk.vault.caller(desk.person), allowed=ALL_OPERATIONS)
+    async with aclosing(stream) as answers, asyncio.timeout(30):
+        async for answer in answers:
+            yield answer.body["data"]["walletActivity"]  # type: ignore[index]
 
 
 async def test_what_moves_is_told_live(desk: Desk) -> None:

@@ -1,10 +1,13 @@
 """What was sent from here on Solana, in the activity of the wallet that has sent it: before a block has it, after, and when no block will."""
 
+import asyncio
+from contextlib import aclosing
 from typing import Any
 
 import pytest
 
 from core.vocabulary import ChainFamily
+from graph.request import ALL_OPERATIONS, GraphQLRequest
 from models import wallet
 from models.wallet import WalletDocument
 from tests.graph.test_transfers_solana import FRIEND, OWNER, Desk, desk, key, sign
@@ -82,12 +85,21 @@ async def test_tokens_that_wait_stand_above_what_came_before(desk: Desk) -> None
     assert [edge["node"]["id"] for edge in one_by_one] == [edge["node"]["id"] for edge in found["edges"]]
 
 
-async def test_what_can_never_land_any_more_was_dropped(desk: Desk) -> None:
-    hash_ = await sent(desk)
-    desk.chain.expire_blockhashes()
-    desk.chain.finalize()
-    desk.vault.clock.advance(600)
-    for chain, each in await desk.vault.transfers.tracking.due(10):
-        await desk.vault.transfers.tracking.step(chain, each)
-    dropped = await head(desk)
-    assert (dropped["hash"], dropped["status"], dropped["quantity"]) == (hash_, "DROPPED", "1.5")
+async def test_what_can_never_land_any_more_was_dropped_and_that_is_told_live(desk: Desk) -> None:
+    """At once, though the chain is looked at every 30 seconds."""
+    request = GraphQLRequest("subscription { walletActivity { hash status quantity confirmations } }")
+    stream = desk.vault.pipeline.stream(request, desk.vault.caller(desk.person), allowed=ALL_OPERATIONS)
+    async with aclosing(stream) as answers, asyncio.timeout(20):
+        waiting = asyncio.create_task(anext(answers))
+        hash_ = await sent(desk)
+        pending = {"hash": hash_, "status": "PENDING", "quantity": "1.5", "confirmations": 0}
+        assert (await waiting).body["data"]["walletActivity"] == pending  # type: ignore[index]
+        desk.chain.expire_blockhashes()
+        desk.chain.finalize()
+        desk.vault.clock.advance(600)
+        for chain, each in await desk.vault.transfers.tracking.due(10):
+            await desk.vault.transfers.tracking.step(chain, each)
+        dropped = (await anext(answers)).body["data"]["walletActivity"]  # type: ignore[index]
+        assert dropped == {**pending, "status": "DROPPED"}
+    shown = await head(desk)
+    assert (shown["hash"], shown["status"], shown["quantity"]) == (hash_, "DROPPED", "1.5")

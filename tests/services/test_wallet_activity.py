@@ -188,12 +188,12 @@ async def test_a_movement_whose_block_was_given_up_is_gone_or_reverted(wallet: W
     assert [(each.status, each.confirmations, each.time_ms) for each in told] == [(ChainTxStatus.REVERTED, 0, None)]
 
 
-def signed(nonce: int, units: int, to: str = OWNER, data: bytes = b"") -> SignedEvm:
+def signed(nonce: int, units: int, to: str = OWNER, data: bytes = b"", tip: int = 10**9) -> SignedEvm:
     """A transaction of FRIEND's."""
     made = Account.sign_transaction(
         {
             **{"chainId": CHAIN_ID, "nonce": nonce, "to": to, "value": units, "data": data, "gas": 100_000},
-            **{"maxFeePerGas": 10**11, "maxPriorityFeePerGas": 10**9},
+            **{"maxFeePerGas": 90 * 10**9 + 10 * tip, "maxPriorityFeePerGas": tip},
         },
         ANVIL_KEYS[1],
     )

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -19,9 +20,15 @@ from events.account import AuditAppended, account_topic
 from integrations.chains.errors import Failure, ProviderFailed
 from integrations.chains.evm.client import EvmClient
 from integrations.chains.json_rpc import JsonRpc
-from models import wallet
+from models import chain_transaction, wallet
 from models.wallet import WalletDocument
 from services import wallet_following
+from services.chain_tracking import ChainTracking
+from services.evm_transfers import EvmTransfers
+from services.prepared_transactions import PreparedTransactions
+from services.sending_evm import EvmSending
+from services.sending_families import SendingFamilies, Signed
+from services.signed_transactions import SignedEvm
 from services.tokens import Tokens
 from services.wallet_activity import WalletActivity
 from services.wallet_following import ChainFollower
@@ -29,6 +36,7 @@ from services.wallet_streams import WalletMoved, WalletStreams
 from tests.chains import anvil
 from tests.evm import FRIEND, OWNER, STRANGER, calldata, catalogue_with, chains_of, deploy, mine, rpc, send, token
 from tests.evm_nodes import TwistedNode, client_of_nodes
+from tests.services.test_wallet_activity import signed
 
 IN, OUT, SELF = TransferDirection.IN, TransferDirection.OUT, TransferDirection.SELF
 S = ChainTxStatus
@@ -44,9 +52,23 @@ class Site:
     asked: Counter[str]
     bus: MemoryBus
     streams: WalletStreams
+    tracking: ChainTracking
 
     def watch(self, wallet_id: str | None = "w1") -> AsyncGenerator[WalletMoved, None]:
         return self.streams.watch(ANNA, wallet_id)
+
+    async def sent(self, made: SignedEvm) -> None:
+        """FRIEND sends it from here."""
+        spends = (str(made.nonce),)
+        await self.tracking.begin("ethereum", Signed(made.hash, made.raw, made.sender, spends))
+        await self.client.send_raw(made.raw)
+        await self.tracking.was_sent("ethereum", made.hash, made.sender, of_swap=False)
+
+    async def look(self, made: SignedEvm) -> ChainTxStatus:
+        """What the worker does."""
+        row = await chain_transaction.by_hash("ethereum", made.hash)
+        assert row is not None
+        return (await self.tracking.look(row)).track.status
 
     def changed(self) -> None:
         """The account's wallets are others now."""
@@ -75,9 +97,17 @@ async def site(database: Database) -> AsyncIterator[Site]:
         activity = WalletActivity(chains, tokens, clock)
         streams = WalletStreams(chains, tokens, activity, bus=bus, clock=clock, pause=pause)
         await give_wallet()
-        yield Site(client, node, asked, bus, streams)
+        sending = EvmSending(
+            chains, tokens, EvmTransfers(chains, tokens, PreparedTransactions(chains, tokens, no_worth, clock))
+        )
+        families = SendingFamilies(known.chains, {ChainFamily.EVM: sending})
+        yield Site(client, node, asked, bus, streams, ChainTracking(families, known.chains, bus, clock))
         await streams.close()
         await client.close()
+
+
+def no_worth(_asset: str, _amount: Decimal) -> None:
+    """Nothing is worth anything here."""
 
 
 async def give_wallet(
@@ -176,6 +206,61 @@ async def test_readers_share_one_reading_which_ends_with_the_last(site: Site) ->
     await second.aclose()
     assert follower._task is None
     assert not follower._addresses
+
+
+async def test_what_is_sent_from_here_is_told_from_pending_to_final(site: Site) -> None:
+    await rpc(site.client, "evm_setAutomine", False)
+    made = signed(0, 5)
+    async with aclosing(site.watch()) as stream, aclosing(site.watch(None)) as other:
+        waiting = asyncio.create_task(told(other))
+        await asyncio.sleep(0)
+        await site.sent(made)
+        assert await told(stream) == await waiting == (OUT, 5, S.PENDING, 0)
+        await mine(site.client)
+        assert await site.look(made) is S.CONFIRMED
+        assert await told(stream) == (OUT, 5, S.CONFIRMED, 1)
+        await mine(site.client, 2)
+        while (found := await told(stream))[2] is S.CONFIRMED:
+            pass
+        assert found == (OUT, 5, S.FINAL, 3)
+
+
+async def test_what_takes_its_place_and_what_is_given_up_is_told(site: Site) -> None:
+    await rpc(site.client, "evm_setAutomine", False)
+    first, second = signed(0, 5), signed(0, 6, tip=10**10)
+    async with aclosing(site.watch()) as stream:
+        await site.sent(first)
+        assert await told(stream) == (OUT, 5, S.PENDING, 0)
+        await site.sent(second)
+        assert await told(stream) == (OUT, 6, S.PENDING, 0)
+        await mine(site.client)
+        assert await told(stream) == (OUT, 6, S.CONFIRMED, 1)
+        assert await site.look(first) is S.REPLACED
+        assert await told(stream) == (OUT, 5, S.REPLACED, 0)
+        assert await site.look(second) is S.CONFIRMED
+        await rpc(site.client, "anvil_reorg", 1, [])
+        await mine(site.client)
+        assert await told(stream) == (OUT, 6, S.REVERTED, 0)
+        assert await site.look(second) is S.REVERTED
+        await mine(site.client)
+        assert await told(stream) == (OUT, 6, S.CONFIRMED, 1)
+    await mine(site.client, 3)
+    assert (await site.look(first), await site.look(second)) == (S.REPLACED, S.FINAL)
+    async with aclosing(site.watch()) as stream:
+        await site.sent(signed(1, 7))
+        assert await told(stream) == (OUT, 7, S.PENDING, 0), "what was over before is not told"
+
+
+async def test_tokens_that_fail_to_move_are_told_by_what_was_found_out(site: Site) -> None:
+    usdt = await token(site.client)
+    made = signed(0, 0, usdt, calldata("transfer(address,uint256)", OWNER, 7))
+    await rpc(site.client, "evm_setAutomine", False)
+    async with aclosing(site.watch()) as stream:
+        await site.sent(made)
+        assert await told(stream) == (OUT, 7, S.PENDING, 0)
+        await mine(site.client)
+        assert await site.look(made) is S.FAILED
+        assert (await told(stream))[:3] == (OUT, 7, S.FAILED)
 
 
 async def test_unlinking_ends_the_stream_of_a_wallet_and_only_that(site: Site) -> None:
