@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from beanie import Document
 from pymongo import ASCENDING, IndexModel
+from pymongo.asynchronous.client_session import AsyncClientSession
 
 from core.mail_vocabulary import MailKind, MailState
 from models.base import stored
@@ -44,9 +45,9 @@ class MailDocument(Document):
         ]
 
 
-async def insert(mail: MailDocument) -> None:
-    """Accept a mail: once this returns, it is not lost."""
-    await MailDocument.get_pymongo_collection().insert_one(stored(mail))
+async def insert(mail: MailDocument, session: AsyncClientSession | None = None) -> None:
+    """Accept a mail: once this returns, or the session's transaction is committed, it is not lost."""
+    await MailDocument.get_pymongo_collection().insert_one(stored(mail), session=session)
 
 
 async def due_ids(now_ms: int, most: int) -> list[str]:

@@ -1,5 +1,7 @@
 """The mailbox: where the other services hand in mail. It is sent by whoever runs the mail worker (services/mail_delivery.py)."""
 
+from pymongo.asynchronous.client_session import AsyncClientSession
+
 from core.bus import Bus
 from core.clock import Clock
 from core.ids import random_id
@@ -35,9 +37,23 @@ class Mailbox:
         such an account, so that known and unknown addresses are the same work here. CHANGE_EMAIL takes the new address as `to` and its
         key as `email_key`. Notices take `user_id`, and `to` for an address that is not the account's any more.
         """
+        row = self.written(kind, user_id=user_id, email_key=email_key, to=to, **facts)
+        await mail.insert(row)
+        self.announce(row)
+
+    def written(
+        self,
+        kind: MailKind,
+        *,
+        user_id: str | None = None,
+        email_key: str | None = None,
+        to: str | None = None,
+        **facts: str | None,
+    ) -> MailDocument:
+        """A mail as `send` makes it, not accepted yet: for `accept` in the transaction of what it tells of, and `announce` after that."""
         _check(kind, user_id, email_key, to, facts)
         now_ms = self._clock.now_ms()
-        row = MailDocument(
+        return MailDocument(
             id=random_id(),
             kind=kind,
             user_id=user_id,
@@ -47,7 +63,14 @@ class Mailbox:
             created_ms=now_ms,
             next_ms=now_ms,
         )
-        await mail.insert(row)
+
+    async def accept(self, row: MailDocument, session: AsyncClientSession) -> bool:
+        """Accept a mail together with all else that this transaction does. True: it is a part of a change that may go on."""
+        await mail.insert(row, session)
+        return True
+
+    def announce(self, row: MailDocument) -> None:
+        """Let it be sent at once; without that it is found a little later."""
         self._bus.publish(MAIL_TOPIC, MailQueued(row.id))
 
 

@@ -19,6 +19,7 @@ from events.commands import HOUSE_KEY, MoveHouseFunds, ReleaseWithdrawal, Settle
 from integrations.chains.errors import ChainError, NodesContradict
 from integrations.signers.base import SignerError
 from models import hot_wallet, user, withdrawal
+from models.mail import MailDocument
 from models.withdrawal import AttemptEntry, WithdrawalDocument
 from services.catalogue import Catalogue
 from services.exchange_gateway import ExchangeGateway
@@ -179,11 +180,18 @@ class WithdrawalSteps:
             row = signed
         if not await self._send(row, row.attempts[-1]):
             return
+        letter = self._letter(row, row.attempts[-1])
         sent = await self._changes.move(
-            row, S.BROADCAST, now_ms, due_ms=now_ms + LOOK_MS, hash=row.attempts[-1].hash, sent_ms=now_ms
+            row,
+            S.BROADCAST,
+            now_ms,
+            due_ms=now_ms + LOOK_MS,
+            also=lambda session: self._mailbox.accept(letter, session),
+            hash=row.attempts[-1].hash,
+            sent_ms=now_ms,
         )
         if sent is not None:
-            await self._tell_sent(sent)
+            self._mailbox.announce(letter)
 
     async def _sign(self, row: WithdrawalDocument, now_ms: int, **changes: object) -> WithdrawalDocument | None:
         """One more signed transaction, stored; None when somebody else was faster."""
@@ -306,14 +314,15 @@ class WithdrawalSteps:
     def _way(self, row: WithdrawalDocument) -> Route:
         return known_route(self._catalogue, row.asset, row.chain)
 
-    async def _tell_sent(self, row: WithdrawalDocument) -> None:
+    def _letter(self, row: WithdrawalDocument, attempt: AttemptEntry) -> MailDocument:
+        """What its owner is told once this was sent."""
         chain = self._catalogue.chains[row.chain]
-        await self._mailbox.send(
+        return self._mailbox.written(
             MailKind.WITHDRAWAL_SENT,
             user_id=row.user_id,
             amount=f"{canonical(row.amount - row.fee)} {row.asset}",
             chain=chain.name,
             address=row.address,
-            hash=row.hash,
-            explorer=None if row.hash is None else chain.transaction_url(row.hash),
+            hash=attempt.hash,
+            explorer=chain.transaction_url(attempt.hash),
         )

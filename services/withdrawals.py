@@ -20,6 +20,7 @@ from events.answers import Answer
 from events.commands import HoldWithdrawal
 from models import withdrawal
 from models.chain import ChainEntry
+from models.mail import MailDocument
 from models.withdrawal import WithdrawalDocument
 from services import one_time_tokens
 from services.audit import AuditLog
@@ -117,7 +118,11 @@ class Withdrawals:
         return Requested(asked, replayed=False)
 
     async def finish(self, row: WithdrawalDocument, client: Client | None) -> WithdrawalDocument:
-        """Have the exchange hold the funds of a stored row, and show it; takes the row back when that is refused. Raises WalletRefused."""
+        """Have the exchange hold the funds of a stored row, and show it; takes the row back when that is refused. Raises WalletRefused.
+
+        The mail is accepted in the transaction that shows the row: without it nobody could confirm. Its line in the audit log comes before, so that none is
+        missing; of somebody who dies in between there are two.
+        """
         way = known_route(self._catalogue, row.asset, row.chain)
         answer = await self._gateway.ask(
             HoldWithdrawal(row.user_id, row.asset, _units(row.amount, way), row.client_id, row.digest)
@@ -129,16 +134,19 @@ class Withdrawals:
         self._marks.raise_to(row.user_id, answer.sequence)
         now_ms = self._clock.now_ms()
         status = self._first_status(row)
+        await self._record(row, "requested", client, AuditActor.OWNER if row.by_key is None else AuditActor.API_KEY)
+        letter = self._letter(row, status, client)
         asked = await self._changes.move(
             row,
             status,
             now_ms,
             due_ms=now_ms + CONFIRM_MS if status is S.AWAITING_CONFIRMATION else _due(status, now_ms),
+            also=lambda session: self._mailbox.accept(letter, session),
             hold=answer.made,
         )
         if asked is None:  # somebody else finished it at the same time
             return await self._again(row)
-        await self._tell(asked, client)
+        self._mailbox.announce(letter)
         return asked
 
     async def confirm(self, token: str, ref: Ref | None = None) -> WithdrawalDocument:
@@ -261,11 +269,10 @@ class Withdrawals:
             raise _unknown()
         return found
 
-    async def _tell(self, row: WithdrawalDocument, client: Client | None) -> None:
-        actor = AuditActor.OWNER if row.by_key is None else AuditActor.API_KEY
-        await self._record(row, "requested", client, actor)
-        await self._mailbox.send(
-            MailKind.WITHDRAWAL_CONFIRM if row.status is S.AWAITING_CONFIRMATION else MailKind.WITHDRAWAL_ASKED,
+    def _letter(self, row: WithdrawalDocument, status: WithdrawalStatus, client: Client | None) -> MailDocument:
+        """What its owner is told of one that was asked for: how to confirm it, or that it was."""
+        return self._mailbox.written(
+            MailKind.WITHDRAWAL_CONFIRM if status is S.AWAITING_CONFIRMATION else MailKind.WITHDRAWAL_ASKED,
             user_id=row.user_id,
             amount=f"{canonical(row.amount)} {row.asset}",
             chain=self._catalogue.chains[row.chain].name,

@@ -35,7 +35,7 @@ from tests.chains import LITECOIN, litecoind
 from tests.custody import build_steps
 from tests.esplora import Esplora, esplora
 from tests.integrations.chains.bitcoin.house import NETWORK, House, Key
-from tests.services.test_withdrawal_kills import Killed, Killer, proven
+from tests.services.test_withdrawal_kills import Killed, Killer, asked_and_confirmed, proven
 from tests.trading_house import TradingHouse
 
 D = Decimal
@@ -227,24 +227,22 @@ async def test_from_the_promise_to_the_settled_ledger(site: Site) -> None:
     assert await site.books() == (D("9.99"), D(0), paid + attempt.fee_units, -attempt.fee_units)
 
 
-async def test_killed_at_any_step_it_is_paid_once(core: Site) -> None:
-    """Before the step took effect, and after."""
+@pytest.mark.parametrize("after", [False, True])
+async def test_killed_at_any_step_it_is_paid_once(core: Site, after: bool) -> None:
     at, before = 1, D(10)
     while True:
         await core.fund(1_000_000)
         to = Key()
-        row = await core.approved(f"w{at}", "0.001", to)
-        killer = Killer(at, after=at % 2 == 0)
-        was_killed = not await core.until_over(row.id, killer)
-        if was_killed:
-            assert await core.until_over(row.id)
-        row = await core.row(row.id)
+        killer, wish = Killer(at, after=after), Wish("BTC", "bitcoin", await core.entry(to), D("0.001"))
+        row_id = await asked_and_confirmed(core.world, core.person, f"w{at}", wish)
+        assert await core.until_over(row_id, killer) or await core.until_over(row_id)
+        row = await core.row(row_id)
         assert (row.status, row.settled) == (S.CONFIRMED, True)
         assert {attempt.spends for attempt in row.attempts} == {row.spends}
         assert await core.received(to) == [int((row.amount - row.fee) * 10**8)]
         before -= D("0.001")
         assert (await core.books())[:2] == (before, D(0))
-        if not was_killed:
+        if not killer.killed:
             break
         at += 1
     assert at > 10

@@ -26,7 +26,7 @@ from tests.chains import ANVIL_ADDRESSES, ANVIL_KEYS, anvil
 from tests.custody import build_steps
 from tests.evm import calldata, client_of, mine, rpc, send, token, token_balance
 from tests.evm_nodes import TwistedNode, client_of_nodes
-from tests.services.test_withdrawal_kills import Killed, Killer, proven
+from tests.services.test_withdrawal_kills import Killed, Killer, asked_and_confirmed, proven
 from tests.trading_house import SCALES, TradingHouse
 
 D = Decimal
@@ -191,19 +191,18 @@ async def test_coins_and_tokens_arrive_and_the_ledger_knows_what_they_cost(site:
 async def test_killed_at_any_step_the_chain_pays_once(site: Site, after: bool) -> None:
     at, paid = 1, 0
     while True:
-        row_id = await site.approved(f"w{at}", amount="0.1")
-        was_killed = not await site.until_over(row_id, Killer(at, after=after))
-        if was_killed:
-            assert await site.until_over(row_id)
+        killer, wish = Killer(at, after=after), Wish("ETH", "ethereum", site.entry, D("0.1"))
+        row_id = await asked_and_confirmed(site.world, site.person, f"w{at}", wish, killer)
+        assert await site.until_over(row_id, killer) or await site.until_over(row_id)
         row = await site.row(row_id)
         assert (row.status, row.settled) == (S.CONFIRMED, True)
         paid += int((row.amount - row.fee) * 10**18)
         assert await site.chain.balance(TO) == paid
         assert await site.chain.nonce(HOT) == at
-        if not was_killed:
+        if not killer.killed:
             break
         at += 1
-    assert at > 10
+    assert at > 15
     await site.house.projected()
     assert site.house.writer.exchange.state.accounts[site.person.user_id].balances["ETH"].held == 0
 
