@@ -9,7 +9,7 @@ import structlog
 from beanie import Document, init_beanie
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import PyMongoError
+from pymongo.errors import ConnectionFailure, PyMongoError
 
 from core.backoff import Backoff
 from core.clock import Clock
@@ -18,6 +18,14 @@ from core.settings import Settings
 log = structlog.get_logger(__name__)
 
 MONITOR_SECONDS = 60.0
+
+
+_TRANSIENT = "TransientTransactionError"
+
+
+def is_contended(error: PyMongoError) -> bool:
+    """Whether a transaction came to nothing since another one holds what it would have changed, and not since the database is away."""
+    return error.has_error_label(_TRANSIENT) and not isinstance(error, ConnectionFailure)
 
 
 class DatabaseUnavailable(Exception):

@@ -12,6 +12,7 @@ import structlog
 from graphql import GraphQLError, GraphQLSyntaxError
 from pymongo.errors import ConnectionFailure, PyMongoError
 
+from core.database import is_contended
 from core.errors import ExpectedError
 from core.refusals import WalletRefused
 from core.translations import DEFAULT_LOCALE
@@ -158,8 +159,8 @@ def database_may_be_away() -> Iterator[None]:
 
 
 def _is_away(error: PyMongoError) -> bool:
-    """Whether a later try may succeed without any change: no connection, no answer in time, no primary."""
-    return error.timeout or isinstance(error, ConnectionFailure)
+    """Whether a later try may succeed without any change: no connection, no answer in time, no primary, or rows that another transaction holds."""
+    return error.timeout or isinstance(error, ConnectionFailure) or is_contended(error)
 
 
 def _shortened(message: str) -> str:

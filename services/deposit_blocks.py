@@ -18,6 +18,7 @@ from services.deposits import Seen, deposit_id, given_up, in_another_block, new_
 from services.transfer_log import TransferLog
 
 log = structlog.get_logger(__name__)
+_TRIES = 8
 Row = tuple[DepositDocument, bool]
 """A row as it is to be, and whether it is new."""
 
@@ -81,7 +82,11 @@ class DepositBlocks:
         make_rows: Callable[[], Awaitable[list[Row]]],
         house: Callable[[AsyncClientSession], Awaitable[None]],
     ) -> None:
-        """Also when others write to the same accounts at the same time. Nothing is written when somebody else has moved the cursor."""
+        """Also when others write to the same accounts at the same time. Nothing is written when somebody else has moved the cursor.
+
+        What another transaction holds for longer, as that of a process that was killed does, is not waited for. Raises PyMongoError.
+        """
+        contended = 0
         while True:
             rows = await make_rows()
             try:
@@ -89,7 +94,8 @@ class DepositBlocks:
             except DuplicateKeyError:
                 continue  # another chain's watcher gave the account's next number away
             except PyMongoError as error:
-                if not error.has_error_label("TransientTransactionError"):
+                contended += 1
+                if contended == _TRIES or not error.has_error_label("TransientTransactionError"):
                     raise
                 continue
             if told is not None:

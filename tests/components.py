@@ -25,6 +25,14 @@ server.start()
 server.wait()
 """
 """The embedded database as its command runs it, but for dropping once a minute, by its own clock, what a test's clock keeps."""
+_WITH_SHORT_TRANSACTIONS = """
+import sys
+from secantus.server import SecantusDBServer
+server = SecantusDBServer(port=int(sys.argv[1]), storage_path=sys.argv[2], transaction_lifetime_seconds=float(sys.argv[3]))
+server.start()
+server.wait()
+"""
+"""The embedded database as its command runs it, with MongoDB's transactionLifetimeLimitSeconds as an operator may set it."""
 ENCRYPTION_KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 """For processes that share a database: 32 bytes, 0 to 31."""
 
@@ -104,15 +112,19 @@ def secantus_for_session(folder: Path) -> Iterator[str]:
 
 
 @asynccontextmanager
-async def secantus(folder: Path, port: int | None = None) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    """The embedded database on a free port; yields its process and URL."""
+async def secantus(
+    folder: Path, port: int | None = None, *, transaction_seconds: int | None = None
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """The embedded database on a free port; yields its process and URL. A transaction whose process was killed is given up after so long (60 s)."""
     binary = Path(sys.executable).parent / "secantusd-py"
     if not binary.exists():
         missing("secantusdb")
     port = port or free_port()
+    command: tuple[str, ...] = (str(binary), "--host", "127.0.0.1", "--port", str(port), "--storage-path", str(folder))
+    if transaction_seconds is not None:
+        command = (sys.executable, "-c", _WITH_SHORT_TRANSACTIONS, str(port), str(folder), str(transaction_seconds))
     process = await asyncio.create_subprocess_exec(
-        str(binary),
-        *("--host", "127.0.0.1", "--port", str(port), "--storage-path", str(folder)),
+        *command,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
     )

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import structlog
-from pymongo.errors import ConnectionFailure
+from pymongo.errors import ConnectionFailure, PyMongoError
 
 from core.clock import Clock
+from core.database import is_contended
 from core.errors import InvariantBroken
 from integrations.chains.errors import ChainError
 from services.debts import Debts
@@ -68,7 +69,7 @@ class DepositWorker:
                     tasks.create_task(self._read(chain, make, holding))
 
     async def _read(self, chain: str, make: Callable[[], ChainWatch], holding: Holding) -> None:
-        """Step by step. Whatever goes wrong with one chain, the others go on; a database that is away, and a lost lease, are everybody's matter."""
+        """Step by step. What another transaction holds, as that of a process that was killed does for a while, is tried again. Whatever goes wrong with one chain, the others go on; a database that is away, and a lost lease, are everybody's matter."""
         watch = make()
         while True:
             _require(holding)
@@ -79,6 +80,11 @@ class DepositWorker:
                 pause = AGAIN_SECONDS
             except ConnectionFailure:
                 raise
+            except PyMongoError as error:
+                if not is_contended(error):
+                    raise
+                log.warning("deposits.contended", chain=chain)
+                pause = LOOK_SECONDS
             except InvariantBroken:
                 self.stopped.add(chain)
                 log.critical("deposits.chain_stopped", chain=chain, exc_info=True)

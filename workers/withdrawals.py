@@ -5,11 +5,16 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+import structlog
+from pymongo.errors import PyMongoError
+
 from core.clock import Clock
+from core.database import is_contended
 from services.leases import Holding
 from services.withdrawal_steps import WithdrawalSteps
 from workers.leased import keep_working
 
+log = structlog.get_logger(__name__)
 NAME = "withdrawals"
 LOOK_SECONDS = 0.5
 
@@ -43,7 +48,13 @@ class WithdrawalWorker:
 
 
 async def _step_all(steps: WithdrawalSteps, ids: list[str], holding: Holding) -> None:
+    """The next step of each. One whose rows another transaction holds, as that of a process that was killed does for a while, stays due and holds up nobody else."""
     for withdrawal_id in ids:
         if not holding.is_sure():
             raise Interrupted("the lease of the withdrawals could not be renewed in time")
-        await steps.step(withdrawal_id)
+        try:
+            await steps.step(withdrawal_id)
+        except PyMongoError as error:
+            if not is_contended(error):
+                raise
+            log.warning("withdrawal.contended", withdrawal=withdrawal_id)

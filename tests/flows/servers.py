@@ -143,14 +143,20 @@ async def readiness(running: Server) -> list[str]:
     return failing
 
 
-async def until(look: Callable[[], Awaitable[Seen]], true: Callable[[Seen], bool]) -> Seen:
-    """The first look of which this holds."""
+async def until(
+    look: Callable[[], Awaitable[Seen]],
+    true: Callable[[Seen], bool],
+    *,
+    pause: float = 0.03,
+    within: float = START_SECONDS,
+) -> Seen:
+    """The first look of which this holds, with a pause (seconds) after each."""
     seen: list[Seen] = []
     try:
-        async with asyncio.timeout(START_SECONDS):
+        async with asyncio.timeout(within):
             while not (seen and true(seen[-1])):
                 seen.append(await look())
-                await asyncio.sleep(0.03)
+                await asyncio.sleep(pause)
     except TimeoutError as late:
         raise AssertionError(f"it stayed {seen[-1:]}") from late
     return seen[-1]
