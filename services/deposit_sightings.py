@@ -72,7 +72,8 @@ async def in_block(
     logs = [log for log in await _logs(client, block, forms) if _touches(log, ours)]
     hashes = dict.fromkeys([*(each.hash for each in touched), *(log.transaction for log in logs)])
     own = [each for each in touched if each.sender in ours]
-    receipts = await _receipts(client, block, forms, list(hashes)) | await agreed_receipts(client, block.hash, own)
+    receipts = await _receipts(client, block, forms, list(hashes))
+    receipts |= await agreed_receipts(client, block.hash, own)
     if any(log not in receipts[log.transaction].logs for log in logs):
         raise NodesContradict(f"nodes of {client.key} tell different logs of block {block.number}")
     moved = [

@@ -17,14 +17,25 @@ from integrations.signers.evm import evm_address
 from integrations.signers.keystore import create_keystore, open_keystore
 from server import local_chain
 from tests import components
+from tests.accounts import PASSWORD, REAUTHENTICATE
 from tests.chains import anvil
 from tests.faults.chain_gate import ChainGate, chain_gate
 from tests.faults.exchange_cluster import killed
 from tests.faults.nursery import Nursery, nursery
 from tests.flows.servers import Server, until
-from tests.flows.test_custody_journey import ADD, ADDRESS, CONFIRM, REQUEST, TO, proven
 from tests.flows.traders import SETTINGS, Json, Trader, traders
 
+TO = "0x00000000219ab540356cBB839Cbe05303d7705Fa"
+ADD = """mutation($input: AddWithdrawalAddressInput!) { addWithdrawalAddress(input: $input) {
+  address { id } errors { code message }
+} }"""
+REQUEST = """mutation($input: RequestWithdrawalInput!) { requestWithdrawal(input: $input) {
+  withdrawal { id status fee } errors { code message }
+} }"""
+CONFIRM = """mutation($token: String!) { confirmWithdrawal(input: {token: $token}) { withdrawal { status } errors { code } } }"""
+ADDRESS = """mutation { createDepositAddress(input: {chain: "ethereum"}) {
+  depositAddress { address uri qrSvg } errors { code message }
+} }"""
 PAUSE = 0.1
 """Between looks into the database, which take it longer than they take us."""
 PASSPHRASE = "a passphrase of tests"
@@ -38,6 +49,14 @@ PARTS: Mapping[str, tuple[str, ...]] = {
 USDC = local_chain.DEMONSTRATION
 _BALANCE_OF = "70a08231"
 _TRANSFER = "a9059cbb"
+
+
+async def proven(who: Trader, operation: str, given: Json) -> Json:
+    """The input with a proof for it."""
+    data = await who.data(REAUTHENTICATE, operation=operation, parameters=given, proof={"password": PASSWORD})
+    payload = data["reauthenticate"]
+    assert payload["errors"] == [], payload
+    return {**given, "stepUpProof": payload["stepUpProof"]}
 
 
 @dataclass

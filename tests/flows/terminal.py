@@ -49,9 +49,9 @@ class Terminal:
                 line = await self.shell.stdout.readline()
                 assert line, f"the shell ended at\n{text}\n" + "\n".join(lines) + self._complaints()
                 lines.append(line.decode().rstrip("\n"))
-        for line in lines:
-            if line.startswith('{"data"') or line.startswith('{"errors"'):
-                _require_done(json.loads(line))
+        for written in lines:
+            if written.startswith(('{"data"', '{"errors"')):
+                _require_done(json.loads(written))
         return "\n".join(lines[:-1])
 
     def _complaints(self) -> str:

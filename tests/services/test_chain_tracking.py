@@ -42,7 +42,9 @@ async def ended(track: TrackEntry) -> ChainTransactionDocument:
     """The row, sent and at this end."""
     await chain_transaction.was_sent("ethereum", HASH, 5, of_swap=False)
     row = await stored()
-    over: ChainTransactionDocument = row.model_copy(update={"track": track, "due_ms": None, "revision": row.revision + 1})
+    over: ChainTransactionDocument = row.model_copy(
+        update={"track": track, "due_ms": None, "revision": row.revision + 1}
+    )
     assert await chain_transaction.replace(over)
     return over
 

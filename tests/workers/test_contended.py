@@ -48,6 +48,14 @@ class Chain:
         self.again.set()
         return False
 
+    async def note(self, problem: str) -> None:
+        """Nothing reads it."""
+
+
+def reader(chain: Chain) -> deposits.DepositWorker:
+    debts: Any = None
+    return deposits.DepositWorker(ManualClock(), "me", {"ethereum": lambda: chain}, debts)
+
 
 async def test_a_withdrawal_that_is_held_holds_up_no_other() -> None:
     steps: Any = Steps(HELD)
@@ -66,7 +74,7 @@ async def test_anything_else_ends_the_life_of_the_withdrawal_worker(problem: PyM
 async def test_a_chain_that_is_held_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deposits, "LOOK_SECONDS", 0.0)
     chain = Chain(HELD)
-    reading = asyncio.create_task(deposits._read("ethereum", chain, Holding(ManualClock())))
+    reading = asyncio.create_task(reader(chain)._read("ethereum", lambda: chain, Holding(ManualClock())))
     async with asyncio.timeout(5):
         await chain.again.wait()
     reading.cancel()
@@ -77,7 +85,7 @@ async def test_a_chain_that_is_held_is_read_again(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("problem", [AWAY, FULL])
 async def test_anything_else_ends_the_life_of_the_deposit_worker(problem: PyMongoError) -> None:
     with pytest.raises(type(problem)):
-        await deposits._read("ethereum", Chain(problem), Holding(ManualClock()))
+        await reader(Chain(problem))._read("ethereum", lambda: Chain(problem), Holding(ManualClock()))
 
 
 @pytest.mark.parametrize(
