@@ -13,7 +13,7 @@ from beanie.odm.utils.dump import get_dict
 from bson import Binary
 from pymongo import ReplaceOne
 from pymongo.asynchronous.client_session import AsyncClientSession
-from pymongo.errors import BulkWriteError
+from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
 
 D = TypeVar("D", bound=Document)
 
@@ -26,6 +26,14 @@ def stored(document: Document) -> dict[str, object]:
     """The document as BSON values, `_id` included, without absent ones where its settings say so."""
     encoded: dict[str, object] = get_dict(document, to_db=True, keep_nulls=document.get_settings().keep_nulls)
     return encoded
+
+
+def is_duplicate(error: PyMongoError) -> bool:
+    """Whether nothing is wrong but that an id, or what else is unique, is taken."""
+    if not isinstance(error, BulkWriteError):
+        return isinstance(error, DuplicateKeyError)
+    problems = error.details.get("writeErrors", ())
+    return bool(problems) and all(problem.get("code") == DUPLICATE_KEY for problem in problems)
 
 
 async def replace_many(model: type[D], documents: Sequence[D]) -> None:

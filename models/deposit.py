@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 from beanie import Document
-from pymongo import ASCENDING, IndexModel
+from pymongo import ASCENDING, IndexModel, ReplaceOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import DuplicateKeyError
 
@@ -63,7 +63,7 @@ class DepositDocument(Document):
         keep_nulls = False
         indexes: ClassVar = [
             IndexModel([("user_id", ASCENDING), ("number", ASCENDING)], unique=True),
-            IndexModel([("chain", ASCENDING), ("open", ASCENDING)]),
+            IndexModel([("chain", ASCENDING), ("open", ASCENDING), ("ledger", ASCENDING)]),
             IndexModel([("chain", ASCENDING), ("block", ASCENDING)]),
         ]
 
@@ -161,6 +161,12 @@ async def insert(row: DepositDocument, session: AsyncClientSession) -> None:
     await DepositDocument.get_pymongo_collection().insert_one(stored(row), session=session)
 
 
+async def insert_all(rows: Sequence[DepositDocument], session: AsyncClientSession) -> None:
+    """Store new rows. Raises BulkWriteError when the id of one, or its number, is taken."""
+    if rows:
+        await DepositDocument.get_pymongo_collection().insert_many([stored(row) for row in rows], session=session)
+
+
 def changed(row: DepositDocument, changes: Mapping[str, Any]) -> DepositDocument:
     """The row as these changes make it, in its next version; None removes."""
     new: DepositDocument = row.model_copy(update={**changes, "version": row.version + 1})
@@ -173,6 +179,21 @@ async def replace(new: DepositDocument, session: AsyncClientSession | None = Non
         {"_id": new.id, "version": new.version - 1}, stored(new), session=session
     )
     return result.matched_count == 1
+
+
+async def replace_all(rows: Sequence[DepositDocument], session: AsyncClientSession) -> bool:
+    """Write rows over the versions before them. False when somebody else was faster with one of them: the transaction is to be given up."""
+    if not rows:
+        return True
+    writes = [ReplaceOne({"_id": row.id, "version": row.version - 1}, stored(row)) for row in rows]
+    result = await DepositDocument.get_pymongo_collection().bulk_write(writes, ordered=False, session=session)
+    return result.matched_count == len(rows)
+
+
+async def reversing_of(chain: str) -> list[DepositDocument]:
+    """A chain's rows that the ledger is still to take back, oldest first."""
+    query = {"chain": chain, "open": True, "ledger": LedgerStage.REVERSING.value}
+    return sorted(await DepositDocument.find(query).to_list(), key=lambda row: (row.seen_ms, row.id))
 
 
 async def open_of(chain: str) -> list[DepositDocument]:

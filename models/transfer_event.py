@@ -3,6 +3,7 @@
 A row is added in the transaction that changes the transfer, so that the log has every change and nothing else.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from beanie import Document
@@ -47,17 +48,21 @@ async def newest(account: str) -> int:
     return 0 if head is None else head.last
 
 
-async def append(account: str, payload: bytes, time_ms: int, session: AsyncClientSession) -> int:
-    """Add a row in a transaction; gives its number. Of two transactions that add to one account, one fails and is to be tried again."""
+async def append(account: str, payloads: Sequence[bytes], time_ms: int, session: AsyncClientSession) -> int:
+    """Add rows in a transaction; gives the number of the last. Of two transactions that add to one account, one fails and is to be tried again."""
     heads = TransferHeadDocument.get_pymongo_collection()
-    await heads.update_one({"_id": account}, {"$inc": {"last": 1}}, upsert=True, session=session)
+    await heads.update_one({"_id": account}, {"$inc": {"last": len(payloads)}}, upsert=True, session=session)
     head = await heads.find_one({"_id": account}, session=session)
-    number: int = head["last"] if head is not None else 1
-    row = TransferEventDocument(
-        id=f"{account}:{number}", account=account, number=number, time_ms=time_ms, payload=Binary(payload)
-    )
-    await TransferEventDocument.get_pymongo_collection().insert_one(stored(row), session=session)
-    return number
+    last: int = head["last"] if head is not None else len(payloads)
+    first = last - len(payloads) + 1
+    rows = [
+        TransferEventDocument(
+            id=f"{account}:{number}", account=account, number=number, time_ms=time_ms, payload=Binary(each)
+        )
+        for number, each in enumerate(payloads, first)
+    ]
+    await TransferEventDocument.get_pymongo_collection().insert_many([stored(row) for row in rows], session=session)
+    return last
 
 
 async def between(account: str, low: int, high: int) -> list[TransferEventDocument]:

@@ -4,18 +4,17 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 from pymongo.asynchronous.client_session import AsyncClientSession
-from pymongo.errors import DuplicateKeyError, PyMongoError
+from pymongo.errors import PyMongoError
 
 from core.clock import Clock
-from events import codec
 from events.transfer import TransferLogged, transfers_topic
-from models import deposit, house_transfer, transfer_event
-from models.base import transaction
+from models import deposit, house_transfer
+from models.base import is_duplicate, transaction
 from models.chain import ChainEntry
 from models.deposit import ChainCursorDocument, DepositDocument
 from models.house_transfer import HouseTransferDocument
 from services.deposits import Seen, deposit_id, given_up, in_another_block, new_row, to_state
-from services.transfer_log import TransferLog
+from services.transfer_log import TransferLog, log_all
 
 log = structlog.get_logger(__name__)
 _TRIES = 8
@@ -91,13 +90,12 @@ class DepositBlocks:
             rows = await make_rows()
             try:
                 told = await self._write_once(cursor, rows, house)
-            except DuplicateKeyError:
-                continue  # another chain's watcher gave the account's next number away
             except PyMongoError as error:
-                contended += 1
-                if contended == _TRIES or not error.has_error_label("TransientTransactionError"):
-                    raise
-                continue
+                if not is_duplicate(error):
+                    contended += 1
+                    if contended == _TRIES or not error.has_error_label("TransientTransactionError"):
+                        raise
+                continue  # another chain's watcher wrote to the account's log, or gave its next number away
             if told is not None:
                 for hint in told:
                     self._transfers.tell(transfers_topic(hint.account), hint)
@@ -110,19 +108,12 @@ class DepositBlocks:
         self, cursor: ChainCursorDocument, rows: Sequence[Row], house: Callable[[AsyncClientSession], Awaitable[None]]
     ) -> list[TransferLogged] | None:
         """What was added to owners' logs; None: nothing was written, since a row or the cursor was changed by somebody else."""
-        now_ms, told = self._clock.now_ms(), []
+        changed = [row for row, is_new in rows if not is_new]
         async with transaction(ChainCursorDocument) as session:
-            is_next = await deposit.advance(cursor, session)
-            for row, is_new in rows if is_next else ():
-                if is_new:
-                    await deposit.insert(row, session)
-                elif not await deposit.replace(row, session):
-                    is_next = False
-                    break
-                number = await transfer_event.append(row.user_id, codec.encode(to_state(row)), now_ms, session)
-                told.append(TransferLogged(row.user_id, number))
-            if not is_next:
+            if not await deposit.advance(cursor, session) or not await deposit.replace_all(changed, session):
                 await session.abort_transaction()
                 return None
+            await deposit.insert_all([row for row, is_new in rows if is_new], session)
+            told = await log_all([to_state(row) for row, _ in rows], self._clock.now_ms(), session)
             await house(session)
         return told

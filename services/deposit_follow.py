@@ -40,24 +40,22 @@ class DepositFollow:
 
     async def take_back(self) -> None:
         """Have the ledger take back what stands in no block any more. Raises LedgerSilent."""
-        for row in await deposit.open_of(self._chain.key):
-            if row.ledger is LedgerStage.REVERSING:
-                await self._deposits.reverse(row)
+        for row in await deposit.reversing_of(self._chain.key):
+            await self._deposits.reverse(row)
 
     async def follow(self, head: int) -> str | None:
         """Do what is due at this head; gives why something is not credited that could be. Raises LedgerSilent."""
         problem, self._deep = None, -1
-        for row in await deposit.open_of(self._chain.key):
-            if row.block is None or row.block > head or row.ledger is LedgerStage.REVERSING:
-                continue
-            counted = await self._deposits.count(row, head)
-            depth = head - row.block + 1
-            if counted.status is not S.BELOW_MINIMUM and depth >= counted.required:
-                counted, why = await self._credit(counted)
+        rows = [each for each in await deposit.open_of(self._chain.key) if _is_followed(each, head)]
+        for counted in await self._deposits.count_all(rows, head):
+            row = counted
+            depth = head - (row.block or head) + 1
+            if row.status is not S.BELOW_MINIMUM and depth >= row.required:
+                row, why = await self._credit(row)
                 problem = problem or why
-            is_over = counted.status in {S.CREDITED, S.BELOW_MINIMUM}
-            if is_over and depth >= max(self._chain.final_after, row.required):
-                await self._deposits.close(counted)
+            is_over = row.status is S.CREDITED and depth >= max(self._chain.final_after, row.required)
+            if is_over or row.status is S.BELOW_MINIMUM:
+                await self._deposits.close(row)
         return await self._book(head) or problem
 
     async def _credit(self, row: DepositDocument) -> tuple[DepositDocument, str | None]:
@@ -103,3 +101,7 @@ class DepositFollow:
                 return f"too few nodes have block {row.block} as it was seen"
             await book(self._gateway, row)
         return None
+
+
+def _is_followed(row: DepositDocument, head: int) -> bool:
+    return row.block is not None and row.block <= head and row.ledger is not LedgerStage.REVERSING

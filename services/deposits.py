@@ -5,6 +5,7 @@ names the deposit and the round: credit and reversal of one round are each done 
 another round.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -26,6 +27,8 @@ from services.transfer_keys import credit_key, reversal_key
 from services.transfer_log import TransferLog
 
 S = DepositStatus
+_AT_ONCE = 200
+"""Rows that are counted in one transaction."""
 _TOLD_TIMES = 32
 """So often, about, the owner is told that confirmations pile up: on chains that need many, not of every one."""
 
@@ -66,7 +69,7 @@ def to_state(row: DepositDocument) -> DepositState:
 
 
 def new_row(chain: ChainEntry, seen: Seen, number: int, now_ms: int) -> DepositDocument:
-    """The row of a deposit that was seen for the first time. What the ledger cannot count is left to the house."""
+    """The row of a deposit that was seen for the first time. What the ledger cannot count is left to the house; what is too small is written once and not followed."""
     sighting = seen.sighting
     form = sighting.form
     return DepositDocument(
@@ -87,6 +90,7 @@ def new_row(chain: ChainEntry, seen: Seen, number: int, now_ms: int) -> DepositD
         required=max(form.network.confirmations_required, sighting.least),
         status=_first_status(sighting),
         seen_ms=now_ms,
+        open=_first_status(sighting) is S.SEEN,
     )
 
 
@@ -95,6 +99,7 @@ def in_another_block(row: DepositDocument, seen: Seen) -> DepositDocument:
     changes: dict[str, Any] = {"block": seen.block, "block_hash": seen.block_hash, "confirmations": 1, "open": True}
     if row.ledger is LedgerStage.NOTHING:
         changes["status"] = _first_status(seen.sighting)
+        changes["open"] = changes["status"] is S.SEEN
     return deposit.changed(row, changes)
 
 
@@ -126,14 +131,21 @@ class Deposits:
 
     async def count(self, row: DepositDocument, head: int) -> DepositDocument:
         """Let its confirmations be those below this head; of so many that nobody would read them all, some are left out."""
-        confirmations = head - (row.block or head) + 1
-        if row.confirmations >= row.required or confirmations <= row.confirmations:
-            return row
-        step = max(1, row.required // _TOLD_TIMES)
-        if confirmations < row.required and confirmations - row.confirmations < step:
-            return row
-        status = S.CONFIRMING if row.status is S.SEEN else row.status
-        return await self._change(row, confirmations=confirmations, status=status)
+        new = _counted(row, head)
+        return row if new is row else await self._replace(row, new)
+
+    async def count_all(self, rows: Sequence[DepositDocument], head: int) -> list[DepositDocument]:
+        """The same of many rows, some at a time in one transaction."""
+        done: list[DepositDocument] = []
+        for start in range(0, len(rows), _AT_ONCE):
+            old = rows[start : start + _AT_ONCE]
+            new = [_counted(row, head) for row in old]
+            changed = [after for before, after in zip(old, new, strict=True) if after is not before]
+            if await self._replace_all(changed):
+                done += new
+            else:  # somebody else changed one of them
+                done += [await self.count(row, head) for row in old]
+        return done
 
     async def credit(self, row: DepositDocument) -> DepositDocument:
         """Put it into the balance, once in this round. Raises LedgerSilent."""
@@ -185,11 +197,32 @@ class Deposits:
             await deposit.replace(deposit.changed(row, {"reason": reason}))
 
     async def _change(self, row: DepositDocument, **changes: Any) -> DepositDocument:
-        new = deposit.changed(row, changes)
+        return await self._replace(row, deposit.changed(row, changes))
+
+    async def _replace(self, row: DepositDocument, new: DepositDocument) -> DepositDocument:
         done = await self._log.commit(
             lambda session: deposit.replace(new, session), to_state(new), self._clock.now_ms()
         )
         return new if done else row
+
+    async def _replace_all(self, rows: Sequence[DepositDocument]) -> bool:
+        """All of them, or none."""
+        states = [to_state(row) for row in rows]
+        return not rows or await self._log.commit_all(
+            lambda session: deposit.replace_all(rows, session), states, self._clock.now_ms()
+        )
+
+
+def _counted(row: DepositDocument, head: int) -> DepositDocument:
+    """The row with its confirmations below this head; the same row where there is nothing to tell."""
+    confirmations = head - (row.block or head) + 1
+    if row.confirmations >= row.required or confirmations <= row.confirmations:
+        return row
+    step = max(1, row.required // _TOLD_TIMES)
+    if confirmations < row.required and confirmations - row.confirmations < step:
+        return row
+    status = S.CONFIRMING if row.status is S.SEEN else row.status
+    return deposit.changed(row, {"confirmations": confirmations, "status": status})
 
 
 def _credit(row: DepositDocument) -> CreditDeposit:

@@ -134,7 +134,7 @@ class UnclaimedDeposits:
         number = await deposit.last_number(user_id) + 1
         made = new_row(chain, seen, number, self._clock.now_ms())
         if int(made.units):
-            made = made.model_copy(update={"status": DepositStatus.SEEN})
+            made = made.model_copy(update={"status": DepositStatus.SEEN, "open": True})
         claimed = unclaimed_deposit.changed(
             row, {"open": False, "user_id": user_id, "operator": operator.user_id, "reason": reason}
         )

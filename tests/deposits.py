@@ -79,7 +79,7 @@ class Reading(ABC):
             steps: Any = made
             custody.deposits._gateway = killer.wrap(gateway, "ask")
             steps._follow._gateway = killer.wrap(gateway, "ask")
-            steps._follow._deposits = killer.wrap(custody.deposits, "count", "credit", "reverse", "close")
+            steps._follow._deposits = killer.wrap(custody.deposits, "count_all", "credit", "reverse", "close")
             steps._blocks = killer.wrap(made._blocks, "take_in", "give_up")
         return made
 
