@@ -34,9 +34,11 @@ class SwapFollowing:
         """One that failed, or was replaced by something else, may still come right: it counts only when that is final. What does the same goes on in its place."""
         track, swap_id = row.track, row.swap_id or ""
         replaced = track.status is ChainTxStatus.REPLACED
-        if (not replaced and track.status is not ChainTxStatus.FAILED) or track.same or track.over:
+        undecided = track.status is ChainTxStatus.FAILED and not track.over
+        if not replaced or track.same or track.over:
             same_again = track.replaced_by if track.same else None
-            await self._swaps.source_seen(swap_id, SourceFate(row.hash, track.status, same_again))
+            status = ChainTxStatus.PENDING if undecided else track.status
+            await self._swaps.source_seen(swap_id, SourceFate(row.hash, status, same_again))
         if replaced and track.same and track.replaced_by is not None:
             state = await self._transactions.read(row.chain, track.replaced_by)
             if state is not None and (state.status is not ChainTxStatus.FAILED or state.over):

@@ -25,6 +25,14 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def logging_as_it_is() -> Iterator[None]:
+    """Commands that a test runs in its own process leave logging alone: loggers keep their configuration for ever, and later tests read what they say."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("server.commands.configure_logging", lambda *_, **__: None)
+        yield
+
+
 @pytest.fixture(scope="session")
 def embedded_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URL of an embedded database that lives as long as this test process."""

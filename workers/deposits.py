@@ -97,8 +97,7 @@ class DepositWorker:
                 log.error("deposits.step_failed", chain=chain, exc_info=True)
                 await watch.note(f"the deposits of {chain} cannot be read on ({name}), which is tried again")
                 watch, pause = make(), FAILED_SECONDS
-            if pause:
-                await asyncio.sleep(pause)
+            await asyncio.sleep(pause)
 
 
 async def _collect(debts: Debts, holding: Holding) -> None:

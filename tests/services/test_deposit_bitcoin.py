@@ -139,7 +139,7 @@ async def test_given_up_after_it_was_credited_it_is_owed_and_credited_again_in_a
     assert site.reserve() == 2 * BTC
 
 
-@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("after", [True, pytest.param(False, marks=pytest.mark.soak)])
 async def test_killed_at_any_step_it_is_credited_once(site: BitcoinSite, after: bool) -> None:
     at = 1
     while True:
@@ -154,7 +154,7 @@ async def test_killed_at_any_step_it_is_credited_once(site: BitcoinSite, after: 
     assert at > 10
 
 
-@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("after", [True, pytest.param(False, marks=pytest.mark.soak)])
 async def test_killed_at_any_step_of_a_reorganisation_the_ledger_is_right(site: BitcoinSite, after: bool) -> None:
     """Credited, taken back, credited in another block."""
     at = 1

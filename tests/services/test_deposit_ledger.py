@@ -65,7 +65,7 @@ async def test_a_reorganisation_deeper_than_final_takes_back_what_was_closed(dat
         assert await site.funds() == (D(0), D(0))
 
 
-@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("after", [True, pytest.param(False, marks=pytest.mark.soak)])
 async def test_killed_at_any_step_of_a_reorganisation_the_ledger_is_right(database: Database, after: bool) -> None:
     """Credited, taken back, credited in another block: with the worker killed at every step of it in turn."""
     node = ScriptedNode()

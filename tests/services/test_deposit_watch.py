@@ -129,7 +129,7 @@ async def test_the_same_transaction_in_another_block_is_credited_again_once(site
     assert site.reserve() == 2 * ETH
 
 
-@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("after", [True, pytest.param(False, marks=pytest.mark.soak)])
 async def test_killed_at_any_step_it_is_credited_once(site: Site, after: bool) -> None:
     at = 1
     while True:

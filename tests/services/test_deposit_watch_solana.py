@@ -140,7 +140,7 @@ async def test_one_memo_among_other_words_is_enough(site: SolanaSite) -> None:
     assert await site.funds() == 1
 
 
-@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("after", [True, pytest.param(False, marks=pytest.mark.soak)])
 async def test_killed_at_any_step_it_is_credited_once(site: SolanaSite, after: bool) -> None:
     at = 1
     while True:

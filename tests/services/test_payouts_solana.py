@@ -174,7 +174,7 @@ async def test_one_that_was_lost_is_signed_again_only_when_it_has_expired(site: 
     assert row.hash == row.attempts[-1].hash
 
 
-@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("after", [True, pytest.param(False, marks=pytest.mark.soak)])
 async def test_killed_at_any_step_the_chain_pays_once(site: Site, after: bool) -> None:
     at, paid = 1, 0
     while True:

@@ -206,7 +206,7 @@ async def test_from_the_mail_to_the_settled_ledger(site: Site) -> None:
         assert fees == -site.chain.base
 
 
-@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("after", [True, pytest.param(False, marks=pytest.mark.soak)])
 async def test_killed_at_any_step_it_is_paid_once(site: Site, after: bool) -> None:
     async with site.house.open():
         person = await site.person()
