@@ -157,15 +157,21 @@ async def test_what_was_sent_from_here_is_kept_where_something_took_its_place(de
     assert told(found, "quantity", "counterparty")[0] == ("0.5", desk.friend.address.text)
 
 
+async def coin_of(desk: Desk, key: Key) -> Coin:
+    """A coin that this key was paid just now."""
+    await desk.nodes.pay(key.address.text, BTC)
+    (output,) = (await desk.chain.unspent(key.address)).outputs
+    return Coin(output.outpoint, output.sats, output.script)
+
+
 async def test_what_several_spend_together_is_told_the_same_before_a_block_has_it(desk: Desk) -> None:
     """Its own word while it waits and the chain's are one: what this wallet has less."""
-    other = Key()
-    for each in (desk.key, other):
-        await desk.nodes.pay(each.address.text, BTC)
-    coins = []
-    for each in (desk.key, other):
-        (output,) = (await desk.chain.unspent(each.address)).outputs
-        coins.append(Coin(output.outpoint, output.sats, output.script))
+    other, coins = Key(), [await coin_of(desk, desk.key)]
+    while (
+        len(coins) == 1 or coins[0].outpoint > coins[1].outpoint
+    ):  # a transaction is of whoever's output it spends first (BIP-69)
+        other = Key()
+        coins[1:] = [await coin_of(desk, other)]
     paid = [TxOutput(desk.friend.script, BTC * 3 // 2 - 10_000), TxOutput(desk.key.script, BTC // 2)]
     both = other.sign_own(desk.key.sign_own(build(coins, paid).psbt))
     sent = await desk.send(both)
