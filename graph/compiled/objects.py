@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 
 from graphql import GraphQLObjectType
 
-from graph.compiled.fields import SelectedField, is_awaitable, resolving
+from graph.compiled.fields import SelectedField, resolving
 from graph.compiled.reads import Reads
 from graph.compiled.run import Place, Run, fill, is_pending
-from graph.compiled.values import Complete, checked, completing, told
+from graph.compiled.values import Complete, checked, completing, guarded, told
 from graph.execution import PipelineSchema
 
 Select = Callable[[GraphQLObjectType, SelectedField], Sequence[SelectedField]]
@@ -63,34 +63,17 @@ class CompiledObjects:
         key, parent, type_ = field.key, field.parent.name, field.type
         if field.name == "__typename":
             return lambda _run, _place, _source: parent
-        resolve, complete = resolving(field, self._schema), completing(field, self)
-
-        async def awaited(run: Run, place: Place, result: object) -> object:
-            try:
-                completed = complete(run, place, await result)  # type: ignore[misc]
-                return await completed if is_pending(completed) else completed  # type: ignore[misc]
-            except Exception as raw:  # noqa: BLE001 - every error of a resolver is told
-                told(run, place, field, type_, raw)
-                return None
-
-        async def finished(run: Run, place: Place, completed: object) -> object:
-            try:
-                return await completed  # type: ignore[misc]
-            except Exception as raw:  # noqa: BLE001 - every error of a resolver is told
-                told(run, place, field, type_, raw)
-                return None
+        resolve = resolving(field, self._schema)
+        complete = guarded(field, type_, completing(field, self))
 
         def execute(run: Run, around: Place | None, source: object) -> object:
             place: Place = (around, key, parent)
             try:
                 result = resolve(run, place, source)
-                if is_awaitable(result):
-                    return awaited(run, place, result)
-                completed = complete(run, place, result)
             except Exception as raw:  # noqa: BLE001 - every error of a resolver is told
                 told(run, place, field, type_, raw)
                 return None
-            return finished(run, place, completed) if is_pending(completed) else completed
+            return complete(run, place, result)
 
         return execute
 

@@ -52,6 +52,37 @@ def told(run: Run, place: Place, field: SelectedField, type_: GraphQLOutputType,
     run.add(error, place)
 
 
+def guarded(field: SelectedField, type_: GraphQLOutputType, inner: Complete) -> Complete:
+    """What completes a value of this type that may still have to be awaited, and deals with whatever goes wrong with it."""
+
+    async def awaited(run: Run, place: Place, value: object) -> object:
+        try:
+            completed = inner(run, place, await value)  # type: ignore[misc]
+            return await completed if is_pending(completed) else completed  # type: ignore[misc]
+        except Exception as raw:  # noqa: BLE001 - every error of a resolver is told
+            told(run, place, field, type_, raw)
+            return None
+
+    async def finished(run: Run, place: Place, completed: object) -> object:
+        try:
+            return await completed  # type: ignore[misc]
+        except Exception as raw:  # noqa: BLE001 - every error of a resolver is told
+            told(run, place, field, type_, raw)
+            return None
+
+    def complete(run: Run, place: Place, value: object) -> object:
+        if is_awaitable(value):
+            return awaited(run, place, value)
+        try:
+            completed = inner(run, place, value)
+        except Exception as raw:  # noqa: BLE001 - every error of a resolver is told
+            told(run, place, field, type_, raw)
+            return None
+        return finished(run, place, completed) if is_pending(completed) else completed
+
+    return complete
+
+
 def _of(field: SelectedField, type_: GraphQLOutputType, objects: Objects) -> Complete:
     if is_non_null_type(type_):
         return _non_null(field, _inner(field, type_.of_type, objects))
@@ -104,33 +135,9 @@ def _leaf(type_: GraphQLLeafType) -> Complete:
 
 def _list(field: SelectedField, type_: GraphQLList[GraphQLOutputType], objects: Objects) -> Complete:
     item_type = type_.of_type
-    item = _of(field, item_type, objects)
     message = f"Expected Iterable, but did not find one for field '{field.parent}.{field.name}'."
 
-    async def awaited(run: Run, place: Place, value: object) -> object:
-        try:
-            completed = item(run, place, await value)  # type: ignore[misc]
-            return await completed if is_pending(completed) else completed  # type: ignore[misc]
-        except Exception as raw:  # noqa: BLE001 - every error of a resolver is told
-            told(run, place, field, item_type, raw)
-            return None
-
-    async def finished(run: Run, place: Place, completed: object) -> object:
-        try:
-            return await completed  # type: ignore[misc]
-        except Exception as raw:  # noqa: BLE001 - every error of a resolver is told
-            told(run, place, field, item_type, raw)
-            return None
-
-    def one(run: Run, place: Place, value: object) -> object:
-        if is_awaitable(value):
-            return awaited(run, place, value)
-        try:
-            completed = item(run, place, value)
-        except Exception as raw:  # noqa: BLE001 - every error of a resolver is told
-            told(run, place, field, item_type, raw)
-            return None
-        return finished(run, place, completed) if is_pending(completed) else completed
+    one = guarded(field, item_type, _of(field, item_type, objects))
 
     def complete(run: Run, place: Place, value: object) -> object:
         if not is_iterable(value):
