@@ -77,6 +77,11 @@ def random_nonce() -> str:
     return "".join(secrets.choice(_ALPHANUMERIC) for _ in range(24))
 
 
+def random_number(below: int) -> int:
+    """A number from 0 on that nobody can guess."""
+    return secrets.randbelow(below)
+
+
 def random_share() -> float:
     """At least 0, less than 1."""
     return secrets.randbits(32) / 2**32

@@ -20,7 +20,7 @@ from integrations.chains.bitcoin.addresses import BitcoinAddress, NotAnAddress, 
 from integrations.chains.bitcoin.client import BitcoinClient
 from integrations.chains.bitcoin.messages import HistoryEntry, Place
 from models.chain import ChainEntry
-from services.forward_pages import begins_above, page_of_both, require_forwards
+from services.forward_pages import begins_above, cursor_in, page_of_both, require_forwards
 from services.own_movements import joined
 
 PART = "coin"
@@ -209,10 +209,5 @@ def _way(entry: HistoryEntry) -> tuple[TransferDirection, int, Sequence[bytes]]:
 
 
 def _read_cursor(text: str | None) -> _After | None:
-    """Raises InvalidInput for a foreign one."""
-    if text is None:
-        return None
-    found = _CURSOR.fullmatch(text)
-    if found is None:
-        raise InvalidInput("after must be a cursor of this list", field=["after"])
-    return _After(int(found[1]), found[2])
+    found = cursor_in(text, _CURSOR)
+    return None if found is None else _After(int(found[1]), found[2])

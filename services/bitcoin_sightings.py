@@ -17,7 +17,7 @@ from integrations.chains.bitcoin.messages import FoundTransaction
 from integrations.chains.bitcoin.parameters import BitcoinNetwork
 from integrations.chains.bitcoin.transactions import NotReadable, Outpoint, Tx, TxOutput, parse_transaction
 from integrations.chains.errors import ChainError, ChainUnavailable, NodesContradict
-from services.chain_votes import WITNESSES
+from services.chain_votes import WITNESSES, answers_in, require_witnesses
 from services.evm_terms import whole
 from services.sending_families import Sighting, SightKind, Spending
 
@@ -157,7 +157,7 @@ async def _taken(
                 final = included is not None and included.final
                 return Sighting(SightKind.TAKEN, final=final, by=by, same=_does_the_same(client.network, sent, tx))
     for outpoint in () if only_in_block else outpoints:
-        if await _is_gone(client, outpoint):
+        if await is_spent(client, outpoint):
             return Sighting(SightKind.TAKEN)
     return None
 
@@ -176,13 +176,20 @@ def _paid(tx: Tx, own: bytes) -> Counter[TxOutput]:
     return Counter(each for each in tx.outputs if each.script != own)
 
 
-async def _is_gone(client: BitcoinClient, outpoint: Outpoint) -> bool:
-    """Whether every node that answers says that the output is there and spent. One whose own transaction is gone may come back."""
-    outputs = answers_of(client, await client.outputs_of_all(outpoint))
-    if any(each is not None for each in outputs.values()):
+async def is_spent(client: BitcoinClient, outpoint: Outpoint) -> bool:
+    """Whether every node that answers, and enough of them, says that the output was there and is spent. One whose own transaction is gone may come back.
+
+    Raises ChainError.
+    """
+    outputs = await client.outputs_of_all(outpoint)
+    if any(each is not None for each in answers_in(outputs)):
         return False
-    sources = answers_of(client, await client.transactions_of_all(outpoint.txid))
-    return all(each is not None and each.place is not None for each in sources.values())
+    sources = await client.transactions_of_all(outpoint.txid)
+    if not all(each is not None and each.place is not None for each in answers_in(sources)):
+        return False
+    require_witnesses(client.chain, outputs)
+    require_witnesses(client.chain, sources)
+    return True
 
 
 def _outpoint(text: str) -> Outpoint:

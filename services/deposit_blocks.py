@@ -59,6 +59,12 @@ class DepositBlocks:
 
         await self._write(deposit.back(cursor), rows, house)
 
+    async def note(self, problem: str | None, known: str | None) -> None:
+        """Note beside the cursor what is wrong with the chain, when it is something else than what is known."""
+        if known != problem:
+            log.warning("deposits.chain", chain=self._chain.key, problem=problem or "none any more")
+            await deposit.note_problem(self._chain.key, problem)
+
     async def _rows(self, seen: Sequence[Seen]) -> list[Row]:
         """The rows that a block makes; a deposit that was in a block that was given up comes back under its id."""
         known = await deposit.by_ids([deposit_id(self._chain.key, each.sighting) for each in seen])

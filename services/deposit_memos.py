@@ -1,8 +1,9 @@
 """Memos of deposits: ten digits that name an account, the last two of which check the others, so that a slip of the hand names nobody. Pure but for chance."""
 
 import re
-import secrets
 from collections.abc import Iterable
+
+from core.ids import random_number
 
 _NUMBERS = 10**8
 _MEMO = re.compile(r"[0-9]{10}", re.ASCII)
@@ -11,7 +12,7 @@ _BLANKS = re.compile(r"\s+")
 
 def new_memo() -> str:
     """A memo by chance. Whether it is taken already, the database tells."""
-    return with_check(secrets.randbelow(_NUMBERS))
+    return with_check(random_number(_NUMBERS))
 
 
 def with_check(number: int) -> str:

@@ -88,9 +88,9 @@ class DepositWatch:
         try:
             more, problem = await self._step(cursor)
         except ChainError as error:
-            await self._note(cursor, str(error))
+            await self._blocks.note(str(error), cursor.problem)
             raise
-        await self._note(cursor, problem)
+        await self._blocks.note(problem, cursor.problem)
         return more
 
     async def _step(self, cursor: ChainCursorDocument) -> tuple[bool, str | None]:
@@ -217,9 +217,3 @@ class DepositWatch:
     async def note(self, problem: str) -> None:
         """Note what is wrong that no step could say itself, until one finds nothing wrong."""
         await deposit.note_problem(self._chain.key, problem)
-
-    async def _note(self, cursor: ChainCursorDocument, problem: str | None) -> None:
-        """Note what is wrong, when it is something else than before."""
-        if cursor.problem != problem:
-            log.warning("deposits.chain", chain=self._chain.key, problem=problem or "none any more")
-            await deposit.note_problem(self._chain.key, problem)

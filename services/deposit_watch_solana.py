@@ -105,10 +105,10 @@ class SolanaDepositWatch:
         try:
             found = await self._look(cursor)
         except ChainError as error:
-            await self._note(cursor, str(error))
+            await self._blocks.note(str(error), cursor.problem)
             raise
         await self._take_in(cursor, found)
-        await self._note(cursor, self._problem(found))
+        await self._blocks.note(self._problem(found), cursor.problem)
         await self._follow()
         if not found.more:
             self._due_ms = self._clock.now_ms() + READ_MS
@@ -197,9 +197,3 @@ class SolanaDepositWatch:
     async def note(self, problem: str) -> None:
         """Note what is wrong that no look could say itself, until one finds nothing wrong."""
         await deposit.note_problem(self._chain.key, problem)
-
-    async def _note(self, cursor: ChainCursorDocument, problem: str | None) -> None:
-        """Note what is wrong, when it is something else than before."""
-        if cursor.problem != problem:
-            log.warning("deposits.chain", chain=self._chain.key, problem=problem or "none any more")
-            await deposit.note_problem(self._chain.key, problem)

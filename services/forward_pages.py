@@ -19,6 +19,16 @@ def require_forwards(order: TimeOrder, request: PageRequest) -> None:
         raise InvalidInput("on this chain activity is read newest first and forwards", field=["orderBy"])
 
 
+def cursor_in(text: str | None, form: re.Pattern[str]) -> re.Match[str] | None:
+    """The parts of a cursor; None where there is none. Raises InvalidInput for a foreign one."""
+    if text is None:
+        return None
+    found = form.fullmatch(text)
+    if found is None:
+        raise InvalidInput("after must be a cursor of this list", field=["after"])
+    return found
+
+
 def begins_above(request: PageRequest) -> bool:
     """Whether a page begins above all blocks."""
     return request.after is None or _place(request.after) is not None

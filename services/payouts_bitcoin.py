@@ -27,6 +27,7 @@ from integrations.signers.bitcoin import sign_psbt
 from models import withdrawal
 from models.hot_wallet import HotWalletDocument
 from models.withdrawal import AttemptEntry, WithdrawalDocument
+from services.bitcoin_sightings import is_spent
 from services.chain_votes import WITNESSES, answers_in, require_witnesses
 from services.payouts import Fate, FateKind, Promise, SendRefused, Wait
 from services.withdrawal_rules import Route
@@ -113,7 +114,7 @@ class BitcoinPayouts:
         if found is not None:
             return found
         for outpoint in _outpoints(row):
-            if await self._is_taken(outpoint):
+            if await is_spent(self._client, outpoint):
                 return await self._known(row, doubted=True) or Fate(FateKind.TAKEN)
         return Fate(FateKind.UNKNOWN)
 
@@ -161,22 +162,9 @@ class BitcoinPayouts:
             raise NodesContradict(f"nodes of {self._client.chain} disagree about the block of {hash_}")
         return found
 
-    async def _is_taken(self, outpoint: Outpoint) -> bool:
-        """Whether every node that answers says that the output is there and spent. One whose own transaction is gone may come back."""
-        outputs = await self._client.outputs_of_all(outpoint)
-        if any(each is not None for each in answers_in(outputs)):
-            return False
-        sources = await self._client.transactions_of_all(outpoint.txid)
-        if not all(each is not None and each.place is not None for each in answers_in(sources)):
-            return False
-        require_witnesses(self._client.chain, outputs)
-        require_witnesses(self._client.chain, sources)
-        return True
-
     async def _rate(self) -> int:
         """Satoshis for 1,000 virtual bytes that get into the next few blocks; the nodes' floor where none can tell."""
-        rates = await self._client.fee_rates()
-        rate = rates.standard or rates.fast or rates.floor
+        rate = (await self._client.fee_rates()).usual
         if rate > MOST_PER_KVB:
             raise ChainError("fees are higher than is ever paid here now")
         return rate

@@ -22,7 +22,7 @@ from integrations.chains.solana.addresses import TOKEN_PROGRAMS, associated_toke
 from integrations.chains.solana.client import SolanaClient
 from integrations.chains.solana.messages import ChainTransaction, Commitment, SignatureRecord
 from models.chain import ChainEntry
-from services.forward_pages import page_of_both, require_forwards
+from services.forward_pages import cursor_in, page_of_both, require_forwards
 from services.tokens import Tokens
 
 COIN = "coin"
@@ -182,10 +182,5 @@ def _status(transaction: ChainTransaction, *, is_final: bool) -> ChainTxStatus:
 
 
 def _read_cursor(text: str | None) -> _After | None:
-    """Raises InvalidInput for a foreign one."""
-    if text is None:
-        return None
-    found = _CURSOR.fullmatch(text)
-    if found is None:
-        raise InvalidInput("after must be a cursor of this list", field=["after"])
-    return _After(found[1], int(found[2]))
+    found = cursor_in(text, _CURSOR)
+    return None if found is None else _After(found[1], int(found[2]))

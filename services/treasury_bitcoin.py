@@ -168,8 +168,7 @@ class BitcoinTreasury:
         return found
 
     async def _fees(self) -> FeeTerms:
-        rates = await self._client.fee_rates()
-        rate = rates.standard or rates.fast or rates.floor
+        rate = (await self._client.fee_rates()).usual
         if rate > MOST_PER_KVB:
             raise TreasuryRefused("fees are higher than is ever paid here now")
         return FeeTerms(rate, dust_per_kvb=self._client.network.dust_per_kvb)

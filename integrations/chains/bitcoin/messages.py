@@ -77,6 +77,11 @@ class FeeRates:
     fast: int | None
 
     @property
+    def usual(self) -> int:
+        """For what is to be in one of the next few blocks; the floor where the node can estimate nothing."""
+        return self.standard or self.fast or self.floor
+
+    @property
     def estimated(self) -> bool:
         return None not in (self.slow, self.standard, self.fast)
 
