@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from pydantic import SecretStr
 
-from core.settings_fields import ChainSettings
+from core.settings_chains import ChainSettings
 from core.settings_values import urls_of
 from core.wallet_vocabulary import ChainNetwork
 
