@@ -20,7 +20,7 @@ class WalletSubscription:
         wallet_resolvers.wallet_activity,
         "What moves from and to a wallet of yours, or all of them: what is not final yet, then every new movement, and again whenever its "
         "status or its confirmations change, until it is final. Steps in between may be left out for a slow reader, movements are not. What was sent from here is told at once as PENDING, "
-        "and when it was REPLACED, DROPPED, REVERTED or FAILED, as `chainTransactionUpdated` tells it; `hash` joins it to what a block makes of it. EVM chains are read with every block, Bitcoin every 15 seconds, Solana every 30. It ends when the wallet is unlinked; with PROVIDER_UNAVAILABLE when no node of a chain has answered for a minute, with LIMIT_EXCEEDED when it would be too much. Costs 50 points.",
+        "and when it was REPLACED, DROPPED, REVERTED or FAILED, as `chainTransactionUpdated` tells it; `hash` joins it to what a block makes of it. EVM chains are read with every block, Bitcoin every 15 seconds, Solana every 30. It ends when the wallet is unlinked; with PROVIDER_UNAVAILABLE when no node of a chain has answered for a minute, with LIMIT_EXCEEDED when it would be too much. Of all wallets, those that cannot be followed at the moment are left out. Costs 50 points.",
         access=Access.SELF,
         scope=ApiScope.READ,
         cost=50,

@@ -131,7 +131,7 @@ class WalletStreams:
                         found = await _wanted(user_id, wallet_id)
                         if wallet_id is not None and not found:
                             return
-                        await self._join(reader, found)
+                        await self._join(reader, found, leaves_out=wallet_id is None)
                     for moved in await self._news(reader):
                         yield moved
                     await reader.turn.wait()
@@ -142,8 +142,8 @@ class WalletStreams:
                 with suppress(asyncio.CancelledError):
                     await listening
 
-    async def _join(self, reader: _Reader, found: Sequence[WalletDocument]) -> None:
-        """Follow these wallets on every chain, and no others."""
+    async def _join(self, reader: _Reader, found: Sequence[WalletDocument], *, leaves_out: bool) -> None:
+        """Follow these wallets on every chain, and no others; `leaves_out`: but those that cannot be followed now, while others can."""
         wanted = self._of(found)
         self._leave(reader, [each for each in reader.wallets if each not in wanted])
         for watched, each in wanted.items():
@@ -153,13 +153,13 @@ class WalletStreams:
             try:
                 await self._followers[watched[0]].join(each.address, reader.turn)
             except WalletRefused as refusal:
-                if refusal.reason is WalletErrorCode.NOT_ENABLED and len(wanted) > 1:
-                    continue  # of all wallets, those are followed that can be
+                if refusal.reason is WalletErrorCode.NOT_ENABLED and leaves_out and len(wanted) > 1:
+                    continue
                 raise
             except ChainError as error:
                 raise refused(error) from error
             except TooManyFollowed:
-                if len(wanted) > 1:
+                if leaves_out and len(wanted) > 1:
                     continue
                 text = "too many wallets are followed at the moment; read the list instead, or try again later"
                 raise WalletRefused(text, reason=WalletErrorCode.LIMIT_EXCEEDED) from None

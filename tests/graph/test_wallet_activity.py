@@ -1,10 +1,14 @@
 """What moved from and to wallets, as their owners see it."""
 
+from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from typing import Any
 
+from core.clock import ManualClock
 from core.database import Database
 from core.ids import encode_id
+from core.rate_limits import MemoryRateLimits
 from graph.request import ALL_OPERATIONS, GraphQLRequest
 from tests.accounts import world
 from tests.evm import FRIEND, OWNER, catalogue_with, chains_of, local_chain, send
@@ -86,3 +90,19 @@ async def test_what_moves_is_told_live_under_the_id_it_has_in_the_list(database:
         stream = vault.pipeline.stream(request, vault.caller(other), allowed=ALL_OPERATIONS)
         async with aclosing(stream) as answers:
             assert codes((await anext(answers)).body) == [("UNKNOWN_WALLET", ())]
+
+
+async def test_whoever_asks_for_the_stream_too_often_has_to_wait(database: Database) -> None:
+    """It asks nodes, also where it ends at once."""
+    request = GraphQLRequest('subscription { walletActivity(walletId: "none") { id } }')
+
+    async def first() -> Sequence[str]:
+        async with aclosing(vault.pipeline.stream(request, vault.caller(person), allowed=ALL_OPERATIONS)) as answers:
+            return [code for code, _ in codes((await anext(answers)).body)]
+
+    async with local_chain() as client:
+        options: dict[str, Any] = {"known": catalogue_with(), "reached": lambda known, _: chains_of(known, client)}
+        async with world(limits=MemoryRateLimits(ManualClock()), **options) as vault:
+            person = await owner_of(vault)
+            told = [await first() for _ in range(301)]
+    assert told[299:] == [["UNKNOWN_WALLET"], ["RATE_LIMITED"]]

@@ -309,6 +309,16 @@ async def test_nodes_that_stay_silent_end_the_stream(site: Site, monkeypatch: py
         assert await told(stream) == (IN, 5, S.CONFIRMED, 1)
 
 
+async def test_of_all_wallets_those_are_followed_that_can_be(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many others are followed already, by whomever."""
+    monkeypatch.setattr(wallet_following, "MOST_ADDRESSES", 1)
+    await give_wallet("w2", STRANGER, 1)
+    async with aclosing(site.watch(None)) as both:
+        await send(site.client, FRIEND, value=5)
+        assert await told(both) == (IN, 5, S.CONFIRMED, 1)
+        assert await ended(site.watch("w2")) is WalletErrorCode.LIMIT_EXCEEDED
+
+
 async def test_so_much_and_no_more_is_followed(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wallet_following, "MOST_ADDRESSES", 1)
     monkeypatch.setattr(wallet_following, "MOST_ROWS", 1)
