@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from beanie import init_beanie
 
 from core.clock import SystemClock
@@ -13,6 +14,7 @@ from core.money import use_wide_context
 from core.settings import Settings
 from models import DOCUMENTS
 from tests import components
+from tests.chains import litecoind
 from tests.models import query_guard
 
 use_wide_context()
@@ -80,6 +82,13 @@ async def _empty(database: Database) -> None:
             await database.handle.drop_collection(name)
         else:
             await database.handle[name].delete_many({})
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def litecoin_url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    """URL of a Litecoin node in regtest for all tests of a module, with 101 blocks and a wallet."""
+    async with litecoind(tmp_path_factory.mktemp("litecoin")) as url:
+        yield url
 
 
 @pytest.fixture

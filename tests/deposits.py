@@ -24,6 +24,7 @@ from tests.evm import client_of, token
 from tests.evm_nodes import ScriptedNode, client_of_nodes
 from tests.services.test_withdrawal_kills import Killed, Killer
 from tests.trading_house import SCALES, TradingHouse
+from workers.deposits import ChainWatch
 
 D = Decimal
 ETH = 10**18
@@ -32,6 +33,19 @@ USDC = "0x5FbDB2315678afecb367f032d93F642f64180aa3"
 HOT = "house:hot:ethereum"
 REQUIRED, FINAL = 4, 6
 """Confirmations that credit a deposit here, and after which nothing is taken back."""
+
+
+async def read_all(watch: ChainWatch, world: World, house: TradingHouse) -> bool:
+    """Let a watch read all there is. False when it was killed."""
+    try:
+        while await watch.step():
+            pass
+    except Killed:
+        return False
+    finally:
+        world.custody.deposits._gateway = house.gateway
+    await house.projected()
+    return True
 
 
 @dataclass(kw_only=True)
@@ -85,16 +99,7 @@ class Reading(ABC):
 
     async def run(self, client: Any = None, killer: Killer | None = None) -> bool:
         """Read all blocks there are. False when it was killed."""
-        watch = self.watch(client, killer)
-        try:
-            while await watch.step():
-                pass
-        except Killed:
-            return False
-        finally:
-            self.world.custody.deposits._gateway = self.house.gateway
-        await self.house.projected()
-        return True
+        return await read_all(self.watch(client, killer), self.world, self.house)
 
     async def rows(self) -> list[DepositDocument]:
         return await self.rows_of(self.person)

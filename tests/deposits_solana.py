@@ -22,7 +22,8 @@ from models.deposit import DepositDocument
 from services.deposit_forms import Form, forms_of
 from services.deposit_watch_solana import SolanaDepositWatch, WatchedSolana
 from tests.accounts import Person, World
-from tests.services.test_withdrawal_kills import Killed, Killer
+from tests.deposits import read_all
+from tests.services.test_withdrawal_kills import Killer
 from tests.solana_chain import SolanaChain
 from tests.solana_node import SolanaNode, solana_node
 from tests.trading_house import SCALES, TradingHouse
@@ -112,16 +113,7 @@ class SolanaSite:
 
     async def run(self, client: SolanaClient | None = None, killer: Killer | None = None) -> bool:
         """Read all there is. False when it was killed."""
-        watch = self.watch(client, killer)
-        try:
-            while await watch.step():
-                pass
-        except Killed:
-            return False
-        finally:
-            self.world.custody.deposits._gateway = self.house.gateway
-        await self.house.projected()
-        return True
+        return await read_all(self.watch(client, killer), self.world, self.house)
 
     async def rows(self, person: Person | None = None) -> list[DepositDocument]:
         owner = (person or self.person).user_id

@@ -24,11 +24,9 @@ from tests.evm import CHAIN_ID, FRIEND, OWNER, local_chain
 from tests.graph import test_bitcoin_transfers as bitcoin
 from tests.graph import test_transfers as evm
 from tests.graph import test_transfers_solana as solana
-from tests.graph.test_bitcoin_transfers import litecoin_url
 from tests.graph.test_withdrawals import ADD
 from tests.stored import PASSING, Rows, everything, forget_new
 
-__all__ = ["litecoin_url"]
 FEW = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 MANY = settings(FEW, max_examples=500)
 FAMILIES = ("ethereum", "bitcoin", "solana")

@@ -139,9 +139,15 @@ class CustodySite:
         """Wait until a withdrawal is so far."""
         await until(lambda: self.withdrawal(key), lambda row: row.get("status") == status, pause=PAUSE)
 
-    async def settled(self, key: str) -> Json:
-        """The row of a withdrawal once the ledger knows that it is paid; another look at one that waited is half a minute away."""
-        return await until(lambda: self.withdrawal(key), lambda row: bool(row.get("settled")), pause=PAUSE, within=90)
+    async def settled(self, key: str, *, mining: int = 0) -> Json:
+        """The row of a withdrawal once the ledger knows that it is paid; another look at one that waited is half a minute away. `mining`: blocks for each look."""
+
+        async def look() -> Json:
+            if mining:
+                await self.mine(mining)
+            return await self.withdrawal(key)
+
+        return await until(look, lambda row: bool(row.get("settled")), pause=PAUSE, within=90)
 
     async def deposit_comes_to(self, asset: str, **fields: str) -> None:
         """Wait until the deposit of an asset has these values."""

@@ -6,7 +6,6 @@ from contextlib import aclosing
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from core.database import Database
 from core.vocabulary import ChainFamily
@@ -21,7 +20,7 @@ from services.own_movements import OwnMovements
 from services.tokens import Tokens
 from services.wallet_polling import PollPace
 from tests.bitcoin_deposits import BTC
-from tests.chains import LITECOIN, litecoind
+from tests.chains import LITECOIN
 from tests.graph.test_bitcoin_transfers import Desk, desk_on, psbt_of
 from tests.integrations.chains.bitcoin.house import Key
 from tests.markets import codes
@@ -32,12 +31,6 @@ ACTIVITY = """query($first: Int, $after: String, $last: Int, $before: String, $o
             chain { key } token { symbol } wallet { address } } }
         pageInfo { hasNextPage hasPreviousPage endCursor } } } } }"""
 BALANCE = "{ viewer { wallets { balances { items { quantity token { symbol } } } } } }"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def litecoin_url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    async with litecoind(tmp_path_factory.mktemp("litecoin")) as url:
-        yield url
 
 
 @pytest.fixture(autouse=True)

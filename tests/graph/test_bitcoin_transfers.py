@@ -9,7 +9,6 @@ from typing import Any
 
 import orjson
 import pytest
-import pytest_asyncio
 
 from core.clock import SystemClock
 from core.database import Database
@@ -32,7 +31,7 @@ from services.chains import Chains, bitcoin_access
 from services.sending_families import Sighting, SightKind
 from tests.accounts import Person, World, world
 from tests.bitcoin_deposits import BTC
-from tests.chains import LITECOIN, litecoind
+from tests.chains import LITECOIN
 from tests.esplora import Esplora, Reply, esplora
 from tests.graph.test_transfers import PREPARE, SEND, STATUS, codes, warned
 from tests.integrations.chains.bitcoin.house import NETWORK, House, Key
@@ -115,12 +114,6 @@ async def desk_on(url: str, kind: str) -> AsyncIterator[Desk]:
             yield Desk(vault, client, House(rpc), api, await vault.signed_up("anna@example.com"))
         await client.close()
         await rpc.close()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def litecoin_url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    async with litecoind(tmp_path_factory.mktemp("litecoin")) as url:
-        yield url
 
 
 @pytest.fixture(params=["core", "esplora", "both"])

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from decimal import Decimal
 
 import pytest
-import pytest_asyncio
 
 from core.database import Database
 from core.wallet_vocabulary import DepositStatus
@@ -15,7 +14,6 @@ from models.withdrawal import AttemptEntry
 from services.withdrawal_rules import Wish
 from tests.accounts import CLIENT
 from tests.bitcoin_deposits import BTC, BitcoinSite, opened
-from tests.chains import litecoind
 from tests.deposits import FINAL, REQUIRED
 from tests.integrations.chains.bitcoin.house import Key
 from tests.services.test_withdrawal_kills import Killer, proven
@@ -24,12 +22,6 @@ D = Decimal
 S = DepositStatus
 HOT = "house:hot:bitcoin"
 FEES = "house:network-fees"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def litecoin_url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    async with litecoind(tmp_path_factory.mktemp("litecoin")) as url:
-        yield url
 
 
 @pytest.fixture(params=["core", "esplora", "both"])

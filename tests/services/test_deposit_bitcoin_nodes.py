@@ -5,7 +5,6 @@ from pathlib import Path
 
 import orjson
 import pytest
-import pytest_asyncio
 
 from core.database import Database
 from core.wallet_vocabulary import DepositStatus
@@ -23,12 +22,6 @@ from tests.esplora import Reply
 from tests.integrations.chains.bitcoin.house import House
 
 S = DepositStatus
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def litecoin_url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    async with litecoind(tmp_path_factory.mktemp("litecoin")) as url:
-        yield url
 
 
 @pytest.fixture

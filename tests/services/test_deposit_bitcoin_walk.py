@@ -1,13 +1,11 @@
 """Whatever happens in whatever order on a UTXO chain, and wherever the watcher dies: in the end the books are what the wallets hold, and people have what was paid to them."""
 
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from random import Random
 
 import pytest
-import pytest_asyncio
 
 from core.database import Database
 from core.wallet_vocabulary import DepositStatus
@@ -16,7 +14,6 @@ from integrations.chains.bitcoin.coins import Coin
 from integrations.chains.errors import NodeRefused
 from models import house_transfer
 from tests.bitcoin_deposits import BTC, BitcoinSite, opened
-from tests.chains import litecoind
 from tests.deposits import FINAL
 from tests.integrations.chains.bitcoin.house import Key
 from tests.services.test_withdrawal_kills import Killer
@@ -28,12 +25,6 @@ GONE = {DepositStatus.ORPHANED, DepositStatus.REVERSED}
 STEPS = 40
 DEEPEST = FINAL - 1
 """Of a reorganisation: what is deeper is booked for good."""
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def litecoin_url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    async with litecoind(tmp_path_factory.mktemp("litecoin")) as url:
-        yield url
 
 
 @dataclass

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 import pytest
-import pytest_asyncio
 from coincurve import PrivateKey
 
 from core.bus import MemoryBus
@@ -31,7 +30,7 @@ from services.payouts_bitcoin import BitcoinPayouts
 from services.withdrawal_rules import Route, Wish, known_route
 from services.withdrawal_steps import WithdrawalSteps
 from tests.accounts import CLIENT, Person, World
-from tests.chains import LITECOIN, litecoind
+from tests.chains import LITECOIN
 from tests.custody import build_steps
 from tests.esplora import Esplora, esplora
 from tests.integrations.chains.bitcoin.house import NETWORK, House, Key
@@ -42,12 +41,6 @@ D = Decimal
 S = WithdrawalStatus
 HOT_ACCOUNT = "house:hot:bitcoin"
 RATE = 20_000
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def litecoin_url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    async with litecoind(tmp_path_factory.mktemp("litecoin")) as url:
-        yield url
 
 
 class Rated(BitcoinClient):

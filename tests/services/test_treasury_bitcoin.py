@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 import pytest
-import pytest_asyncio
 from embit.psbt import PSBT
 
 from core.clock import SystemClock
@@ -21,7 +20,7 @@ from services.reserves import Reserves
 from services.treasury import MoveReport, MoveState, MoveWish, SweepWish, Treasury, TreasuryRefused
 from services.treasury_bitcoin import BitcoinTreasury
 from tests.bitcoin_deposits import BTC, BitcoinSite, opened
-from tests.chains import LITECOIN, litecoind
+from tests.chains import LITECOIN
 from tests.deposits import FINAL
 from tests.integrations.chains.bitcoin.house import NETWORK, Key
 
@@ -30,12 +29,6 @@ M = MoveState
 HOT = "house:hot:bitcoin"
 PATH = "m/84h/1h/7h"
 VPUB = bytes.fromhex("045f1cf6")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def litecoin_url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    async with litecoind(tmp_path_factory.mktemp("litecoin")) as url:
-        yield url
 
 
 @dataclass

@@ -136,6 +136,15 @@ class Site:
         await self.world.custody.withdrawals.confirm(await self.world.token("confirm-withdrawal"))
         return row_id
 
+    async def sent(self) -> tuple[Person, str, Any]:
+        """Somebody's withdrawal that was promised, signed and sent, and the worker that did it."""
+        person = await self.person()
+        row_id = await self.approved(person)
+        steps = self.steps()
+        for _ in range(3):
+            await steps.step(row_id)
+        return person, row_id, steps
+
     def steps(self, killer: Killer | None = None) -> Any:
         """A new life of the worker."""
         watch = killer or Killer(None, after=False)
@@ -249,11 +258,7 @@ async def test_the_chain_refuses_it_and_the_funds_come_back(site: Site) -> None:
 
 async def test_what_the_chain_has_paid_after_all_is_not_given_back(site: Site) -> None:
     async with site.house.open():
-        person = await site.person()
-        row_id = await site.approved(person)
-        steps = site.steps()
-        for _ in range(3):
-            await steps.step(row_id)
+        person, row_id, steps = await site.sent()
         site.chain.mine(70)
         site.chain.reverts = True
         site.world.clock.advance(6)
@@ -268,11 +273,7 @@ async def test_what_the_chain_has_paid_after_all_is_not_given_back(site: Site) -
 
 async def test_what_the_chain_has_not_paid_any_more_is_not_settled_yet(site: Site) -> None:
     async with site.house.open():
-        person = await site.person()
-        row_id = await site.approved(person)
-        steps = site.steps()
-        for _ in range(3):
-            await steps.step(row_id)
+        person, row_id, steps = await site.sent()
         site.chain.mine(70)
         site.world.clock.advance(6)
         await steps.step(row_id)
@@ -288,11 +289,7 @@ async def test_what_the_chain_has_not_paid_any_more_is_not_settled_yet(site: Sit
 
 async def test_one_that_is_stuck_is_replaced_by_a_dearer_one_that_spends_the_same(site: Site) -> None:
     async with site.house.open():
-        person = await site.person()
-        row_id = await site.approved(person)
-        steps = site.steps()
-        for _ in range(3):
-            await steps.step(row_id)
+        _, row_id, steps = await site.sent()
         for _ in range(3):
             site.world.clock.advance(61)
             await steps.step(row_id)
@@ -307,11 +304,7 @@ async def test_one_that_is_stuck_is_replaced_by_a_dearer_one_that_spends_the_sam
 
 async def test_a_reorg_takes_it_back_and_the_same_bytes_are_sent_again(site: Site) -> None:
     async with site.house.open():
-        person = await site.person()
-        row_id = await site.approved(person)
-        steps = site.steps()
-        for _ in range(3):
-            await steps.step(row_id)
+        person, row_id, steps = await site.sent()
         site.chain.mine(40)
         for _ in range(2):
             site.world.clock.advance(6)
