@@ -21,7 +21,7 @@ from models import chain_transaction, deposit_address, wallet
 from models.deposit_address import DepositAddressDocument, address_id
 from models.wallet import WalletDocument
 from tests.accounts import Person, World, world
-from tests.chains import ANVIL_KEYS
+from tests.chains import ANVIL_KEYS, anvil
 from tests.evm import (
     CHAIN_ID,
     FRIEND,
@@ -368,3 +368,25 @@ async def test_contracts_are_read(desk: Desk) -> None:
         (error,) = answer["errors"]
         found = error["extensions"]
         assert (found.get("reason") or found["code"], found.get("field")) == (code, field), error
+
+
+async def test_one_node_alone_does_not_say_how_many_units_a_token_has(database: Database) -> None:
+    """Of a token that nobody here vouches for: an amount becomes as many units as all nodes say."""
+    six, eighteen = f"{6:064x}", f"{18:064x}"
+    async with anvil() as url:
+        deployer = client_of(url)
+        odd = await token(deployer, "ODD")
+        liar = TwistedNode(JsonRpc(url))
+        client = client_of_nodes(liar, TwistedNode(JsonRpc(url)))
+        async with desk_on(client) as desk:
+            liar.twist = lambda method, _, answer: (
+                answer.replace(six, eighteen) if method == "eth_call" and isinstance(answer, str) else answer
+            )
+            assert [each["code"] for each in (await desk.prepare(token=odd, amount="1"))["errors"]] == [
+                "PROVIDER_LYING"
+            ]
+            liar.twist = None
+            (effect,) = (await desk.prepare(token=odd, amount="1"))["transaction"]["effects"]
+            assert effect["quantity"] == "1"
+        await client.close()
+        await deployer.close()
