@@ -159,6 +159,7 @@ async def test_what_was_changed_after_it_was_signed_is_not_sent(site: Site, what
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(900)
 @MANY
 @given(what=changed)
 async def test_what_was_changed_after_it_was_signed_is_not_sent_for_long(site: Site, what: Changed) -> None:
@@ -295,6 +296,7 @@ async def test_nothing_goes_to_what_only_looks_like_an_address(site: Site, what:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(900)
 @MANY
 @given(what=wrong)
 async def test_nothing_goes_to_what_only_looks_like_an_address_for_long(site: Site, what: Wrong) -> None:

@@ -135,16 +135,23 @@ class Load:
             assert not set(keys) & set(self.refused)
 
     async def _is_kept(self, wish: Wish, made: str) -> None:
-        body = await wish.ask()
-        assert "errors" not in body, (wish, body)
-        payload = body["data"]["placeOrder"]
+        payload = await self._known(wish)
         assert (payload["errors"], payload["replayed"]) == ([], True), (wish, made, payload)
         assert payload["order"]["id"] == made, (wish, made, payload)
 
+    async def _known(self, wish: Wish) -> Json:
+        """What became of it, with the order where there is one. An order that cannot be read yet is no answer: then `staleSince` says so, and one asks again."""
+        async with asyncio.timeout(MORE_SECONDS):
+            while True:
+                body = await wish.ask()
+                assert "errors" not in body, (wish, body)
+                payload: Json = body["data"]["placeOrder"]
+                if payload["errors"] or payload["order"] is not None:
+                    return payload
+                assert "staleSince" in body["extensions"], (wish, body)
+
     async def _settle(self, wish: Wish) -> None:
-        body = await wish.ask()
-        assert "errors" not in body, (wish, body)
-        payload = body["data"]["placeOrder"]
+        payload = await self._known(wish)
         if payload["errors"]:
             assert payload["errors"][0]["code"] in ("TOO_MANY_OPEN_ORDERS", "INSUFFICIENT_FUNDS"), (wish, payload)
             self.refused[wish.key] = wish
