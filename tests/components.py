@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from server.embedded import CLIENT_OPTIONS
+
 ROOT = Path(__file__).resolve().parent.parent
 SHARED_DATA = ROOT.parent / "shared" / "data"
 START_SECONDS = 30.0
@@ -86,6 +88,10 @@ async def stop(process: asyncio.subprocess.Process) -> None:
         await process.wait()
 
 
+def _url(port: int) -> str:
+    return f"mongodb://127.0.0.1:{port}/?{CLIENT_OPTIONS}"
+
+
 @contextmanager
 def secantus_for_session(folder: Path) -> Iterator[str]:
     """The embedded database for a whole test process (its event loops come and go); yields its URL."""
@@ -105,7 +111,7 @@ def secantus_for_session(folder: Path) -> Iterator[str]:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     break
             time.sleep(0.02)
-        yield f"mongodb://127.0.0.1:{port}/"
+        yield _url(port)
     finally:
         process.kill()  # nobody reads these files again
         process.wait()
@@ -130,7 +136,7 @@ async def secantus(
     )
     try:
         await wait_for_port(port, process)
-        yield process, f"mongodb://127.0.0.1:{port}/"
+        yield process, _url(port)
     finally:
         await stop(process)
 

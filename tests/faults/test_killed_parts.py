@@ -10,6 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
+from server.embedded import CLIENT_OPTIONS
 from tests import components
 from tests.flows.exchanges import SYMBOL, Exchanges, open_exchanges
 from tests.flows.servers import Server, query, readiness, server, until
@@ -41,7 +42,7 @@ class Cluster:
     def settings(self) -> dict[str, str]:
         return {
             **self.exchanges.settings,
-            "MONGO_URL": f"mongodb://127.0.0.1:{self.mongo_port}/",
+            "MONGO_URL": f"mongodb://127.0.0.1:{self.mongo_port}/?{CLIENT_OPTIONS}",
             "MONGO_TIMEOUT_MS": "1000",
             "REDIS_URL": f"redis://127.0.0.1:{self.redis_port}/0",
         }

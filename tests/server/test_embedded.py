@@ -29,6 +29,13 @@ def program(folder: Path, body: str) -> Path:
     return path
 
 
+async def test_no_write_is_ever_sent_twice_to_it(tmp_path: Path) -> None:
+    async with embedded_database(tmp_path / "data", SystemClock()) as database:
+        client: AsyncMongoClient[dict[str, object]] = AsyncMongoClient(database.url)
+        assert client.options.retry_writes is False
+        await client.close()
+
+
 async def refused(folder: Path, stand_in: Path) -> str:
     """What is said when this program is the database."""
     with pytest.raises(CannotRun) as raised:
