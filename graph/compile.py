@@ -2,17 +2,20 @@
 
 What an operation selects is the same at every execution, but for `@skip` and `@include` by variables: for each of their values it is compiled anew. Compiled are the
 selection, the completion of every type, the arguments that do not depend on variables. Resolvers, with everything Strawberry puts around them, are called as ever, each
-once; mutations one after the other. `data` and `errors` are those of graphql-core.
+once; mutations one after the other. Of a subscription graphql-core makes the stream, once; each of its events is executed as compiled. `data` and `errors` are those of
+graphql-core.
 
 Whether an operation is compiled at all is decided before anything of it runs (`_is_covered`).
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 
 from graphql import (
     DirectiveNode,
+    DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
     GraphQLError,
@@ -32,6 +35,7 @@ from graphql.execution.collect_fields import (
 from graphql.execution.values import VariableValues
 from graphql.language import Visitor, visit
 
+from graph.compiled.events import source_events
 from graph.compiled.fields import SelectedField
 from graph.compiled.objects import CompiledObjects, Execute, execute_fields, execute_serially
 from graph.compiled.run import Run, Statics, is_pending
@@ -64,7 +68,10 @@ class CompiledOperation:
         self._variants: OrderedDict[tuple[object, ...], Sequence[tuple[str, Execute]]] = OrderedDict()
 
     async def execute(self, context: object, variables: VariableValues, *, root: object = None) -> Outcome:
-        """Execute it with coerced variables. Raises only what is no GraphQL error, which nothing here should make."""
+        """Execute it with coerced variables; of a subscription the one event that `root` is.
+
+        Raises only what is no GraphQL error, which nothing here should make.
+        """
         run = Run(self._statics, context, root, variables)
         fields = self._root_fields(variables)
         try:
@@ -78,6 +85,22 @@ class CompiledOperation:
             run.add(error, None)
             data = None
         return Outcome(data, run.errors)  # type: ignore[arg-type]
+
+    async def events(
+        self, context: object, variables: VariableValues, sent: Mapping[str, object]
+    ) -> AsyncGenerator[Outcome, None]:
+        """An outcome for each event of a subscription. `sent`: its variables as they came.
+
+        Raises:
+            NotStarted: there are no events.
+            Exception: whatever its source ends with.
+        """
+        name = self._operation.name.value if self._operation.name else None
+        document = DocumentNode(definitions=(self._operation, *self._statics.fragments.values()))
+        source = aiter(await source_events(self._statics.schema, document, name, context, sent))
+        async with _closing(source):
+            async for event in source:
+                yield await self.execute(context, variables, root=event)
 
     def _root_fields(self, variables: VariableValues) -> Sequence[tuple[str, Execute]]:
         coerced = variables.coerced
@@ -113,6 +136,11 @@ class CompiledOperation:
         return [(each.key, objects.executing(each)) for each in selected(root, collected.grouped_field_set)]
 
 
+def _closing(source: AsyncIterator[object]) -> AsyncExitStack | aclosing[AsyncGenerator[object, None]]:
+    """Closes a source that can be closed."""
+    return aclosing(source) if isinstance(source, AsyncGenerator) else AsyncExitStack()
+
+
 def compiled(
     schema: PipelineSchema, operation: OperationDefinitionNode, fragments: Fragments
 ) -> CompiledOperation | None:
@@ -122,8 +150,8 @@ def compiled(
 
 
 def _is_covered(operation: OperationDefinitionNode, fragments: Fragments) -> bool:
-    """Left out are questions about the schema itself, directives on operations, fragments with variables, and subscriptions."""
-    if operation.operation is OperationType.SUBSCRIPTION or operation.directives:
+    """Left out are questions about the schema itself, directives on operations, and fragments with variables."""
+    if operation.directives:
         return False
     if any(each.variable_definitions for each in fragments.values()):
         return False

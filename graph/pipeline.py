@@ -10,6 +10,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from graphql import (
+    GraphQLError,
     OperationDefinitionNode,
     OperationType,
     get_variable_values,
@@ -20,6 +21,7 @@ from strawberry.types.execution import ExecutionResult, PreExecutionError
 from core.budget import Allowance, Budget
 from core.clock import to_datetime
 from core.errors import ExpectedError, InvalidInput, RateLimited
+from graph.compiled.events import NotStarted
 from graph.cost import LEAST_POINTS, CostModel, OperationCost
 from graph.documents import Document, Documents
 from graph.errors import (
@@ -268,17 +270,8 @@ class Pipeline:
         """One answer per event. The first also says what the subscription cost and what is left."""
         cost: Mapping[str, object] = self._cost(operation.cost.points, operation.remaining)["extensions"]
         try:
-            source = await self._schema.stream(
-                operation.document.text,
-                variable_values=dict(operation.variables),
-                context_value=self._context_factory(caller),
-                operation_name=_name(operation.definition),
-                operation_extensions=with_document(operation.document.node),
-            )
-            async with aclosing(source):
-                async for result in source:
-                    if not isinstance(result, ExecutionResult):
-                        raise TypeError(f"incremental delivery is not served, got {type(result).__name__}")
+            async with aclosing(self._results(operation, self._context_factory(caller))) as results:
+                async for result in results:
                     if not isinstance(result, PreExecutionError):
                         await self._spend(self._events_budget, caller.events_key, operation.cost.per_event or 0)
                     extensions = {**cost, **_marks(caller)}
@@ -288,6 +281,34 @@ class Pipeline:
             yield await self._refused(refused, errors, None, caller, operation)
         except Exception as error:  # noqa: BLE001 - the edge, as above
             yield Answer({"errors": [errors.unexpected(error)]}, INTERNAL, operation.label)
+
+    async def _results(self, operation: Operation, context: object) -> AsyncGenerator[ExecutionResult, None]:
+        """What each event of a subscription gives. The last may be what it failed with; a PreExecutionError when it never began."""
+        compiled = operation.document.compiled.get(_name(operation.definition))
+        if compiled is None:
+            source = await self._schema.stream(
+                operation.document.text,
+                variable_values=dict(operation.variables),
+                context_value=context,
+                operation_name=_name(operation.definition),
+                operation_extensions=with_document(operation.document.node),
+            )
+            async with aclosing(source):
+                async for result in source:
+                    if not isinstance(result, ExecutionResult):
+                        raise TypeError(f"incremental delivery is not served, got {type(result).__name__}")
+                    yield result
+            return
+        try:
+            async with aclosing(compiled.events(context, operation.coerced, operation.variables)) as outcomes:
+                async for outcome in outcomes:
+                    yield ExecutionResult(outcome.data, list(outcome.errors))
+        except NotStarted as refused:
+            yield PreExecutionError(None, list(refused.errors))
+        except GraphQLError as error:
+            yield ExecutionResult(None, [error])
+        except Exception as error:  # noqa: BLE001 - what a source ends with is told
+            yield ExecutionResult(None, [GraphQLError(str(error), original_error=error)])
 
     def _answer(
         self,

@@ -112,6 +112,8 @@ class LeanInfo(strawberry.Info[object, object]):
 
 def resolving(field: SelectedField, schema: "PipelineSchema") -> Resolve:
     """What gets the value of this field."""
+    if field.definition.subscribe is not None:
+        return lambda _run, _place, event: event
     attribute = field.attribute
     if attribute is not None:
         return lambda _run, _place, source: getattr(source, attribute)

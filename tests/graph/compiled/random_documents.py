@@ -40,13 +40,18 @@ class RandomDocuments:
     def operation(self, kind: str = "query") -> tuple[str, dict[str, object]]:
         """A document with one operation, and its variables."""
         self._variables, self._fragments, self._budget = {}, {}, 60
-        root = {"query": self.schema.query_type, "mutation": self.schema.mutation_type}[kind]
+        root = getattr(self.schema, f"{kind}_type")
         assert root is not None
-        selection = self._selection(root, 0)
+        selection = self._one_field(root) if kind == "subscription" else self._selection(root, 0)
         declared = ", ".join(f"${name}: {type_}" for name, (type_, _) in self._variables.items())
         head = f"{kind} Q({declared})" if declared else f"{kind} Q"
         values = {name: value for name, (_, value) in self._variables.items() if value is not Undefined}
         return "\n".join([f"{head} {selection}", *self._fragments.values()]), values
+
+    def _one_field(self, root: GraphQLObjectType) -> str:
+        name, definition = self.random.choice(list(root.fields.items()))
+        text = self._field(name, definition, 0)
+        return f"{{ ... on {root.name} {{ {text} }} }}" if self.random.random() < 0.2 else f"{{ {text} }}"
 
     def _selection(self, type_: GraphQLNamedType, depth: int) -> str:
         parts: list[str] = []

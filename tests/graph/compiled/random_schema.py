@@ -4,7 +4,8 @@
 import asyncio
 import random
 import zlib
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -286,6 +287,50 @@ class Mutation:
         return _object(info, "Leaf")  # type: ignore[no-any-return]
 
 
+async def _events(info: Info, *kinds: str) -> AsyncGenerator[Any, None]:
+    """Some objects; or an error before them, or after some."""
+    _trouble(_chance(info), info.context.trouble / 2)
+    for number in range(_chance(info).randint(0, 4)):
+        chance = info.context.at(f"{_place(info)}:{number}")
+        _trouble(chance, info.context.trouble / 2)
+        await asyncio.sleep(0)
+        yield _make(chance.choice(kinds), chance, info.context.trouble)
+
+
+@strawberry.type
+class Subscription:
+    @strawberry.subscription
+    async def branches(self, info: Info, wish: Wish, times: int = 1) -> AsyncGenerator[Branch | None, None]:
+        info.context.calls.append(f"{wish} {times}")
+        async with aclosing(_events(info, "Branch")) as events:
+            async for event in events:
+                yield event
+
+    @strawberry.subscription
+    async def plain(self, info: Info) -> AsyncGenerator[Plain, None]:
+        async with aclosing(_events(info, "Plain")) as events:
+            async for event in events:
+                yield event
+
+    @strawberry.subscription
+    async def either(
+        self, info: Info
+    ) -> AsyncGenerator[Annotated[Branch | Plain, strawberry.union("OfTwo")] | None, None]:
+        async with aclosing(_events(info, "Branch", "Plain")) as events:
+            async for event in events:
+                yield event
+
+    @strawberry.subscription
+    async def numbers(self, info: Info, to: int = 2) -> AsyncGenerator[int, None]:
+        for number in range(to):
+            yield number
+        _trouble(_chance(info), info.context.trouble)
+
+
 SCHEMA = PipelineSchema(
-    query=Query, mutation=Mutation, types=[Leaf, Branch], config=StrawberryConfig(scalar_map=SCALARS)
+    query=Query,
+    mutation=Mutation,
+    subscription=Subscription,
+    types=[Leaf, Branch],
+    config=StrawberryConfig(scalar_map=SCALARS),
 )

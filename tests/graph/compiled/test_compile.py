@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from contextlib import aclosing
 
 import orjson
 import pytest
@@ -9,6 +10,7 @@ from graphql import FragmentDefinitionNode, GraphQLError, OperationDefinitionNod
 from graphql.execution.values import VariableValues
 
 from graph.compile import compiled
+from graph.compiled.events import NotStarted
 from graph.documents import Document
 from graph.execution import with_document
 from graph.schema import build_schema
@@ -17,6 +19,7 @@ from tests.graph.compiled.random_schema import SCHEMA, Chance
 from tests.markets import BTC, ETH, Markets
 
 GRAPHQL = SCHEMA._schema
+Told = tuple[bytes, list[bytes]]
 SEEDS, SOAK_SEEDS = range(3), range(1_000, 1_040)
 PER_SEED = 50
 
@@ -38,6 +41,34 @@ async def stock(document: Document, variables: dict[str, object], chance: Chance
     )
     await settled()
     return orjson.dumps(result.data), told(result.errors)
+
+
+async def stock_events(document: Document, variables: dict[str, object], chance: Chance) -> list[Told]:
+    source = await SCHEMA.stream(
+        document.text, variables, context_value=chance, operation_extensions=with_document(document.node)
+    )
+    async with aclosing(source) as results:
+        return [(orjson.dumps(each.data), told(each.errors)) async for each in results]  # type: ignore[union-attr]
+
+
+async def our_events(document: Document, variables: dict[str, object], chance: Chance) -> list[Told]:
+    operation = next(iter(document.operations.values()))
+    coerced = get_variable_values(GRAPHQL, operation.variable_definitions or (), variables)
+    assert isinstance(coerced, VariableValues)
+    made = compiled(SCHEMA, operation, document.fragments)
+    assert made is not None
+    results: list[Told] = []
+    try:
+        async with aclosing(made.events(chance, coerced, variables)) as outcomes:
+            async for each in outcomes:
+                results.append((orjson.dumps(each.data), told(list(each.errors))))
+    except NotStarted as refused:
+        results.append((b"null", told(list(refused.errors))))
+    except GraphQLError as error:
+        results.append((b"null", told([error])))
+    except Exception as error:  # noqa: BLE001 - Strawberry tells of any
+        results.append((b"null", told([GraphQLError(str(error))])))
+    return results
 
 
 async def settled() -> None:
@@ -69,6 +100,13 @@ async def test_random_operations(seed: int, trouble: float, kind: str) -> None:
     await compare(seed, trouble, kind)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore:coroutine:RuntimeWarning")
+@pytest.mark.parametrize("trouble", [0, 0.03, 0.3])
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_random_subscriptions(seed: int, trouble: float) -> None:
+    await compare_events(seed, trouble)
+
+
 @pytest.mark.soak
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore:coroutine:RuntimeWarning")
 @pytest.mark.parametrize("seed", SOAK_SEEDS)
@@ -76,6 +114,27 @@ async def test_many_random_operations(seed: int) -> None:
     for kind in ("query", "mutation"):
         for trouble in (0, 0.03, 0.3):
             await compare(seed, trouble, kind)
+    for trouble in (0, 0.03, 0.3):
+        await compare_events(seed, trouble)
+
+
+async def compare_events(seed: int, trouble: float) -> None:
+    chance = random.Random(seed)
+    documents = RandomDocuments(GRAPHQL, chance)
+    compared = 0
+    while compared < PER_SEED:
+        text, variables = documents.operation("subscription")
+        document = read(text)
+        if validate(GRAPHQL, document.node):
+            continue
+        number = chance.randrange(2**32)
+        expected = await stock_events(document, variables, first := Chance(number, trouble))
+        await settled()
+        given = await our_events(document, variables, second := Chance(number, trouble))
+        await settled()
+        assert given == expected, text
+        assert sorted(second.calls) == sorted(first.calls), text
+        compared += 1
 
 
 async def compare(seed: int, trouble: float, kind: str) -> None:
