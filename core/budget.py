@@ -81,6 +81,10 @@ class MemoryBudget:
         return allowance(level, 1, granted=False, restore_per_second=self.restore_per_second)
 
     async def take(self, key: str, points: int, *, if_refused: int = 0) -> Allowance:
+        return self.take_now(key, points, if_refused=if_refused)
+
+    def take_now(self, key: str, points: int, *, if_refused: int = 0) -> Allowance:
+        """As `take`; nothing has to be asked for."""
         level, now = self._level(key)
         granted = points * THOUSANDTHS <= level
         spent = (points if granted else if_refused) * THOUSANDTHS
@@ -91,6 +95,11 @@ class MemoryBudget:
 
     async def remaining(self, key: str) -> int:
         return self._level(key)[0] // THOUSANDTHS
+
+    def give_back(self, key: str, points: int) -> None:
+        """Points that were taken and not needed."""
+        level, now = self._level(key)
+        self.learn(key, min(self.capacity * THOUSANDTHS, level + points * THOUSANDTHS), now)
 
     def learn(self, key: str, level: int, at_ms: int) -> None:
         """This caller had `level` thousandths at this time of the clock's monotonic milliseconds."""

@@ -33,6 +33,11 @@ class Channel(Generic[Item]):
     def __len__(self) -> int:
         return len(self._items)
 
+    @property
+    def readers(self) -> int:
+        """How many get what is put in."""
+        return 1
+
     def put(self, item: Item) -> None:
         """Add an item; when the queue is full, `overflow` decides."""
         if self._closed:

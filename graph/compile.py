@@ -35,8 +35,9 @@ from graphql.execution.collect_fields import (
 from graphql.execution.values import VariableValues
 from graphql.language import Visitor, visit
 
+from graph.broadcast import SharedField, shared_field
 from graph.compiled.events import source_events
-from graph.compiled.fields import SelectedField
+from graph.compiled.fields import SelectedField, arguments_of
 from graph.compiled.objects import CompiledObjects, Execute, execute_fields, execute_serially
 from graph.compiled.run import Run, Statics, is_pending
 from graph.execution import PipelineSchema
@@ -65,6 +66,8 @@ class CompiledOperation:
         self._fragments = {name: FragmentDetails(each) for name, each in fragments.items()}
         self._statics = Statics(schema._schema, operation, dict(fragments))
         self._conditions = _condition_variables(operation, fragments)
+        self.shared = shared_field(schema._schema, operation, fragments)
+        """The root field of a subscription that is executed once for all who ask the same."""
         self._variants: OrderedDict[tuple[object, ...], Sequence[tuple[str, Execute]]] = OrderedDict()
 
     async def execute(self, context: object, variables: VariableValues, *, root: object = None) -> Outcome:
@@ -85,6 +88,26 @@ class CompiledOperation:
             run.add(error, None)
             data = None
         return Outcome(data, run.errors)  # type: ignore[arg-type]
+
+    def shared_event(self, variables: VariableValues, event: object) -> Outcome:
+        """The outcome of an event of a subscription that is `shared`: known at once, whoever asks."""
+        run = Run(self._statics, None, event, variables)
+        try:
+            data = execute_fields(run, None, event, self._root_fields(variables))
+        except GraphQLError as error:
+            run.add(error, None)
+            data = None
+        if is_pending(data):
+            raise TypeError("what is shared may not wait")
+        return Outcome(data, run.errors)  # type: ignore[arg-type]
+
+    def shared_arguments(self, shared: SharedField, variables: VariableValues) -> Mapping[str, object]:
+        """The arguments of the root field as its resolver gets them. Raises what is wrong with them."""
+        root = self._statics.schema.subscription_type
+        if root is None:
+            raise TypeError("the schema has no subscriptions")
+        field = SelectedField(shared.node.name.value, [FieldDetails(shared.node, None, None)], root, shared.definition)
+        return arguments_of(field, self._schema)(Run(self._statics, None, None, variables))
 
     async def events(
         self, context: object, variables: VariableValues, sent: Mapping[str, object]

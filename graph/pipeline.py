@@ -5,10 +5,11 @@ the door, before the request is looked at. Every other request pays once: its co
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
+import orjson
 from graphql import (
     GraphQLError,
     OperationDefinitionNode,
@@ -18,9 +19,10 @@ from graphql import (
 from graphql.execution.values import VariableValues
 from strawberry.types.execution import ExecutionResult, PreExecutionError
 
-from core.budget import Allowance, Budget
+from core.budget import Allowance, Budget, MemoryBudget
 from core.clock import to_datetime
 from core.errors import ExpectedError, InvalidInput, RateLimited
+from graph.broadcast import Broadcast, SharedField
 from graph.compiled.events import NotStarted
 from graph.cost import LEAST_POINTS, CostModel, OperationCost
 from graph.documents import Document, Documents
@@ -39,6 +41,7 @@ from graph.numbers import unreadable_variables
 from graph.persisted import PersistedQueries, claimed_hash
 from graph.request import Answer, Caller, ContextFactory, GraphQLRequest
 from graph.scalars import LONG_MAX, datetime_text
+from graph.sharing import EventsAccount, SharedStream, encoding, sharing_key
 
 EXCHANGE_SEQUENCE = "exchangeSequence"
 """In `extensions` of requests and answers."""
@@ -92,6 +95,24 @@ class Operation:
     label: str
 
 
+async def _never_shared(error: Exception) -> Answer:
+    raise error
+
+
+MakeBroadcast = Callable[[SharedField, Mapping[str, object]], Broadcast[object, object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """An operation that was admitted, or refused. Either its answers are iterated, or it is followed as `shared`."""
+
+    answers: Callable[[], AsyncGenerator[Answer, None]]
+    label: str
+    shared: SharedStream | None = None
+    ended: Callable[[Exception], Awaitable[Answer]] = field(default=_never_shared)
+    """What a subscriber is told whose shared stream ended with this."""
+
+
 class Pipeline:
     """Serves operations on one schema to every transport."""
 
@@ -101,10 +122,12 @@ class Pipeline:
         *,
         context_factory: ContextFactory,
         budget: Budget,
-        events_budget: Budget,
+        events_budget: MemoryBudget,
         persisted: PersistedQueries,
         limits: PipelineLimits,
+        broadcast: MakeBroadcast,
     ) -> None:
+        """`broadcast` makes what a shared field tells with these arguments."""
         if limits.cost_per_request > budget.capacity:
             raise ValueError("a request may not cost more than a caller's whole budget")
         self._schema = schema
@@ -113,6 +136,7 @@ class Pipeline:
         self._budget = budget
         self._events_budget = events_budget
         self._persisted = persisted
+        self._broadcast = broadcast
         self._limits = limits
         self._costs = CostModel(self._graphql)
         self._documents = Documents(
@@ -133,19 +157,28 @@ class Pipeline:
         self, request: GraphQLRequest, caller: Caller, *, allowed: Collection[OperationType]
     ) -> AsyncGenerator[Answer, None]:
         """Run any operation; a query or a mutation gives one answer. An answer with `refused` is the last."""
+        started = await self.start(request, caller, allowed=allowed)
+        async with aclosing(started.answers()) as answers:
+            async for answer in answers:
+                yield answer
+
+    async def start(self, request: GraphQLRequest, caller: Caller, *, allowed: Collection[OperationType]) -> "Started":
+        """Admit any operation: what it answers by itself, and how it may be shared."""
         errors = ErrorRenderer(caller.request_id, caller.client.locale)
         _take_mark(request, caller)
         try:
             operation = await self._admit(request, caller, allowed)
         except RequestRefused as refused:
-            yield await self._refused(refused, errors, request, caller)
-            return
+            answer = await self._refused(refused, errors, request, caller)
+            return Started(lambda: _only(answer), "unknown")
         if operation.definition.operation is not OperationType.SUBSCRIPTION:
-            yield await self._run(operation, caller, errors)
-            return
-        async with aclosing(self._events(operation, caller, errors)) as events:
-            async for answer in events:
-                yield answer
+            return Started(lambda: _running(self._run(operation, caller, errors)), operation.label)
+        return Started(
+            lambda: self._events(operation, caller, errors),
+            operation.label,
+            self._shared(operation, caller),
+            lambda error: self._ended(error, operation, caller, errors),
+        )
 
     def estimate(self, text: str, variables: Mapping[str, object] | None = None) -> OperationCost:
         """Cost of an operation that is not run.
@@ -282,6 +315,33 @@ class Pipeline:
         except Exception as error:  # noqa: BLE001 - the edge, as above
             yield Answer({"errors": [errors.unexpected(error)]}, INTERNAL, operation.label)
 
+    def _shared(self, operation: Operation, caller: Caller) -> SharedStream | None:
+        """How a subscription may be shared; None when it may not, and for one that is at fault: executing it tells what is wrong."""
+        compiled = operation.document.compiled.get(_name(operation.definition))
+        if compiled is None or compiled.shared is None or caller.reader.shown:
+            return None
+        locale = caller.client.locale
+        try:
+            arguments = compiled.shared_arguments(compiled.shared, operation.coerced)
+            broadcast = self._broadcast(compiled.shared, arguments)
+        except Exception:  # noqa: BLE001 - whatever it is, executing meets it again and tells it
+            return None
+        cost = self._cost(operation.cost.points, operation.remaining)["extensions"]
+        return SharedStream(
+            key=sharing_key(compiled, compiled.shared, broadcast, operation.coerced, locale),
+            broadcast=broadcast,
+            encode=encoding(compiled, broadcast, operation.coerced, locale),
+            extensions=orjson.dumps(cost),
+            account=EventsAccount(self._events_budget, caller.events_key, operation.cost.per_event or 0),
+        )
+
+    async def _ended(self, error: Exception, operation: Operation, caller: Caller, errors: ErrorRenderer) -> Answer:
+        """What a subscriber is told whose shared subscription ended with this."""
+        if isinstance(error, OutOfPoints):
+            return await self._refused(RequestRefused.because(error), errors, None, caller, operation)
+        result = ExecutionResult(None, [GraphQLError(str(error), original_error=error)])
+        return self._answer(result, operation, errors, {})
+
     async def _results(self, operation: Operation, context: object) -> AsyncGenerator[ExecutionResult, None]:
         """What each event of a subscription gives. The last may be what it failed with; a PreExecutionError when it never began."""
         compiled = operation.document.compiled.get(_name(operation.definition))
@@ -371,6 +431,14 @@ class Pipeline:
         name = getattr(getattr(first, "name", None), "value", "")
         known = root is not None and name in root.fields
         return f"{definition.operation.value} {name if known else 'other'}"
+
+
+async def _only(answer: Answer) -> AsyncGenerator[Answer, None]:
+    yield answer
+
+
+async def _running(answer: Awaitable[Answer]) -> AsyncGenerator[Answer, None]:
+    yield await answer
 
 
 def _take_mark(request: GraphQLRequest, caller: Caller) -> None:

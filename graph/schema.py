@@ -8,6 +8,7 @@ from strawberry.schema.config import StrawberryConfig
 
 from core.account_vocabulary import ApiScope, OAuthPurpose
 from graph.access import Access
+from graph.broadcast import BROADCAST
 from graph.chain_roots import ChainQuery
 from graph.custody_roots import CustodyMutation, CustodyQuery, CustodySubscription
 from graph.directives import Cost
@@ -58,6 +59,7 @@ from resolvers import assets as asset_resolvers
 from resolvers import factors as factor_resolvers
 from resolvers import funds as fund_resolvers
 from resolvers import identities as identity_resolvers
+from resolvers import market_live
 from resolvers import markets as market_resolvers
 from resolvers import nodes as node_resolvers
 from resolvers import server as server_resolvers
@@ -111,29 +113,35 @@ class Subscription(
 ):
     price_ticks: AsyncGenerator[PriceTick, None] = strawberry.subscription(
         resolver=market_resolvers.price_ticks,
+        metadata={BROADCAST: market_live.price_ticks},
         description="Prices of markets. A reader that falls behind skips to the newest of each market.",
     )
     tickers: AsyncGenerator[Ticker, None] = strawberry.subscription(
         resolver=market_resolvers.tickers,
+        metadata={BROADCAST: market_live.tickers},
         description="Last price, quotes and 24-hour figures. A reader that falls behind skips to the newest.",
     )
     order_book: AsyncGenerator[OrderBookUpdate, None] = strawberry.subscription(
         resolver=market_resolvers.order_book,
+        metadata={BROADCAST: market_live.order_book},
         description="One snapshot of the window, then deltas that link without a gap; a new snapshot after any loss. "
         "Costs 5 points, and 1 for each event.",
         directives=[Cost(points=5, per_event=1)],
     )
     trades: AsyncGenerator[Trade, None] = strawberry.subscription(
         resolver=market_resolvers.trades,
+        metadata={BROADCAST: market_live.trades},
         description="Every trade; never skips. A reader too far behind is ended with READER_TOO_SLOW, and one whose "
         "trades were lost inside the server with TRADES_MISSED: read them by query and subscribe again.",
     )
     candles: AsyncGenerator[Candle, None] = strawberry.subscription(
         resolver=market_resolvers.candles,
+        metadata={BROADCAST: market_live.candles},
         description="The open candle as it changes, its closing, and later corrections by late trades.",
     )
     market_status_changed: AsyncGenerator[Market, None] = strawberry.subscription(
         resolver=market_resolvers.market_status_changed,
+        metadata={BROADCAST: market_live.market_status_changed},
         description="Markets whose status changes.",
     )
     account_events: AsyncGenerator[AccountEvent, None] = subscription(

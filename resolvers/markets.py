@@ -9,16 +9,17 @@ import strawberry
 
 from core.paging import PageRequest
 from core.vocabulary import CandleInterval, MarketDataOrigin, MarketOrderBy
+from graph.broadcast import shown
 from graph.context import Context
 from graph.types.candle import Candle
 from graph.types.connection import After, Before, Connection, First, Last, connect
 from graph.types.inputs import MarketFilter
 from graph.types.market import Market
-from graph.types.order_book import OrderBookUpdate, order_book_update
+from graph.types.order_book import OrderBookUpdate
 from graph.types.price import PriceTick
 from graph.types.ticker import Ticker
 from graph.types.trade import Trade
-from services import market_streams
+from resolvers import market_live
 from services.markets import MarketCriteria
 
 Info = strawberry.Info[Context, None]
@@ -60,26 +61,25 @@ def markets(
 
 
 async def price_ticks(info: Info, symbols: Symbols) -> AsyncGenerator[PriceTick, None]:
-    view = info.context.view
-    async with aclosing(market_streams.watch_ticks(view, symbols)) as events:
+    async with aclosing(shown(market_live.price_ticks(info.context.view_of, symbols))) as events:
         async for tick in events:
-            yield PriceTick.of(tick, stale=view.states[tick.symbol].stale)
+            yield tick
 
 
 async def tickers(
     info: Info, symbols: Symbols, origin: Origin = MarketDataOrigin.REFERENCE
 ) -> AsyncGenerator[Ticker, None]:
-    async with aclosing(market_streams.watch_tickers(info.context.view_of(origin), symbols)) as events:
+    async with aclosing(shown(market_live.tickers(info.context.view_of, symbols, origin))) as events:
         async for ticker in events:
-            yield Ticker.of(ticker, origin)
+            yield ticker
 
 
 async def trades(
     info: Info, symbol: Symbol, origin: Origin = MarketDataOrigin.REFERENCE
 ) -> AsyncGenerator[Trade, None]:
-    async with aclosing(market_streams.watch_trades(info.context.view_of(origin), symbol)) as events:
+    async with aclosing(shown(market_live.trades(info.context.view_of, symbol, origin))) as events:
         async for trade in events:
-            yield Trade.of(trade)
+            yield trade
 
 
 async def candles(
@@ -88,9 +88,9 @@ async def candles(
     interval: Annotated[CandleInterval, strawberry.argument(description="Length of a candle.")],
     origin: Origin = MarketDataOrigin.REFERENCE,
 ) -> AsyncGenerator[Candle, None]:
-    async with aclosing(market_streams.watch_candles(info.context.view_of(origin), symbol, interval)) as events:
+    async with aclosing(shown(market_live.candles(info.context.view_of, symbol, interval, origin))) as events:
         async for candle in events:
-            yield Candle.of(candle)
+            yield candle
 
 
 async def order_book(
@@ -102,18 +102,16 @@ async def order_book(
         Decimal | None, strawberry.argument(description="Merge levels to multiples of this price step.")
     ] = None,
 ) -> AsyncGenerator[OrderBookUpdate, None]:
-    async with aclosing(
-        market_streams.watch_order_book(info.context.view_of(origin), symbol, depth=depth, grouping=grouping)
-    ) as events:
+    book = market_live.order_book(info.context.view_of, symbol, origin, depth, grouping)
+    async with aclosing(shown(book)) as events:
         async for update in events:
-            yield order_book_update(update)
+            yield update
 
 
 async def market_status_changed(
     info: Info,
     symbols: Annotated[list[str] | None, strawberry.argument(description="Which markets; without it, all.")] = None,
 ) -> AsyncGenerator[Market, None]:
-    view = info.context.view_of(MarketDataOrigin.EXCHANGE)
-    async with aclosing(market_streams.watch_statuses(view, symbols)) as events:
-        async for symbol in events:
-            yield Market.of(view.catalogue.market(symbol))
+    async with aclosing(shown(market_live.market_status_changed(info.context.view_of, symbols))) as events:
+        async for market in events:
+            yield market

@@ -14,6 +14,7 @@ from typing import TypedDict
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
+from websockets.http11 import Request
 
 HEAD_SECONDS = 10.0
 """For a request's line and headers to arrive."""
@@ -25,6 +26,8 @@ GOING_AWAY = 1001
 TRY_AGAIN_LATER = 1013
 MESSAGE_TOO_BIG = 1009
 SLOW_READER_REASON = f"READER_TOO_SLOW: nothing was read for {STALLED_SECONDS:g} s; connect again"
+SINK = "cryptovault.sink"
+"""Extension of a socket's scope."""
 _FRAGMENTS_AT_MOST = 1_024
 
 
@@ -121,26 +124,56 @@ class HttpProtocol(HttpToolsProtocol):
         self._head.start(self.loop, HEAD_SECONDS, self.transport.abort)
 
 
+class SocketSink:
+    """A socket's way around ASGI for frames that are ready (`server/realtime/sink.py`): whole text frames, unmasked, straight to the transport."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self.paused = False
+        self.watchers: dict[object, Callable[[], None]] = {}
+        self.write = transport.write
+
+    def pace(self, *, paused: bool) -> None:
+        """The transport takes more, or no more."""
+        self.paused = paused
+        for changed in tuple(self.watchers.values()):
+            changed()
+
+
 class WebSocketProtocol(WebSocketsSansIOProtocol):
-    """Uvicorn's WebSocket protocol with an end for readers that do not read."""
+    """Uvicorn's WebSocket protocol with an end for readers that do not read; its application finds a `SocketSink` among the extensions."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._stalled = _Deadline()
+        self._sink = SocketSink(self.transport)
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        if hasattr(self, "scope"):
+            extensions: dict[str, object] = {**self.scope["extensions"], SINK: self._sink}
+            self.scope["extensions"] = extensions  # type: ignore[typeddict-item]
 
     def pause_writing(self) -> None:
         """The peer has left more unread than the transport buffers."""
         super().pause_writing()
         self._stalled.start(self.loop, STALLED_SECONDS, self._tell)
+        self._sink.pace(paused=True)
 
     def resume_writing(self) -> None:
         """The peer reads again."""
         if not self.close_sent:
             self._stalled.stop()
+            self._sink.pace(paused=False)
         super().resume_writing()
+
+    def handle_close(self, event: Frame) -> None:
+        """The peer closes: nothing may follow the answer."""
+        self._sink.pace(paused=True)
+        super().handle_close(event)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stalled.stop()
+        self._sink.pace(paused=True)
         super().connection_lost(exc)
 
     def keepalive_timeout(self) -> None:
@@ -177,6 +210,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def _close(self, code: int, reason: str) -> None:
         """Send a close frame, and release the application, which may be waiting for the peer to read."""
         self.stop_keepalive()
+        self._sink.pace(paused=True)
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
         self.conn.send_close(code, reason)
         self.transport.write(b"".join(self.conn.data_to_send()))

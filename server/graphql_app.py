@@ -13,6 +13,8 @@ from core.clock import Clock
 from core.rate_limits import RateLimits
 from core.request_id import accepted_or_new, current_request_id
 from core.settings import Mode, Settings
+from core.vocabulary import MarketDataOrigin
+from graph.broadcast import Broadcast, SharedField
 from graph.context import Context, Estimate, Services
 from graph.persisted import PersistedQueries
 from graph.pipeline import Pipeline, PipelineLimits
@@ -25,6 +27,7 @@ from server.graphql_ws import GraphQLWebSocket
 from server.origins import page_origins
 from server.transport_metrics import TransportMetrics
 from server.ws_session import SocketLimits
+from services.market_view import MarketView
 
 
 class GraphQLApp:
@@ -113,6 +116,12 @@ def build_pipeline(*, settings: Settings, clock: Clock, cache: Cache, services: 
 
         return Context(services, caller, estimate)
 
+    def broadcast(shared: SharedField, arguments: Mapping[str, object]) -> Broadcast[object, object]:
+        return shared.broadcast(view_of, **arguments)
+
+    def view_of(origin: MarketDataOrigin) -> MarketView:
+        return services.exchange_view if origin is MarketDataOrigin.EXCHANGE else services.view
+
     pipeline = Pipeline(
         build_schema(),
         context_factory=context,
@@ -124,5 +133,6 @@ def build_pipeline(*, settings: Settings, clock: Clock, cache: Cache, services: 
             suggestions=settings.mode is not Mode.PRODUCTION,
             introspection=settings.introspection,
         ),
+        broadcast=broadcast,
     )
     return pipeline

@@ -17,7 +17,10 @@ from core.ids import random_id
 from core.request_id import current_request_id
 from graph.pipeline import Pipeline
 from server.authentication import Authentication, Handshake
+from server.connections import SINK
 from server.origins import Origins
+from server.realtime.hub import Hub
+from server.realtime.sink import Sink
 from server.socket_authority import SocketAuthority
 from server.transport_metrics import TransportMetrics
 from server.ws_messages import CloseCode, CloseSocket
@@ -45,6 +48,7 @@ class GraphQLWebSocket:
         self._origins = origins
         self._clock = clock
         self._metrics = metrics
+        self._hub = Hub()
         self._open: Counter[str] = Counter()
         self._open_by_account: Counter[str] = Counter()
 
@@ -67,9 +71,10 @@ class GraphQLWebSocket:
             self._metrics.socket_closes.labels(str(int(refusal.code))).inc()
             await send({"type": "websocket.close", "code": int(refusal.code), "reason": refusal.reason})
             return
-        await self._serve(receive, send, handshake, key)
+        sink: Sink | None = (scope.get("extensions") or {}).get(SINK)
+        await self._serve(receive, send, handshake, key, sink)
 
-    async def _serve(self, receive: Receive, send: Send, handshake: Handshake, key: str) -> None:
+    async def _serve(self, receive: Receive, send: Send, handshake: Handshake, key: str, sink: Sink | None) -> None:
         authority = SocketAuthority(
             self._authentication,
             handshake,
@@ -78,7 +83,14 @@ class GraphQLWebSocket:
             most_by_account=self._limits.sockets_per_account,
         )
         session = Session(
-            receive, send, pipeline=self._pipeline, authority=authority, limits=self._limits, metrics=self._metrics
+            receive,
+            send,
+            pipeline=self._pipeline,
+            authority=authority,
+            limits=self._limits,
+            metrics=self._metrics,
+            hub=self._hub,
+            sink=sink,
         )
         self._open[key] += 1
         self._metrics.sockets.inc()

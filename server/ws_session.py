@@ -15,8 +15,12 @@ from starlette.types import Receive, Send
 from core.ids import random_id
 from core.request_id import request_scope
 from graph.errors import DatabaseAway, ErrorRenderer, RequestRefused
-from graph.pipeline import Pipeline
+from graph.pipeline import Pipeline, Started
 from graph.request import ALL_OPERATIONS, Answer, Caller
+from graph.sharing import SharedStream
+from server.realtime.following import Following
+from server.realtime.hub import Hub
+from server.realtime.sink import WEBSOCKET, Sink
 from server.transport_metrics import TransportMetrics
 from server.ws_messages import (
     ClientMessage,
@@ -80,7 +84,13 @@ class Session:
         authority: Authority,
         limits: SocketLimits,
         metrics: TransportMetrics,
+        hub: Hub,
+        sink: Sink | None,
     ) -> None:
+        """`sink`: the way around ASGI of the socket; without one nothing is shared."""
+        self._hub = hub
+        self._sink = sink
+        self._followings: dict[str, Following] = {}
         self._receive = receive
         self._send_message = send
         self._pipeline = pipeline
@@ -156,6 +166,7 @@ class Session:
         elif isinstance(message, Complete):
             task = self._operations.pop(message.id, None)
             if task is not None:
+                self._leave(message.id)
                 task.cancel()
 
     async def _pong(self, ping: Ping) -> None:
@@ -223,24 +234,50 @@ class Session:
         return replace(caller, client=client, events_key=self._events_key, reader=Reader())
 
     async def _answer(self, message: Subscribe, caller: Caller) -> None:
-        started = time.perf_counter()
+        began = time.perf_counter()
+        started = await self._pipeline.start(message.request, caller, allowed=ALL_OPERATIONS)
+        if started.shared is not None and self._sink is not None:
+            await self._follow(message.id, started, started.shared, self._sink)
+            return
         frames = 0
-        async with aclosing(self._pipeline.stream(message.request, caller, allowed=ALL_OPERATIONS)) as answers:
+        async with aclosing(started.answers()) as answers:
             async for answer in answers:
                 if answer.refused is not None:
-                    self._metrics.refusals.labels("websocket", answer.refused).inc()
-                    await self._finish(message.id, answer.body["errors"])
+                    await self._refuse(message.id, answer)
                     return
                 await self._send(orjson.dumps({"type": "next", "payload": answer.body, "id": message.id}))
                 frames += 1
                 if frames == 1:
-                    self._observe(answer, started)
+                    self._observe(started.label, began)
                 if frames % _FRAMES_PER_TURN == 0:
                     await asyncio.sleep(0)
         await self._finish(message.id)
 
-    def _observe(self, answer: Answer, started: float) -> None:
-        self._metrics.operation_seconds.labels("websocket", answer.operation).observe(time.perf_counter() - started)
+    async def _follow(self, operation_id: str, started: Started, shared: SharedStream, sink: Sink) -> None:
+        """Let the hub write the frames of this operation until it ends. What was sent before over ASGI comes first: the peer may be slow."""
+        began = time.perf_counter()
+        following = self._hub.follow(shared, sink, WEBSOCKET, orjson.dumps(operation_id) + b"}")
+        self._followings[operation_id] = following
+        self._observe(started.label, began)
+        try:
+            answer = await started.ended(await following.ended)
+        finally:
+            following.leave()
+            if self._followings.get(operation_id) is following:
+                del self._followings[operation_id]
+        await self._refuse(operation_id, answer)
+
+    def _leave(self, operation_id: str) -> None:
+        following = self._followings.pop(operation_id, None)
+        if following is not None:
+            following.leave()
+
+    def _observe(self, operation: str, began: float) -> None:
+        self._metrics.operation_seconds.labels("websocket", operation).observe(time.perf_counter() - began)
+
+    async def _refuse(self, operation_id: str, answer: Answer) -> None:
+        self._metrics.refusals.labels("websocket", answer.refused).inc()
+        await self._finish(operation_id, answer.body["errors"])
 
     async def _finish(self, operation_id: str, errors: object = None) -> None:
         """Tell the client that an operation has ended, unless the client has ended it. Its id is free before it is told."""
@@ -272,5 +309,7 @@ class Session:
             await self._send_message({"type": "websocket.close", "code": int(close.code), "reason": close.reason})
 
     def _end_operations(self) -> None:
+        for operation_id in tuple(self._followings):
+            self._leave(operation_id)
         for task in self._running:
             task.cancel()

@@ -97,14 +97,14 @@ class Watchers(Generic[Item]):
 
     def publish(self, key: Hashable, item: Item) -> None:
         """Hand an item to everybody who watches this key."""
-        for channel in self._channels.get(key, ()):
+        for channel in tuple(self._channels.get(key, ())):
             channel.put(item)
         for follow in self.followers:
             follow(item)
 
     def fail(self, key: Hashable, error: Exception) -> None:
         """End the streams of everybody who watches this key."""
-        for channel in self._channels.get(key, ()):
+        for channel in tuple(self._channels.get(key, ())):
             channel.fail(error)
 
     @contextmanager
@@ -127,8 +127,8 @@ class Watchers(Generic[Item]):
         return sum(len(channel) for channel in self._channels.get(key, ()))
 
     def readers(self, key: Hashable) -> int:
-        """How many channels watch this key."""
-        return len(self._channels.get(key, ()))
+        """How many watch this key."""
+        return sum(channel.readers for channel in self._channels.get(key, ()))
 
     def __len__(self) -> int:
         return sum(len(channels) for channels in self._channels.values())

@@ -1,19 +1,20 @@
-"""Live values of markets: each stream gives what holds now first, then every change.
+"""Live values of markets (`services/live.py`).
 
 Ticks, tickers and open candles conflate to the newest of each market when their reader falls behind; trades never skip and end
 with READER_TOO_SLOW instead (TRADES_MISSED where this process never heard of some); an order book starts again with a snapshot.
 """
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Hashable, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from functools import partial
 
-from core.channel import Channel, ConflatingChannel
 from core.errors import InvalidInput
 from core.vocabulary import CandleInterval
 from events.book import WindowDelta, WindowSnapshot
 from events.market import CandleChanged, TickAccepted, TickerChanged, TradeAccepted
-from services.book_windows import BookWindow
+from services.live import Live
+from services.market_states import ExchangeUnavailable, FeedUnavailable
 from services.market_view import MarketView
 
 LATEST_CAPACITY = 64
@@ -26,102 +27,105 @@ MAX_SYMBOLS = 100
 """Markets one subscription may watch."""
 
 
-def _checked(view: MarketView, symbols: Sequence[str]) -> list[str]:
+def _checked(view: MarketView, symbols: Sequence[str]) -> tuple[str, ...]:
     if not symbols or len(symbols) > MAX_SYMBOLS:
         raise InvalidInput(f"expected 1 to {MAX_SYMBOLS} symbols, got {len(symbols)}", field=["symbols"])
     for place, symbol in enumerate(symbols):
         view.catalogue.market(symbol, field=["symbols", str(place)])
-    return list(dict.fromkeys(symbols))
+    return tuple(dict.fromkeys(symbols))
 
 
-async def watch_ticks(view: MarketView, symbols: Sequence[str]) -> AsyncGenerator[TickAccepted, None]:
+def ticks(view: MarketView, symbols: Sequence[str]) -> Live[TickAccepted]:
     """Prices of these markets. Raises UnknownMarket, InvalidInput."""
-    wanted = _checked(view, symbols)
-    kept: Channel[TickAccepted] = ConflatingChannel(
-        LATEST_CAPACITY, lambda tick: tick.symbol, lost=partial(view.observer.conflated, "ticks")
+    return Live(
+        name="ticks",
+        keys=_checked(view, symbols),
+        watchers=view.ticks,
+        current=lambda symbol: view.states[str(symbol)].tick,
+        capacity=LATEST_CAPACITY,
+        observer=view.observer,
+        place=lambda tick: tick.symbol,
     )
-    with view.ticks.open(wanted, kept) as channel:
-        for symbol in wanted:
-            if (tick := view.states[symbol].tick) is not None:
-                channel.put(tick)
-        async for tick in channel:
-            yield tick
 
 
-async def watch_tickers(view: MarketView, symbols: Sequence[str]) -> AsyncGenerator[TickerChanged, None]:
+def tickers(view: MarketView, symbols: Sequence[str]) -> Live[TickerChanged]:
     """Last price, quotes and 24-hour figures of these markets. Raises UnknownMarket, InvalidInput."""
-    wanted = _checked(view, symbols)
-    kept: Channel[TickerChanged] = ConflatingChannel(
-        LATEST_CAPACITY, lambda ticker: ticker.symbol, lost=partial(view.observer.conflated, "tickers")
+    return Live(
+        name="tickers",
+        keys=_checked(view, symbols),
+        watchers=view.tickers,
+        current=lambda symbol: view.states[str(symbol)].ticker,
+        capacity=LATEST_CAPACITY,
+        observer=view.observer,
+        place=lambda ticker: ticker.symbol,
     )
-    with view.tickers.open(wanted, kept) as channel:
-        for symbol in wanted:
-            if (ticker := view.states[symbol].ticker) is not None:
-                channel.put(ticker)
-        async for ticker in channel:
-            yield ticker
 
 
-async def watch_trades(view: MarketView, symbol: str) -> AsyncGenerator[TradeAccepted, None]:
+def trades(view: MarketView, symbol: str) -> Live[TradeAccepted]:
     """Every trade from now on, the newest one first. Raises UnknownMarket; ends with ReaderTooSlow."""
-    state = view.state(symbol)
-    kept = Channel[TradeAccepted](LOSSLESS_CAPACITY, lost=partial(view.observer.dropped, "trades"))
-    with view.trades.open([state.symbol], kept) as channel:
-        if state.trades:
-            channel.put(state.trades[-1])
-        async for trade in channel:
-            yield trade
+    recent = view.state(symbol).trades
+    return Live(
+        name="trades",
+        keys=(view.state(symbol).symbol,),
+        watchers=view.trades,
+        current=lambda _symbol: recent[-1] if recent else None,
+        capacity=LOSSLESS_CAPACITY,
+        observer=view.observer,
+    )
 
 
-async def watch_candles(view: MarketView, symbol: str, interval: CandleInterval) -> AsyncGenerator[CandleChanged, None]:
+def candles(view: MarketView, symbol: str, interval: CandleInterval) -> Live[CandleChanged]:
     """The open candle and every change, its closing and later corrections included. Raises UnknownMarket."""
     state = view.state(symbol)
-    channel: Channel[CandleChanged] = ConflatingChannel(
-        LATEST_CAPACITY, lambda candle: candle.open_time_ms, lost=partial(view.observer.conflated, "candles")
+    recent = state.candles[interval]
+    return Live(
+        name="candles",
+        keys=((state.symbol, interval),),
+        watchers=view.candles,
+        current=lambda _key: recent[-1] if recent else None,
+        capacity=LATEST_CAPACITY,
+        observer=view.observer,
+        place=lambda candle: candle.open_time_ms,
     )
-    with view.candles.open([(state.symbol, interval)], channel):
-        if state.candles[interval]:
-            channel.put(state.candles[interval][-1])
-        async for candle in channel:
-            yield candle
 
 
-async def watch_statuses(view: MarketView, symbols: Sequence[str] | None) -> AsyncGenerator[str, None]:
+def statuses(view: MarketView, symbols: Sequence[str] | None) -> Live[str]:
     """Symbols whose status may have changed, each of the wanted ones once at the start. None: all markets."""
-    wanted = _checked(view, symbols) if symbols is not None else list(view.states)
-    channel: Channel[str] = ConflatingChannel(
-        LATEST_CAPACITY, lambda symbol: symbol, lost=partial(view.observer.conflated, "statuses")
+    return Live(
+        name="statuses",
+        keys=_checked(view, symbols) if symbols is not None else tuple(view.states),
+        watchers=view.statuses,
+        current=str,
+        capacity=LATEST_CAPACITY,
+        observer=view.observer,
+        place=lambda symbol: symbol,
     )
-    with view.statuses.open(wanted, channel):
-        for symbol in wanted:
-            channel.put(symbol)
-        async for symbol in channel:
-            yield symbol
 
 
-async def watch_order_book(
+def order_book(
     view: MarketView, symbol: str, *, depth: int, grouping: Decimal | None
-) -> AsyncGenerator[WindowSnapshot | WindowDelta, None]:
+) -> Live[WindowSnapshot | WindowDelta]:
     """The window's snapshot, then deltas that link by `previous_sequence`; a new snapshot whenever one is missing.
 
     Raises UnknownMarket, InvalidInput.
     """
     symbol = view.state(symbol).symbol
-    with view.share_window(symbol, depth=depth, grouping=grouping) as window:
-        channel = WindowChannel(BOOK_CAPACITY, window, lost=partial(view.observer.conflated, "order_book"))
-        with view.window_updates.open([(symbol, (depth, grouping))], channel):
-            if (snapshot := window.snapshot()) is not None:
-                channel.put(snapshot)
-            async for update in channel:
-                yield update
+    hold = partial(view.share_window, symbol, depth=depth, grouping=grouping)
+    with hold():
+        pass  # what is wrong with the window is told now
 
+    def current(_key: Hashable) -> WindowSnapshot | None:
+        with suppress(FeedUnavailable, ExchangeUnavailable):
+            return view.book_window(symbol, depth=depth, grouping=grouping)
+        return None
 
-class WindowChannel(Channel[WindowSnapshot | WindowDelta]):
-    """When its reader is too far behind, what waits is replaced by the window as it stands."""
-
-    def __init__(self, capacity: int, window: BookWindow, *, lost: Callable[[int], None]) -> None:
-        super().__init__(capacity, lost=lost)
-        self._window = window
-
-    def overflow(self, item: WindowSnapshot | WindowDelta) -> None:
-        self.replace(self._window.snapshot() or item)
+    return Live(
+        name="order_book",
+        keys=((symbol, (depth, grouping)),),
+        watchers=view.window_updates,
+        current=current,
+        capacity=BOOK_CAPACITY,
+        observer=view.observer,
+        restarts=True,
+        hold=hold,
+    )

@@ -130,16 +130,33 @@ def is_awaitable(value: object) -> bool:
     return known or (type(value).__name__ == "generator" and optimized_is_awaitable(value))
 
 
+def needs_no_context(definition: GraphQLField) -> bool:
+    """Whether a field's value comes from its object and its arguments alone, at once: an attribute, or a resolver that is given no Info."""
+    field = definition.extensions.get(_DEFINITION)
+    if not isinstance(field, StrawberryField):
+        return False
+    resolver = field.base_resolver
+    if resolver is None:
+        return field.is_basic_field and field.default_resolver is getattr
+    return not (_is_surrounded(field) or field.is_async or resolver.info_parameter is not None)
+
+
 def _is_wrapped(field: SelectedField, schema: "PipelineSchema") -> bool:
     """Whether Strawberry puts something around the resolver: extensions and permissions, handlers of exceptions, an Info of one's own."""
     definition = field.strawberry
     return (
         definition is None
-        or definition.base_resolver is None
-        or bool(definition.extensions)
-        or type(definition).get_result is not StrawberryField.get_result
+        or _is_surrounded(definition)
         or bool(schema.schema_converter._exception_handler_specs)
         or schema.config.info_class is not strawberry.Info
+    )
+
+
+def _is_surrounded(definition: StrawberryField) -> bool:
+    return (
+        definition.base_resolver is None
+        or bool(definition.extensions)
+        or type(definition).get_result is not StrawberryField.get_result
     )
 
 
@@ -165,12 +182,12 @@ def _directly(field: SelectedField, schema: "PipelineSchema") -> Resolve:
         raise TypeError(f"{field.parent}.{field.name} has no resolver of its own")
     resolver = definition.base_resolver
     names = _Reserved.of(definition)
-    arguments_of = _arguments(field, definition, schema)
+    arguments = arguments_of(field, schema)
     is_async = definition.is_async
 
     def call(run: Run, place: Place, source: object) -> object:
         try:
-            given = arguments_of(run)
+            given = arguments(run)
         except Exception as error:
             if is_async:
                 return _raising(error)
@@ -211,11 +228,11 @@ class _Reserved:
         )
 
 
-def _arguments(
-    field: SelectedField, definition: StrawberryField, schema: "PipelineSchema"
-) -> Callable[[Run], Mapping[str, object]]:
-    """What gives the converted arguments of a field in an execution."""
-    node = field.details[0].node
+def arguments_of(field: SelectedField, schema: "PipelineSchema") -> Callable[[Run], Mapping[str, object]]:
+    """What gives the converted arguments of a field in an execution, as its resolver takes them."""
+    definition, node = field.strawberry, field.details[0].node
+    if definition is None:
+        raise TypeError(f"{field.parent}.{field.name} has no arguments of Strawberry's")
     if not (field.definition.args or node.arguments):
         return lambda _run: {}
     reserved = _Reserved.of(definition)

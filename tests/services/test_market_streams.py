@@ -14,6 +14,7 @@ from core.vocabulary import CandleInterval, MarketStatus, Series
 from events.book import WindowDelta, WindowSnapshot
 from events.market import BookLost, MarketStatusChanged
 from services import market_streams
+from services.live import follow
 from services.market_states import TradesMissed
 from services.market_streams import BOOK_CAPACITY, LATEST_CAPACITY, LOSSLESS_CAPACITY
 from services.market_view import MarketView
@@ -41,11 +42,11 @@ async def read(stream: AsyncGenerator[Item, None], count: int) -> list[Item]:
 Open = Callable[[MarketView], AsyncGenerator[Any, None]]
 Make = Callable[[int], object]
 CASES: dict[str, tuple[Open, Make]] = {
-    "ticks": (lambda view: market_streams.watch_ticks(view, [BTC]), tick),
-    "tickers": (lambda view: market_streams.watch_tickers(view, [BTC]), lambda n: ticker(last=str(n))),
-    "trades": (lambda view: market_streams.watch_trades(view, BTC), trade),
+    "ticks": (lambda view: follow(market_streams.ticks(view, [BTC])), tick),
+    "tickers": (lambda view: follow(market_streams.tickers(view, [BTC])), lambda n: ticker(last=str(n))),
+    "trades": (lambda view: follow(market_streams.trades(view, BTC)), trade),
     "candles": (
-        lambda view: market_streams.watch_candles(view, BTC, QUARTER),
+        lambda view: follow(market_streams.candles(view, BTC, QUARTER)),
         lambda n: candle(NOW_MS, close=str(n)),
     ),
 }
@@ -91,7 +92,7 @@ async def test_a_reader_that_falls_behind_skips_to_the_newest_and_it_is_counted(
 async def test_the_newest_of_every_market_is_kept() -> None:
     symbols = list(Markets().catalogue.markets)
     markets = Markets().apply(*map(feed, symbols))
-    async with aclosing(market_streams.watch_ticks(markets.view, symbols)) as stream:
+    async with aclosing(follow(market_streams.ticks(markets.view, symbols))) as stream:
         markets.apply(tick(1, symbol=symbols[0]))
         await read(stream, 1)
         rounds = 10
@@ -107,8 +108,8 @@ async def test_the_newest_of_every_market_is_kept() -> None:
 
 async def test_trades_never_skip_and_a_reader_too_slow_is_told() -> None:
     markets = Markets().apply(feed(), trade(1))
-    slow = market_streams.watch_trades(markets.view, BTC)
-    quick = market_streams.watch_trades(markets.view, BTC)
+    slow = follow(market_streams.trades(markets.view, BTC))
+    quick = follow(market_streams.trades(markets.view, BTC))
     await read(slow, 1)
     seen = [one.sequence for one in await read(quick, 1)]
     for number in range(2, LOSSLESS_CAPACITY + 3):
@@ -125,8 +126,8 @@ async def test_trades_never_skip_and_a_reader_too_slow_is_told() -> None:
 
 async def test_trades_that_this_process_missed_end_the_stream_by_name() -> None:
     markets = Markets().apply(feed(), trade(1), feed(ETH), trade(1, ETH))
-    stream = market_streams.watch_trades(markets.view, BTC)
-    other = market_streams.watch_trades(markets.view, ETH)
+    stream = follow(market_streams.trades(markets.view, BTC))
+    other = follow(market_streams.trades(markets.view, ETH))
     await read(stream, 1)
     await read(other, 1)
     markets.apply(trade(2), trade(3), trade(9), trade(2, ETH))
@@ -134,7 +135,7 @@ async def test_trades_that_this_process_missed_end_the_stream_by_name() -> None:
     with pytest.raises(TradesMissed):
         await read(stream, 1)
     assert [one.sequence for one in await read(other, 1)] == [2]
-    again = market_streams.watch_trades(markets.view, BTC)
+    again = follow(market_streams.trades(markets.view, BTC))
     assert [one.sequence for one in await read(again, 1)] == [9]
     await again.aclose()
     await other.aclose()
@@ -156,7 +157,7 @@ async def test_a_repeated_answer_to_a_resync_is_no_news() -> None:
 async def test_a_late_correction_of_a_closed_candle_is_told() -> None:
     step = QUARTER.length_ms
     markets = Markets().apply(feed(), *(candle(NOW_MS + place * step) for place in range(5)))
-    async with aclosing(market_streams.watch_candles(markets.view, BTC, QUARTER)) as stream:
+    async with aclosing(follow(market_streams.candles(markets.view, BTC, QUARTER))) as stream:
         assert await read(stream, 1) == [candle(NOW_MS + 4 * step)]
         for place in (3, 0):
             markets.apply(candle(NOW_MS + place * step, "7"))
@@ -167,7 +168,7 @@ async def test_a_late_correction_of_a_closed_candle_is_told() -> None:
 
 async def test_statuses_once_at_the_start_then_when_they_change() -> None:
     markets = Markets()
-    async with aclosing(market_streams.watch_statuses(markets.view, None)) as stream:
+    async with aclosing(follow(market_streams.statuses(markets.view, None))) as stream:
         assert await read(stream, len(markets.catalogue.markets)) == list(markets.catalogue.markets)
         markets.apply(MarketStatusChanged(BTC, MarketStatus.TRADING))
         markets.catalogue.set_status(ETH, MarketStatus.HALTED)
@@ -207,7 +208,7 @@ async def test_a_client_that_applies_deltas_always_holds_the_book(
     random = Random(seed)
     markets = Markets().apply(feed(), book(1))
     client = Client()
-    async with aclosing(market_streams.watch_order_book(markets.view, BTC, depth=depth, grouping=grouping)) as stream:
+    async with aclosing(follow(market_streams.order_book(markets.view, BTC, depth=depth, grouping=grouping))) as stream:
         (first,) = await read(stream, 1)
         assert isinstance(first, WindowSnapshot)
         client.take(first)
@@ -230,7 +231,7 @@ async def test_a_client_that_applies_deltas_always_holds_the_book(
 
 async def test_a_reader_of_the_book_that_falls_behind_starts_again_with_a_snapshot() -> None:
     markets = Markets().apply(feed(), book(1))
-    async with aclosing(market_streams.watch_order_book(markets.view, BTC, depth=10, grouping=None)) as stream:
+    async with aclosing(follow(market_streams.order_book(markets.view, BTC, depth=10, grouping=None))) as stream:
         client = Client()
         client.take(*await read(stream, 1))
         for sequence in range(2, BOOK_CAPACITY + 4):
@@ -247,11 +248,11 @@ async def test_a_reader_of_the_book_that_falls_behind_starts_again_with_a_snapsh
 
 async def test_a_lost_book_is_silent_until_the_next_snapshot() -> None:
     markets = Markets().apply(feed(), book(1))
-    async with aclosing(market_streams.watch_order_book(markets.view, BTC, depth=10, grouping=None)) as stream:
+    async with aclosing(follow(market_streams.order_book(markets.view, BTC, depth=10, grouping=None))) as stream:
         await read(stream, 1)
         markets.apply(BookLost(BTC, "a gap"), book_change(2, bids=levels(("97", "1"))))
         async with aclosing(
-            market_streams.watch_order_book(markets.view, BTC, depth=10, grouping=None)
+            follow(market_streams.order_book(markets.view, BTC, depth=10, grouping=None))
         ) as joined_while_lost:
             waiting = asyncio.ensure_future(anext(joined_while_lost))
             await asyncio.sleep(0)
@@ -266,7 +267,7 @@ async def test_leaving_frees_channels_and_shared_windows() -> None:
     markets = Markets().apply(feed(), book(1))
     view = markets.view
     wishes: list[tuple[int, Decimal | None]] = [(5, None), (5, None), (5, D(1)), (5, D("1.0")), (6, None)]
-    streams = [market_streams.watch_order_book(view, BTC, depth=d, grouping=g) for d, g in wishes]
+    streams = [follow(market_streams.order_book(view, BTC, depth=d, grouping=g)) for d, g in wishes]
     for stream in streams:
         await read(stream, 1)
     assert len(view._windows[BTC]) == 3, "one window for each depth and grouping"
@@ -288,7 +289,7 @@ async def test_leaving_frees_channels_and_shared_windows() -> None:
 
 async def test_a_reader_that_is_cancelled_frees_its_channel() -> None:
     markets = Markets().apply(feed())
-    stream = market_streams.watch_ticks(markets.view, [BTC, ETH])
+    stream = follow(market_streams.ticks(markets.view, [BTC, ETH]))
     waiting = asyncio.ensure_future(anext(stream))
     await asyncio.sleep(0)
     assert len(markets.view.ticks) == 2
@@ -299,7 +300,7 @@ async def test_a_reader_that_is_cancelled_frees_its_channel() -> None:
 
 async def test_another_series_starts_its_own_trades() -> None:
     markets = Markets().apply(feed(series=Series.SIMULATED), trade(500, series=Series.SIMULATED))
-    async with aclosing(market_streams.watch_trades(markets.view, BTC)) as stream:
+    async with aclosing(follow(market_streams.trades(markets.view, BTC))) as stream:
         await read(stream, 1)
         markets.apply(feed(), trade(501, series=Series.SIMULATED), trade(1), trade(2))
         assert [(one.series, one.sequence) for one in await read(stream, 2)] == [(Series.LIVE, 1), (Series.LIVE, 2)]

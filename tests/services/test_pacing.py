@@ -11,6 +11,7 @@ from core.clock import SystemClock
 from core.vocabulary import FeedStatus, PriceSource, Series
 from events.market import CONTROL_TOPIC, MARKET_TOPIC, PaceConfirmed, PaceRequested, ResyncFinished
 from services import market_streams, market_view, pacing
+from services.live import follow
 from services.pacing import Pacer
 from tests.markets import BTC, ETH, Markets, feed, tick, trade
 
@@ -121,7 +122,7 @@ async def confirmation(control: Subscription) -> PaceConfirmed:
 async def test_a_process_answers_when_its_readers_have_taken_everything(kind: str) -> None:
     markets = Markets().apply(feed())
     control = markets.bus.subscribe(CONTROL_TOPIC)
-    ticks, trades = market_streams.watch_ticks(markets.view, [BTC]), market_streams.watch_trades(markets.view, BTC)
+    ticks, trades = follow(market_streams.ticks(markets.view, [BTC])), follow(market_streams.trades(markets.view, BTC))
     markets.apply(tick(1), trade(1))
     await anext(ticks)
     await anext(trades)
@@ -140,7 +141,7 @@ async def test_a_reader_that_takes_nothing_holds_it_up_for_a_while_only(monkeypa
     monkeypatch.setattr(market_view, "PACE_PATIENCE_SECONDS", 0.02)
     markets = Markets().apply(feed())
     control = markets.bus.subscribe(CONTROL_TOPIC)
-    async with aclosing(market_streams.watch_ticks(markets.view, [BTC])) as ticks:
+    async with aclosing(follow(market_streams.ticks(markets.view, [BTC]))) as ticks:
         markets.apply(tick(1))
         await anext(ticks)
         markets.apply(tick(2), PaceRequested(BTC, 1))
@@ -170,7 +171,7 @@ async def test_a_paced_reader_sees_every_tick() -> None:
             markets.bus.publish(MARKET_TOPIC, tick(sequence, source=REPLAY))
 
     tasks = [asyncio.create_task(work) for work in (confirm(), markets.view.run(), play())]
-    async with aclosing(market_streams.watch_ticks(markets.view, [BTC])) as ticks, asyncio.timeout(30):
+    async with aclosing(follow(market_streams.ticks(markets.view, [BTC]))) as ticks, asyncio.timeout(30):
         seen = [(await anext(ticks)).sequence for _ in range(count)]
     for task in tasks:
         task.cancel()

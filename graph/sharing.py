@@ -1,0 +1,74 @@
+"""What a transport is handed of a subscription that is shared: who may have the same bytes, what each event is as bytes, and what events cost."""
+
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+
+import orjson
+from graphql.execution.values import VariableValues
+
+from core.budget import Allowance, MemoryBudget
+from core.ids import random_id
+from graph.broadcast import Broadcast, SharedField
+from graph.compile import CompiledOperation
+from graph.errors import ErrorRenderer
+
+
+@dataclass(frozen=True, slots=True)
+class SharedStream:
+    """A subscription that was admitted. Streams of the same `key` have the same bytes."""
+
+    key: Hashable
+    broadcast: Broadcast[object, object]
+    encode: Callable[[object], bytes]
+    """An event as the JSON object of its response; it ends with `}` and has no extensions."""
+    extensions: bytes
+    """JSON object that the first response of this subscriber has beside it."""
+    account: "EventsAccount"
+
+
+@dataclass(frozen=True, slots=True)
+class EventsAccount:
+    """Where the events of one subscriber are charged."""
+
+    budget: MemoryBudget
+    key: str
+    points: int
+    """Of one event."""
+
+    def take(self, events: int) -> Allowance:
+        """Pay for so many, all or none."""
+        return self.budget.take_now(self.key, self.points * events)
+
+    def give_back(self, events: int) -> None:
+        """So many of those paid for were not shown."""
+        if events:
+            self.budget.give_back(self.key, self.points * events)
+
+
+def sharing_key(
+    operation: CompiledOperation,
+    shared: SharedField,
+    broadcast: Broadcast[object, object],
+    variables: VariableValues,
+    locale: str,
+) -> Hashable:
+    """Who executes the same: the operation itself, what it is told of, the variables its selection depends on, and the language of errors."""
+    coerced: Mapping[str, object] = variables.coerced
+    used = {name: coerced[name] for name in shared.variables if name in coerced}
+    return (operation, broadcast.about, orjson.dumps(used, default=repr, option=orjson.OPT_SORT_KEYS), locale)
+
+
+def encoding(
+    operation: CompiledOperation, broadcast: Broadcast[object, object], variables: VariableValues, locale: str
+) -> Callable[[object], bytes]:
+    """What makes bytes of an item."""
+    errors = ErrorRenderer(random_id(), locale)
+
+    def encode(item: object) -> bytes:
+        outcome = operation.shared_event(variables, broadcast.show(item))
+        body: dict[str, object] = {"data": outcome.data}
+        if outcome.errors:
+            body["errors"] = [errors.during_execution(error) for error in outcome.errors]
+        return orjson.dumps(body)
+
+    return encode

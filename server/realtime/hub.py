@@ -1,0 +1,157 @@
+"""Who follows which shared subscription.
+
+An execution is what all have in common who ask the same: its topics (a market of a stream) tell it what happens, and each event is encoded once. An audience is those of an
+execution who follow the same topics over the same kind of connection: they get the same bytes, but for their own suffix. Nothing here waits: a reader that does not read is
+dealt with by its `Following` (`following.py`).
+"""
+
+import asyncio
+from collections.abc import Hashable
+from contextlib import ExitStack
+
+from core.channel import Channel
+from graph.sharing import SharedStream
+from server.realtime.audience import BATCH_SECONDS, Audience, Event
+from server.realtime.following import Following
+from server.realtime.sink import Framing, Sink
+
+
+class Hub:
+    """The shared subscriptions of a process."""
+
+    def __init__(self) -> None:
+        self._executions: dict[Hashable, Execution] = {}
+        self._waiting: set[Audience] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def follow(self, stream: SharedStream, sink: Sink, framing: Framing, suffix: bytes) -> Following:
+        """Begin to send, what holds now first. It goes on until `Following.leave`, or until `Following.ended` says why it could not."""
+        execution = self._executions.get(stream.key)
+        if execution is None:
+            execution = self._executions[stream.key] = Execution(self, stream)
+        return execution.admit(stream, sink, framing, suffix)
+
+    def forget(self, key: Hashable) -> None:
+        """Nobody follows this execution any more."""
+        del self._executions[key]
+
+    def send_soon(self, audience: Audience) -> None:
+        """Write what this audience has waiting, together, in a moment."""
+        self._waiting.add(audience)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(BATCH_SECONDS, self._send)
+
+    def _send(self) -> None:
+        self._timer = None
+        waiting, self._waiting = self._waiting, set()
+        for audience in waiting:
+            audience.flush()
+
+    def __len__(self) -> int:
+        """Executions under way."""
+        return len(self._executions)
+
+
+class Topic(Channel[object]):
+    """A key of a live value, as an execution watches it: what is put in is encoded and handed on at once."""
+
+    def __init__(self, execution: "Execution", key: Hashable) -> None:
+        super().__init__(0, lost=execution.stream.broadcast.live.lost)
+        self.audiences: list[Audience] = []
+        self._execution = execution
+        self._key = key
+        self._shown: tuple[object, object, bytes] | None = None
+        """The newest item, the version it was shown in, and its bytes."""
+
+    def put(self, item: object) -> None:
+        try:
+            event = self._event(item, self._encoded(item))
+        except Exception as error:  # noqa: BLE001 - it is told to those who follow, and to nobody else
+            self.fail(error)
+            return
+        for audience in tuple(self.audiences):
+            audience.send(event)
+
+    def snapshot(self) -> Event | None:
+        """What holds now; None: not known."""
+        live = self._execution.stream.broadcast.live
+        item = live.current(self._key)
+        return None if item is None else self._event(item, self._encoded(item))
+
+    def fail(self, error: Exception) -> None:
+        for audience in tuple(self.audiences):
+            for following in tuple(audience.followings):
+                following.end(error)
+
+    def __len__(self) -> int:
+        return sum(audience.behind for audience in self.audiences)
+
+    @property
+    def readers(self) -> int:
+        return sum(len(audience.followings) for audience in self.audiences)
+
+    def _event(self, item: object, payload: bytes) -> Event:
+        place = self._execution.stream.broadcast.live.place
+        return Event(self, payload, None if place is None else place(item))
+
+    def _encoded(self, item: object) -> bytes:
+        stream = self._execution.stream
+        version = stream.broadcast.version(item)
+        if self._shown is not None and self._shown[0] is item and self._shown[1] == version:
+            return self._shown[2]
+        payload = stream.encode(item)
+        self._shown = (item, version, payload)
+        return payload
+
+
+class Execution:
+    """One operation, executed once for everybody who follows it."""
+
+    def __init__(self, hub: Hub, stream: SharedStream) -> None:
+        self.hub = hub
+        self.stream = stream
+        self._topics: dict[Hashable, tuple[Topic, ExitStack]] = {}
+        self._audiences: dict[Hashable, Audience] = {}
+        self._held = ExitStack()
+        self._held.enter_context(stream.broadcast.live.hold())
+
+    def admit(self, stream: SharedStream, sink: Sink, framing: Framing, suffix: bytes) -> Following:
+        """Let somebody follow the topics of their own stream, which is of this execution."""
+        keys = stream.broadcast.live.keys
+        audience = self._audiences.get((keys, framing))
+        if audience is None:
+            topics = [self._topic(key) for key in keys]
+            audience = self._audiences[keys, framing] = Audience(self.hub.send_soon, topics, framing)
+            for topic in topics:
+                topic.audiences.append(audience)
+        following = Following(stream, sink, framing, suffix, on_leave=lambda: self._left(keys, framing))
+        try:
+            audience.admit(following)
+        except BaseException:
+            following.leave()
+            raise
+        return following
+
+    def _topic(self, key: Hashable) -> Topic:
+        if key not in self._topics:
+            watching = ExitStack()
+            topic = Topic(self, key)
+            watching.enter_context(self.stream.broadcast.live.watchers.open([key], topic))
+            self._topics[key] = (topic, watching)
+        return self._topics[key][0]
+
+    def _left(self, keys: tuple[Hashable, ...], framing: Framing) -> None:
+        """Free what nobody needs any more."""
+        audience = self._audiences[keys, framing]
+        if audience.followings:
+            return
+        del self._audiences[keys, framing]
+        for key in keys:
+            topic, watching = self._topics[key]
+            topic.audiences.remove(audience)
+            if not topic.audiences:
+                del self._topics[key]
+                watching.close()
+        if not self._audiences:
+            self.hub.forget(self.stream.key)
+            self._held.close()
