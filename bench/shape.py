@@ -1,0 +1,170 @@
+"""What all contenders serve and are asked, so that each does the same work: markets, operations, a token.
+
+Prices are made up and round; only how many there are, and how long they are written, matters. This module knows nothing of the server's
+own code, so that peers start quickly with it.
+"""
+
+import itertools
+import json
+import time
+from base64 import urlsafe_b64encode
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+import jwt
+import orjson
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+CATALOGUE = Path(__file__).resolve().parent.parent / "services" / "catalogue"
+MARKETS = 100
+"""Markets of the catalogue, and further pairs of its assets up to so many: what `markets(first: 100)` asks for."""
+SYMBOLS_WATCHED = 50
+"""Markets that each subscription of the mixed operations watches."""
+MIXED_OPERATIONS = 20
+TICK_FIELDS = ("symbol", "price", "bid", "ask", "time")
+"""Fields of a tick that operations choose from; `sequence` is in all of them: it says which tick it was."""
+TICKER_FIELDS = ("last", "bid", "ask", "open24h", "high24h", "low24h", "volume24h", "changePercent24h")
+ISSUER = "http://localhost:8000"
+AUDIENCE = "cryptovault"
+TOKEN_SECONDS = 900
+USER_ID = "6560a1b2c3d4e5f6a7b8c9d0"
+MARKETS_QUERY = (
+    "query Markets { markets(first: 100) { nodes { id symbol base { code } quote { code } status "
+    f"ticker {{ {' '.join(TICKER_FIELDS)} }} }} pageInfo {{ hasNextPage endCursor }} }} }}"
+)
+VIEWER_QUERY = "query Viewer { viewer { id email } }"
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A market's name."""
+
+    symbol: str
+    base: str
+    quote: str
+
+
+def pairs() -> list[Pair]:
+    """The markets, those of the catalogue first."""
+    known = [Pair(each["symbol"], each["base"], each["quote"]) for each in _file("markets.json")]
+    codes = [asset["code"] for asset in _file("assets.json")]
+    made = [Pair(f"{base}-{quote}", base, quote) for quote, base in itertools.product(codes, codes) if base != quote]
+    return list(dict.fromkeys([*known, *made]))[:MARKETS]
+
+
+def ticker_values(place: int) -> dict[str, str]:
+    """Figures of the market at this place, as GraphQL writes them."""
+    last = Decimal("60000.25") + 13 * place
+    return dict(
+        zip(
+            TICKER_FIELDS,
+            (
+                f"{last}",
+                f"{last - Decimal('0.51')}",
+                f"{last + Decimal('0.51')}",
+                f"{last - 1200}",
+                f"{last + 500}",
+                f"{last - 1500}",
+                f"{12345 + place}.6789",
+                f"{(Decimal(120000) / (last - 1200)).quantize(Decimal('0.0001'))}",
+            ),
+            strict=True,
+        )
+    )
+
+
+def rows() -> list[dict[str, object]]:
+    """`markets.nodes` of the answer, in its order."""
+    found: list[dict[str, object]] = [
+        {
+            "id": opaque_id("Market", pair.symbol),
+            "symbol": pair.symbol,
+            "base": {"code": pair.base},
+            "quote": {"code": pair.quote},
+            "status": "TRADING",
+            "ticker": ticker_values(place),
+        }
+        for place, pair in enumerate(pairs())
+    ]
+    return sorted(found, key=lambda row: str(row["symbol"]))
+
+
+def answer() -> dict[str, object]:
+    """The answer to MARKETS_QUERY, for the limits that only send bytes."""
+    last = rows()[-1]["id"]
+    return {"data": {"markets": {"nodes": rows(), "pageInfo": {"hasNextPage": False, "endCursor": last}}}}
+
+
+def opaque_id(kind: str, key: str) -> str:
+    """An id as long as ours."""
+    return urlsafe_b64encode(f"{kind}:{key}".encode()).decode().rstrip("=")
+
+
+def tick_operations(*, mixed: bool) -> tuple[list[dict[str, object]], list[str]]:
+    """Payloads of `subscribe`, and the symbols that must tick: one operation on one market, or many on many."""
+    symbols = [pair.symbol for pair in pairs()][: SYMBOLS_WATCHED if mixed else 1]
+    chosen = [fields for size in range(len(TICK_FIELDS), 0, -1) for fields in itertools.combinations(TICK_FIELDS, size)]
+    return [
+        tick_operation(f"Ticks{number}", fields, symbols)
+        for number, fields in enumerate(chosen[: MIXED_OPERATIONS if mixed else 1])
+    ], symbols
+
+
+def tick_operation(name: str, fields: tuple[str, ...], symbols: list[str]) -> dict[str, object]:
+    """One payload of `subscribe`."""
+    selected = " ".join((*fields, "sequence"))
+    query = f"subscription {name}($symbols: [String!]!) {{ priceTicks(symbols: $symbols) {{ {selected} }} }}"
+    return {"query": query, "operationName": name, "variables": {"symbols": symbols}}
+
+
+def write_lines(path: Path, payloads: list[dict[str, object]]) -> Path:
+    """One JSON object a line, as the load client reads them."""
+    path.write_bytes(b"".join(orjson.dumps(payload) + b"\n" for payload in payloads))
+    return path
+
+
+@dataclass(frozen=True, slots=True)
+class PeerToken:
+    """A token built like our access tokens, and the key that proves it."""
+
+    token: str
+    public_key: str
+
+
+def peer_token() -> PeerToken:
+    """Signed with a new Ed25519 key."""
+    key = Ed25519PrivateKey.generate()
+    now = int(time.time())
+    claims = {
+        "iss": ISSUER,
+        "aud": AUDIENCE,
+        "sub": USER_ID,
+        "sid": "s" * 22,
+        "iat": now,
+        "exp": now + TOKEN_SECONDS,
+    }
+    token = jwt.encode(claims, key, "EdDSA", headers={"kid": "688", "typ": "at+jwt"})
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return PeerToken(token, public.decode())
+
+
+def write_shape(path: Path, token: PeerToken) -> Path:
+    """Everything a peer needs to serve, as JSON."""
+    users = {USER_ID: {"id": opaque_id("User", USER_ID), "email": "trader@bench.example"}}
+    shape = {
+        "markets": rows(),
+        "answer": answer(),
+        "users": users,
+        "publicKey": token.public_key,
+        "issuer": ISSUER,
+        "audience": AUDIENCE,
+    }
+    path.write_bytes(orjson.dumps(shape))
+    return path
+
+
+def _file(name: str) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = json.loads((CATALOGUE / name).read_bytes())
+    return found
