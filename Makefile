@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test soak format schema docs requirements clean test-setup explorer
+.PHONY: help dev test soak bench format schema docs requirements clean test-setup explorer
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -20,6 +20,9 @@ test: test-setup ## run every check
 soak: test-setup ## run what takes longer
 	@$(BIN)/pytest -m soak -n 2 -p no:cacheprovider
 
+bench: $(VENV)/.installed ## compare with peers and limits (docs/performance.md); OPTIONS="--rows fan-one --rounds 3"
+	@$(BIN)/python -m bench.compare $(OPTIONS)
+
 format: $(VENV)/.installed ## format and fix what can be fixed
 	@$(BIN)/ruff format -q . && $(BIN)/ruff check --fix .
 
@@ -33,7 +36,7 @@ requirements: ## pin and hash the requirements anew
 	@sh deploy/requirements.sh
 
 clean: ## remove what was made here, the data excepted
-	@rm -rf $(VENV) .node node_modules tests/node/node_modules server/graphiql/node_modules server/graphiql/dist
+	@rm -rf $(VENV) .node node_modules tests/node/node_modules bench/peers/node/node_modules server/graphiql/node_modules server/graphiql/dist
 	@rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(VENV)/.installed: requirements.txt

@@ -13,6 +13,8 @@ from decimal import Decimal
 import orjson
 import uvloop
 
+from bench import shape
+from bench.peers import control
 from core.bus import BusGap
 from core.clock import SystemClock
 from core.ids import random_id
@@ -33,9 +35,6 @@ from events.market import (
 )
 from server.encryption_keys import configured_box
 from services.market_data import CHECK_SECONDS
-
-from bench import shape
-from bench.peers import control
 
 SOURCE = PriceSource.BINANCE
 

@@ -20,9 +20,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 CATALOGUE = Path(__file__).resolve().parent.parent / "services" / "catalogue"
 MARKETS = 100
 """Markets of the catalogue, and further pairs of its assets up to so many: what `markets(first: 100)` asks for."""
-SYMBOLS_WATCHED = 50
-"""Markets that each subscription of the mixed operations watches."""
-MIXED_OPERATIONS = 20
 TICK_FIELDS = ("symbol", "price", "bid", "ask", "time")
 """Fields of a tick that operations choose from; `sequence` is in all of them: it says which tick it was."""
 TICKER_FIELDS = ("last", "bid", "ask", "open24h", "high24h", "low24h", "volume24h", "changePercent24h")
@@ -102,14 +99,16 @@ def opaque_id(kind: str, key: str) -> str:
     return urlsafe_b64encode(f"{kind}:{key}".encode()).decode().rstrip("=")
 
 
-def tick_operations(*, mixed: bool) -> tuple[list[dict[str, object]], list[str]]:
-    """Payloads of `subscribe`, and the symbols that must tick: one operation on one market, or many on many."""
-    symbols = [pair.symbol for pair in pairs()][: SYMBOLS_WATCHED if mixed else 1]
+def tick_operations(operations: int, symbols: int) -> list[dict[str, object]]:
+    """So many payloads of `subscribe` with different selections, the longest first, each on the same first markets."""
     chosen = [fields for size in range(len(TICK_FIELDS), 0, -1) for fields in itertools.combinations(TICK_FIELDS, size)]
-    return [
-        tick_operation(f"Ticks{number}", fields, symbols)
-        for number, fields in enumerate(chosen[: MIXED_OPERATIONS if mixed else 1])
-    ], symbols
+    watched = tick_symbols(symbols)
+    return [tick_operation(f"Ticks{number}", fields, watched) for number, fields in enumerate(chosen[:operations])]
+
+
+def tick_symbols(count: int) -> list[str]:
+    """The first so many markets."""
+    return [pair.symbol for pair in pairs()[:count]]
 
 
 def tick_operation(name: str, fields: tuple[str, ...], symbols: list[str]) -> dict[str, object]:

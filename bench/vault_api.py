@@ -3,12 +3,11 @@
 import sys
 from unittest.mock import patch
 
+from bench import shape
 from core.wallet_vocabulary import ChainNetwork
 from server.commands import main
 from services import catalogue
 from services.catalogue import Catalogue
-
-from bench import shape
 
 _read_files = catalogue.read_files
 

@@ -118,8 +118,9 @@ class Data:
             key: User(id=strawberry.ID(user["id"]), email=user["email"]) for key, user in shape["users"].items()
         }
         self._shape = shape
-        self._key = load_pem_public_key(shape["publicKey"].encode())
-        assert isinstance(self._key, Ed25519PublicKey)
+        key = load_pem_public_key(shape["publicKey"].encode())
+        assert isinstance(key, Ed25519PublicKey)
+        self._key = key
         self._readers: dict[str, set[asyncio.Queue[PriceTick]]] = {}
 
     def viewer(self, authorization: str | None) -> User | None:

@@ -1,0 +1,108 @@
+"""The servers that are compared, each started on the server's core: this one, its peers, and the limits below all of them."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench import processes
+from bench.clients import Cores
+from bench.servers import ROOT, free_port
+from bench.shape import PeerToken
+from bench.vault import Backing, vault
+
+NODE = ROOT / "bench" / "peers" / "node"
+VAULT = "cryptovault"
+UVLOOP, MERCURIUS, MERCURIUS_JIT = "uvloop", "mercurius", "mercurius-jit"
+_PYTHON = (sys.executable, "-m")
+_NODE = ("node", str(NODE / "server.mjs"))
+PEERS: dict[str, tuple[str, ...]] = {
+    UVLOOP: (*_PYTHON, "bench.peers.limits", "uvloop"),
+    "asgi": (*_PYTHON, "bench.peers.limits", "asgi"),
+    "ws": (*_NODE, "raw"),
+    "graphql-ws": (*_NODE, "graphql-ws"),
+    MERCURIUS: (*_NODE, "mercurius"),
+    MERCURIUS_JIT: (*_NODE, "mercurius-jit"),
+    "mercurius-jit-held": (*_NODE, "mercurius-jit-held"),
+    "yoga": (*_NODE, "yoga"),
+    "yoga-jit": (*_NODE, "yoga-jit"),
+    "stock": (*_PYTHON, "bench.peers.stock"),
+}
+WITHOUT_SUBSCRIBING = {UVLOOP, "asgi", "ws"}
+"""Those that know no GraphQL: every open socket is told of every tick."""
+DESCRIBED = {
+    VAULT: "CryptoVault",
+    UVLOOP: "limit: uvloop, prepared bytes",
+    "asgi": "limit: bare ASGI on uvicorn",
+    "ws": "limit: Node `ws` / `http`, prepared bytes",
+    "graphql-ws": "graphql-ws on `ws`",
+    MERCURIUS: "Mercurius",
+    MERCURIUS_JIT: "Mercurius with JIT",
+    "mercurius-jit-held": "Mercurius with JIT, verified tokens held",
+    "yoga": "GraphQL Yoga",
+    "yoga-jit": "GraphQL Yoga with JIT",
+    "stock": "Strawberry on FastAPI, as documented",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A running contender. `watched`: process ids by name, `server` the one under test."""
+
+    port: int
+    control_port: int
+    watched: Mapping[str, int]
+    token: str
+    counters: Callable[[], Mapping[str, float]] | None = None
+    """Reads what the server counts of its caches."""
+
+    def cpu_options(self) -> list[str]:
+        """For the load clients."""
+        return [option for name, pid in self.watched.items() for option in ("--cpu", f"{name}={pid}")]
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What contenders are started on. `settings`: of the row that is measured, for CryptoVault."""
+
+    cores: Cores
+    folder: Path
+    shape: Path
+    token: PeerToken
+    backing: Backing | None
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+def start(name: str, ground: Ground) -> AbstractAsyncContextManager[Started]:
+    """Start it and wait until it answers; stopped at the end. Raises RuntimeError when it does not start."""
+    return _vault(ground) if name == VAULT else _peer(name, ground)
+
+
+def install() -> str | None:
+    """Install the peers of npm; without Node.js, why there are none."""
+    if shutil.which("npm") is None:
+        return "Node.js and npm are missing: its peers are left out"
+    subprocess.run(["sh", "deploy/node.sh", str(NODE.relative_to(ROOT))], cwd=ROOT, check=True)
+    return None if (NODE / "node_modules").exists() else "the peers of npm could not be installed: they are left out"
+
+
+@asynccontextmanager
+async def _vault(ground: Ground) -> AsyncIterator[Started]:
+    if ground.backing is None:
+        raise RuntimeError("the database and Redis are not running")
+    async with vault(ground.backing, ground.cores, ground.settings) as api:
+        watched = {"server": api.pid, "relay": ground.backing.relay_pid, "redis": ground.backing.redis_pid}
+        yield Started(api.port, ground.backing.control_port, watched, api.token, api.counters)
+
+
+@asynccontextmanager
+async def _peer(name: str, ground: Ground) -> AsyncIterator[Started]:
+    port, control_port = free_port(), free_port()
+    command = (*PEERS[name], str(port), str(control_port), str(ground.shape))
+    async with processes.running(command, core=ground.cores.server, said=ground.folder / f"{name}.log") as process:
+        await processes.listening(port, process)
+        await processes.listening(control_port, process)
+        yield Started(port, control_port, {"server": process.pid}, ground.token.token)

@@ -1,0 +1,126 @@
+"""Medians, ratios and the Markdown of them."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+
+from bench.contenders import DESCRIBED, MERCURIUS, MERCURIUS_JIT, UVLOOP, VAULT
+from bench.measuring import Sample
+from bench.rows import FanRow, Goal, Measure, Row
+
+Samples = Mapping[str, Sequence[Sample]]
+"""Of one row, by contender."""
+FAULTS = (
+    *("lost", "missed", "repeated", "wrong_id", "binary", "errors", "closed", "stalled"),
+    *("not_2xx", "with_errors"),
+)
+
+
+def median(samples: Sequence[Sample], measure: Measure) -> float:
+    """Over the rounds."""
+    return statistics.median([_value(sample, measure) for sample in samples])
+
+
+def _value(sample: Sample, measure: Measure) -> float:
+    measured = sample.measured
+    match measure:
+        case Measure.PER_CPU:
+            return measured["per_server_cpu_second"]
+        case Measure.PER_SECOND:
+            return measured["per_second"]
+        case Measure.P50:
+            return measured["latency_ms"]["p50"]
+        case Measure.P99:
+            return measured["latency_ms"]["p99"]
+
+
+def table(row: Row, samples: Samples) -> str:
+    """Every contender of a row."""
+    mercurius = MERCURIUS if isinstance(row, FanRow) else MERCURIUS_JIT
+    head = (
+        "contender",
+        *(str(each) for each in Measure),
+        f"of {UVLOOP}",
+        f"of {mercurius}",
+        "CPU",
+        "client CPU",
+        "faults",
+    )
+    lines = [f"### {row.title}", "", f"| {' | '.join(head)} |", f"|---{'|---:' * (len(head) - 2)}|---|"]
+    for name in row.contenders:
+        if found := samples.get(name):
+            cells = (
+                DESCRIBED[name],
+                *(_figure(median(found, measure), measure) for measure in Measure),
+                *(_ratio(samples, name, other) for other in (UVLOOP, mercurius)),
+                _cpu(found),
+                f"{statistics.median([each.measured['client_cpu'] for each in found]):.0%}",
+                faults(found) or "none",
+            )
+            lines.append(f"| {' | '.join(cells)} |")
+    if counted := _counted(samples.get(VAULT, ())):
+        lines += ["", f"Counted by CryptoVault meanwhile: {counted}."]
+    return "\n".join(lines)
+
+
+def _figure(value: float, measure: Measure) -> str:
+    return f"{value:,.0f}" if measure in {Measure.PER_CPU, Measure.PER_SECOND} else f"{value:,.1f}"
+
+
+def _ratio(samples: Samples, name: str, other: str) -> str:
+    ratio = _times(samples, name, Measure.PER_CPU, other)
+    return "" if ratio is None else f"{ratio:.2f}"
+
+
+def _times(samples: Samples, name: str, measure: Measure, other: str) -> float | None:
+    if not samples.get(name) or not samples.get(other):
+        return None
+    divisor = median(samples[other], measure)
+    return median(samples[name], measure) / divisor if divisor else None
+
+
+def _cpu(samples: Sequence[Sample]) -> str:
+    """Of each watched process, as shares of a core."""
+    names = samples[0].measured["cpu"]
+    shares = {
+        name: statistics.median([each.measured["cpu"][name] / each.measured["seconds"] for each in samples])
+        for name in names
+    }
+    text = ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
+    alone = [each.ticks_alone for each in samples if each.ticks_alone is not None]
+    return f"{text}; ticks alone {statistics.median(alone):.0%}" if alone else text
+
+
+def faults(samples: Sequence[Sample]) -> str:
+    """What should not have happened, summed over the rounds."""
+    sums: dict[str, int] = {}
+    for sample in samples:
+        for name, value in sample.measured.items():
+            if name in FAULTS and isinstance(value, int) and value:
+                sums[name] = sums.get(name, 0) + value
+    return ", ".join(f"{value:,} {name}" for name, value in sums.items())
+
+
+def _counted(samples: Sequence[Sample]) -> str:
+    sums: dict[str, float] = {}
+    for sample in samples:
+        for name, value in sample.counted.items():
+            sums[name] = sums.get(name, 0.0) + value
+    return ", ".join(f"`{name}` {value:,.0f}" for name, value in sums.items())
+
+
+def goals(measured: Sequence[tuple[Row, Samples]]) -> str:
+    """Every goal and what was reached."""
+    lines = ["| row | goal | reached | |", "|---|---|---:|---|"]
+    for row, samples in measured:
+        for goal in row.goals:
+            reached = _reached(goal, samples)
+            if reached is not None:
+                met = reached <= goal.bound if goal.at_most else reached >= goal.bound
+                lines.append(f"| {row.key} | {goal} | {reached:,.2f} | {'met' if met else 'missed'} |")
+    return "\n".join(lines)
+
+
+def _reached(goal: Goal, samples: Samples) -> float | None:
+    if goal.of is not None:
+        return _times(samples, VAULT, goal.measure, goal.of)
+    return median(samples[VAULT], goal.measure) if samples.get(VAULT) else None
