@@ -22,7 +22,7 @@ from bench import clients, contenders, shape, tables
 from bench.clients import ClientFailed, Cores
 from bench.contenders import PEERS, VAULT, Ground
 from bench.measuring import Client, Sample, fan_out, queries
-from bench.rows import ROWS, FanRow, Measure, Row
+from bench.rows import ROWS, FanRow, Measure, QueryRow, Row
 from bench.vault import backing
 
 
@@ -44,11 +44,12 @@ async def _run(options: argparse.Namespace, cores: Cores) -> int:
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         token = shape.peer_token()
-        ground = Ground(cores, folder, shape.write_shape(folder / "shape.json", token), token, None)
+        ground = Ground(cores, folder, folder / "shape.json", token, None)
         if any(VAULT in row.contenders for row in rows):
             ground = replace(ground, backing=await stack.enter_async_context(backing(folder, cores)))
         client = Client(programs, folder, cores, options.seconds, options.sockets, options.connections)
         for row, samples in measured:
+            shape.write_shape(ground.shape, token, row.query.answer if isinstance(row, QueryRow) else {})
             for number, name in itertools.product(range(options.rounds), row.contenders):
                 say = f"{row.key} [{number + 1}] {name}"
                 on = replace(ground, settings=row.settings)

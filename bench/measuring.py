@@ -64,7 +64,7 @@ async def fan_out(name: str, row: FanRow, started: Started, client: Client) -> S
 async def queries(row: QueryRow, started: Started, client: Client) -> Sample:
     """Answers, while every market ticks. Raises ClientFailed."""
     body = client.folder / "body"
-    body.write_bytes(orjson.dumps({"query": row.query}))
+    body.write_bytes(orjson.dumps({"query": row.query.text}))
     arguments = [
         *("--server", f"127.0.0.1:{started.port}", "--body", str(body)),
         *("--connections", str(client.connections), "--seconds", str(client.seconds)),

@@ -54,7 +54,7 @@ class QueryRow:
 
     key: str
     title: str
-    query: str
+    query: shape.Query
     goals: tuple[Goal, ...]
     signed_in: bool = False
     contenders: tuple[str, ...] = ASKED
@@ -101,19 +101,27 @@ ROWS: tuple[Row, ...] = (
         options=("--mode", "rate", "--rate", "20"),
     ),
     QueryRow(
-        key="markets",
-        title=f"`markets(first: 100)`, {shape.MARKETS} markets with their tickers",
-        query=shape.MARKETS_QUERY,
-        goals=(
-            Goal(Measure.PER_CPU, 1.2, MERCURIUS_JIT),
-            Goal(Measure.PER_CPU, 3, MERCURIUS_JIT),
-            Goal(Measure.PER_CPU, 7, MERCURIUS_JIT),
-        ),
+        key="markets-plain",
+        title="`markets(first: 100)` with a field of the viewer's, so that nothing may be held for others",
+        query=shape.markets_query("watched", "ticker"),
+        goals=(Goal(Measure.PER_CPU, 1.2, MERCURIUS_JIT),),
+    ),
+    QueryRow(
+        key="markets-ticking",
+        title="`markets(first: 100)` with tickers, all of which change",
+        query=shape.markets_query("ticker"),
+        goals=(Goal(Measure.PER_CPU, 3, MERCURIUS_JIT),),
+    ),
+    QueryRow(
+        key="markets-held",
+        title="`markets(first: 100)` with rules, none of which change",
+        query=shape.markets_query("rules"),
+        goals=(Goal(Measure.PER_CPU, 7, MERCURIUS_JIT),),
     ),
     QueryRow(
         key="viewer",
         title="`viewer { id email }` with an EdDSA token",
-        query=shape.VIEWER_QUERY,
+        query=shape.viewer_query(),
         goals=(Goal(Measure.PER_CPU, 1, MERCURIUS_JIT),),
         signed_in=True,
     ),

@@ -8,6 +8,7 @@ import itertools
 import json
 import time
 from base64 import urlsafe_b64encode
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -27,11 +28,17 @@ ISSUER = "http://localhost:8000"
 AUDIENCE = "cryptovault"
 TOKEN_SECONDS = 900
 USER_ID = "6560a1b2c3d4e5f6a7b8c9d0"
-MARKETS_QUERY = (
-    "query Markets { markets(first: 100) { nodes { id symbol base { code } quote { code } status "
-    f"ticker {{ {' '.join(TICKER_FIELDS)} }} }} pageInfo {{ hasNextPage endCursor }} }} }}"
-)
-VIEWER_QUERY = "query Viewer { viewer { id email } }"
+RULES = {
+    "tickSize": "0.01",
+    "lotSize": "0.00000001",
+    "minQuantity": "0.00001",
+    "maxQuantity": "500",
+    "minNotional": "1",
+    "priceBand": "0.1",
+    "makerFee": "0.001",
+    "takerFee": "0.0015",
+}
+VIEWER = {"id": urlsafe_b64encode(f"User:{USER_ID}".encode()).decode().rstrip("="), "email": "trader@bench.example"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +88,8 @@ def rows() -> list[dict[str, object]]:
             "base": {"code": pair.base},
             "quote": {"code": pair.quote},
             "status": "TRADING",
+            "watched": None,
+            "rules": RULES,
             "ticker": ticker_values(place),
         }
         for place, pair in enumerate(pairs())
@@ -88,10 +97,35 @@ def rows() -> list[dict[str, object]]:
     return sorted(found, key=lambda row: str(row["symbol"]))
 
 
-def answer() -> dict[str, object]:
-    """The answer to MARKETS_QUERY, for the limits that only send bytes."""
-    last = rows()[-1]["id"]
-    return {"data": {"markets": {"nodes": rows(), "pageInfo": {"hasNextPage": False, "endCursor": last}}}}
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is asked, and an answer to it for the limits that only send bytes."""
+
+    text: str
+    answer: Mapping[str, object]
+
+
+def markets_query(*fields: str) -> Query:
+    """A page of all markets, with their names and these fields."""
+    selections = {
+        "watched": "watched",
+        "rules": f"rules {{ {' '.join(RULES)} }}",
+        "ticker": f"ticker {{ {' '.join(TICKER_FIELDS)} }}",
+    }
+    selected = " ".join(selections[each] for each in fields)
+    text = (
+        f"query Markets {{ markets(first: {MARKETS}) {{ nodes {{ id symbol base {{ code }} quote {{ code }} status "
+        f"{selected} }} pageInfo {{ hasNextPage endCursor }} }} }}"
+    )
+    names = ("id", "symbol", "base", "quote", "status", *fields)
+    nodes = [{name: row[name] for name in names} for row in rows()]
+    page = {"nodes": nodes, "pageInfo": {"hasNextPage": False, "endCursor": nodes[-1]["id"]}}
+    return Query(text, {"data": {"markets": page}})
+
+
+def viewer_query() -> Query:
+    """Who is signed in."""
+    return Query("query Viewer { viewer { id email } }", {"data": {"viewer": VIEWER}})
 
 
 def opaque_id(kind: str, key: str) -> str:
@@ -149,13 +183,12 @@ def peer_token() -> PeerToken:
     return PeerToken(token, public.decode())
 
 
-def write_shape(path: Path, token: PeerToken) -> Path:
-    """Everything a peer needs to serve, as JSON."""
-    users = {USER_ID: {"id": opaque_id("User", USER_ID), "email": "trader@bench.example"}}
+def write_shape(path: Path, token: PeerToken, answer: Mapping[str, object]) -> Path:
+    """Everything a peer needs to serve, as JSON; `answer` is for the limits."""
     shape = {
         "markets": rows(),
-        "answer": answer(),
-        "users": users,
+        "answer": answer,
+        "users": {USER_ID: VIEWER},
         "publicKey": token.public_key,
         "issuer": ISSUER,
         "audience": AUDIENCE,

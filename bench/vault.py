@@ -113,7 +113,7 @@ async def _markets_known(port: int) -> None:
     connection = Connection(port)
     try:
         while True:
-            answer = await connection.post(shape.MARKETS_QUERY)
+            answer = await connection.post(shape.markets_query("ticker").text)
             if "errors" not in answer:
                 return
             await asyncio.sleep(0.1)

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import NewType
+from typing import Any, NewType
 
 import jwt
 import orjson
@@ -21,6 +21,7 @@ from strawberry.extensions import ParserCache, SchemaExtension, ValidationCache
 from strawberry.fastapi import GraphQLRouter
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types.scalar import ScalarDefinition
+from strawberry.utils.str_converters import to_snake_case
 
 from bench.peers import control
 
@@ -61,6 +62,20 @@ class Ticker:
 
 
 @strawberry.type
+class MarketRules:
+    """As ours."""
+
+    tick_size: Amount
+    lot_size: Amount
+    min_quantity: Amount
+    max_quantity: Amount | None
+    min_notional: Amount
+    price_band: Amount | None
+    maker_fee: Amount
+    taker_fee: Amount
+
+
+@strawberry.type
 class Market:
     """As ours."""
 
@@ -69,6 +84,8 @@ class Market:
     base: Asset
     quote: Asset
     status: MarketStatus
+    watched: bool | None
+    rules: MarketRules
     ticker: Ticker | None
 
 
@@ -193,18 +210,19 @@ class Subscription:
             yield tick
 
 
-def _market(row: dict[str, object]) -> Market:
-    base, quote, ticker = row["base"], row["quote"], row["ticker"]
-    assert isinstance(base, dict)
-    assert isinstance(quote, dict)
-    assert isinstance(ticker, dict)
-    figures = {"change_percent24h" if name == "changePercent24h" else name: value for name, value in ticker.items()}
+def _market(row: dict[str, Any]) -> Market:
+    figures = {
+        "change_percent24h" if name == "changePercent24h" else name: value for name, value in row["ticker"].items()
+    }
+    rules = {to_snake_case(name): value for name, value in row["rules"].items()}
     return Market(
-        id=strawberry.ID(str(row["id"])),
-        symbol=str(row["symbol"]),
-        base=Asset(code=base["code"]),
-        quote=Asset(code=quote["code"]),
+        id=strawberry.ID(row["id"]),
+        symbol=row["symbol"],
+        base=Asset(code=row["base"]["code"]),
+        quote=Asset(code=row["quote"]["code"]),
         status=MarketStatus(row["status"]),
+        watched=row["watched"],
+        rules=MarketRules(**rules),
         ticker=Ticker(**figures),
     )
 

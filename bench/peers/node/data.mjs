@@ -4,6 +4,11 @@ import net from 'node:net'
 
 import { makeExecutableSchema } from '@graphql-tools/schema'
 import { createVerifier } from 'fast-jwt'
+import { GraphQLScalarType } from 'graphql'
+
+const scalars = Object.fromEntries(
+  [['Decimal', String], ['DateTime', String], ['Long', Number]].map(([name, serialize]) => [name, new GraphQLScalarType({ name, serialize })])
+)
 
 export class Data {
   // `held`: whether verified tokens are remembered, as fast-jwt offers it.
@@ -29,6 +34,7 @@ export class Data {
 
   schema () {
     const resolvers = {
+      ...scalars,
       Query: {
         markets: (_root, { first }) => {
           const nodes = this.markets.slice(0, first)
