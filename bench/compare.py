@@ -103,12 +103,12 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         prog="python -m bench.compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     keys, names = [row.key for row in ROWS], [VAULT, *PEERS]
-    parser.add_argument("--rows", type=_list_of("row", keys), default=keys, help=f"of {', '.join(keys)} (all)")
-    parser.add_argument("--only", type=_list_of("contender", names), default=[], help=f"of {', '.join(names)} (all)")
-    parser.add_argument("--rounds", type=_whole, default=5, help="interleaved rounds (5)")
+    parser.add_argument("--rows", type=list_of("row", keys), default=keys, help=f"of {', '.join(keys)} (all)")
+    parser.add_argument("--only", type=list_of("contender", names), default=[], help=f"of {', '.join(names)} (all)")
+    parser.add_argument("--rounds", type=whole, default=5, help="interleaved rounds (5)")
     parser.add_argument("--secs", dest="seconds", type=_positive, default=5.0, help="of each measurement (5)")
-    parser.add_argument("--sockets", type=_whole, default=1000, help="subscribers (1000)")
-    parser.add_argument("--connections", type=_whole, default=32, help="of the query rows (32)")
+    parser.add_argument("--sockets", type=whole, default=1000, help="subscribers (1000)")
+    parser.add_argument("--connections", type=whole, default=32, help="of the query rows (32)")
     parser.add_argument("--server-core", type=int, default=1, help="core of the server under test (1)")
     parser.add_argument("--client-core", type=int, default=0, help="core of everything else (0)")
     parser.add_argument("--json", type=Path, help="also write every measurement here")
@@ -122,7 +122,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def _list_of(kind: str, known: Sequence[str]) -> Callable[[str], list[str]]:
+def list_of(kind: str, known: Sequence[str]) -> Callable[[str], list[str]]:
     """Reads names separated by commas."""
 
     def read(text: str) -> list[str]:
@@ -134,7 +134,7 @@ def _list_of(kind: str, known: Sequence[str]) -> Callable[[str], list[str]]:
     return read
 
 
-def _whole(text: str) -> int:
+def whole(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number from 1, got {text!r}")
     return int(text)

@@ -138,7 +138,9 @@ static void poll_for(int64_t us) {
   for (int i = 0; i < count; i++) {
     Socket *socket = events[i].data.ptr;
     if (!socket) {
-      if (read(control_fd, unread, sizeof unread) == 0) fail(EXIT_PEER, "the control connection was closed");
+      if (read(control_fd, unread, sizeof unread) > 0) continue;
+      if (with.mode == IDLE) exit(0);
+      fail(EXIT_PEER, "the control connection was closed");
     } else if (!socket_read(socket, on_frame, &seen.bytes)) {
       seen.closed++;
       close(socket->fd);
