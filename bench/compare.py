@@ -8,20 +8,20 @@ Nothing is fetched but the peers of npm, at their first run. How to read it: doc
 import argparse
 import asyncio
 import itertools
-import os
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import orjson
 
-from bench import clients, contenders, shape, tables
+from bench import clients, contenders, tables
 from bench.clients import ClientFailed, Cores
 from bench.contenders import PEERS, VAULT, Ground
 from bench.measuring import Client, Sample, fan_out, queries
+from bench.options import cores_of, list_of, positive, read, whole
 from bench.rows import ROWS, FanRow, Measure, QueryRow, Row
 from bench.vault import backing
 
@@ -29,9 +29,7 @@ from bench.vault import backing
 def main(arguments: Sequence[str] | None = None) -> int:
     """Read the arguments and run."""
     options = _options(arguments)
-    cores = Cores(options.server_core, options.client_core)
-    os.sched_setaffinity(0, {cores.rest})
-    return asyncio.run(_run(options, cores))
+    return asyncio.run(_run(options, cores_of(options)))
 
 
 async def _run(options: argparse.Namespace, cores: Cores) -> int:
@@ -43,21 +41,19 @@ async def _run(options: argparse.Namespace, cores: Cores) -> int:
     measured: list[tuple[Row, dict[str, list[Sample]]]] = [(row, {}) for row in rows]
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        token = shape.peer_token()
-        ground = Ground(cores, folder, folder / "shape.json", token, None)
+        ground = Ground(cores, folder, None)
         if any(VAULT in row.contenders for row in rows):
             ground = replace(ground, backing=await stack.enter_async_context(backing(folder, cores)))
         client = Client(programs, folder, cores, options.seconds, options.sockets, options.connections)
         for row, samples in measured:
-            shape.write_shape(ground.shape, token, row.query.answer if isinstance(row, QueryRow) else {})
+            answer = row.query.answer if isinstance(row, QueryRow) else {}
+            on = replace(ground, settings=row.settings, answer=answer)
             for number, name in itertools.product(range(options.rounds), row.contenders):
                 say = f"{row.key} [{number + 1}] {name}"
-                on = replace(ground, settings=row.settings)
                 sample = await _measure(row, name, ground=on, client=client, say=say)
                 if sample is not None:
                     samples.setdefault(name, []).append(sample)
-    for row, samples in measured:
-        print(f"{tables.table(row, samples)}\n")
+            print(f"{tables.table(row, samples)}\n", flush=True)
     print(tables.goals(measured))
     if options.json is not None:
         options.json.write_bytes(_as_json(measured))
@@ -106,48 +102,11 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rows", type=list_of("row", keys), default=keys, help=f"of {', '.join(keys)} (all)")
     parser.add_argument("--only", type=list_of("contender", names), default=[], help=f"of {', '.join(names)} (all)")
     parser.add_argument("--rounds", type=whole, default=5, help="interleaved rounds (5)")
-    parser.add_argument("--secs", dest="seconds", type=_positive, default=5.0, help="of each measurement (5)")
+    parser.add_argument("--secs", dest="seconds", type=positive, default=5.0, help="of each measurement (5)")
     parser.add_argument("--sockets", type=whole, default=1000, help="subscribers (1000)")
     parser.add_argument("--connections", type=whole, default=32, help="of the query rows (32)")
-    parser.add_argument("--server-core", type=int, default=1, help="core of the server under test (1)")
-    parser.add_argument("--client-core", type=int, default=0, help="core of everything else (0)")
     parser.add_argument("--json", type=Path, help="also write every measurement here")
-    options = parser.parse_args(arguments)
-    allowed = os.sched_getaffinity(0)
-    for core in (options.server_core, options.client_core):
-        if core not in allowed:
-            parser.error(f"core {core} may not be used; there are {', '.join(map(str, sorted(allowed)))}")
-    if options.server_core == options.client_core:
-        parser.error("the server needs a core of its own")
-    return options
-
-
-def list_of(kind: str, known: Sequence[str]) -> Callable[[str], list[str]]:
-    """Reads names separated by commas."""
-
-    def read(text: str) -> list[str]:
-        names = [name for name in text.split(",") if name]
-        if unknown := [name for name in names if name not in known]:
-            raise argparse.ArgumentTypeError(f"no {kind} {unknown[0]!r}; there are {', '.join(known)}")
-        return names
-
-    return read
-
-
-def whole(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1, got {text!r}")
-    return int(text)
-
-
-def _positive(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0.1 <= value <= 600:
-        raise argparse.ArgumentTypeError(f"expected seconds from 0.1 to 600, got {text!r}")
-    return value
+    return read(parser, arguments)
 
 
 if __name__ == "__main__":

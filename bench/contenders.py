@@ -11,7 +11,7 @@ from pathlib import Path
 from bench import processes
 from bench.clients import Cores
 from bench.servers import ROOT, free_port
-from bench.shape import PeerToken
+from bench.shape import peer_token, write_shape
 from bench.vault import Backing, vault
 
 NODE = ROOT / "bench" / "peers" / "node"
@@ -66,13 +66,12 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What contenders are started on. `settings`: of the row that is measured, for CryptoVault."""
+    """What contenders are started on. `answer`: what the limits answer. `settings`: of the row that is measured, for CryptoVault."""
 
     cores: Cores
     folder: Path
-    shape: Path
-    token: PeerToken
     backing: Backing | None
+    answer: Mapping[str, object] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -101,8 +100,10 @@ async def _vault(ground: Ground) -> AsyncIterator[Started]:
 @asynccontextmanager
 async def _peer(name: str, ground: Ground) -> AsyncIterator[Started]:
     port, control_port = free_port(), free_port()
-    command = (*PEERS[name], str(port), str(control_port), str(ground.shape))
+    token = peer_token()
+    served = write_shape(ground.folder / "shape.json", token, ground.answer)
+    command = (*PEERS[name], str(port), str(control_port), str(served))
     async with processes.running(command, core=ground.cores.server, said=ground.folder / f"{name}.log") as process:
         await processes.listening(port, process)
         await processes.listening(control_port, process)
-        yield Started(port, control_port, {"server": process.pid}, ground.token.token)
+        yield Started(port, control_port, {"server": process.pid}, token.token)

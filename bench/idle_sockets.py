@@ -7,7 +7,6 @@ them? Goal: p99 under 250 ms.
 
 import argparse
 import asyncio
-import os
 import resource
 import statistics
 import sys
@@ -20,10 +19,10 @@ from pathlib import Path
 import psutil
 
 from bench import clients, contenders, shape
-from bench.clients import ClientFailed, Cores
-from bench.compare import list_of, whole
+from bench.clients import ClientFailed
 from bench.contenders import DESCRIBED, MERCURIUS, PEERS, UVLOOP, VAULT, WITHOUT_SUBSCRIBING, Ground, Started
 from bench.measuring import Client, fan_out
+from bench.options import cores_of, list_of, read, whole
 from bench.rows import FanRow
 from bench.tables import faults
 from bench.vault import backing
@@ -48,19 +47,16 @@ ONE_A_SECOND = FanRow(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Read the arguments and run."""
-    options = _options(arguments)
-    os.sched_setaffinity(0, {options.client_core})
-    return asyncio.run(_run(options))
+    return asyncio.run(_run(_options(arguments)))
 
 
 async def _run(options: argparse.Namespace) -> int:
-    cores = Cores(options.server_core, options.client_core)
+    cores = cores_of(options)
     programs = await asyncio.to_thread(clients.build)
     await asyncio.to_thread(contenders.install)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        token = shape.peer_token()
-        ground = Ground(cores, folder, shape.write_shape(folder / "shape.json", token, {}), token, None)
+        ground = Ground(cores, folder, None)
         client = Client(programs, folder, cores, options.seconds, options.many, 1)
         if VAULT not in options.only:
             return await _measure_all(options, ground, client)
@@ -150,9 +146,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--many", type=whole, default=10_000, help="that hear one tick a second (10000)")
     parser.add_argument("--rounds", type=whole, default=1, help="of the memory's measurement (1)")
     parser.add_argument("--secs", dest="seconds", type=whole, default=10, help="of ticks (10)")
-    parser.add_argument("--server-core", type=int, default=1, help="core of the server under test (1)")
-    parser.add_argument("--client-core", type=int, default=0, help="core of everything else (0)")
-    options = parser.parse_args(arguments)
+    options = read(parser, arguments)
     _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = max(options.sockets, options.many) + SPARE_FILES
     if wanted > most_files:

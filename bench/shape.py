@@ -134,10 +134,11 @@ def opaque_id(kind: str, key: str) -> str:
 
 
 def tick_operations(operations: int, symbols: int) -> list[dict[str, object]]:
-    """So many payloads of `subscribe` with different selections, the longest first, each on the same first markets."""
+    """So many payloads of `subscribe`, each with another document, on the same first markets: other selections, the longest first, then other names."""
     chosen = [fields for size in range(len(TICK_FIELDS), 0, -1) for fields in itertools.combinations(TICK_FIELDS, size)]
     watched = tick_symbols(symbols)
-    return [tick_operation(f"Ticks{number}", fields, watched) for number, fields in enumerate(chosen[:operations])]
+    fields = itertools.islice(itertools.cycle(chosen), operations)
+    return [tick_operation(f"Ticks{number}", each, watched) for number, each in enumerate(fields)]
 
 
 def tick_symbols(count: int) -> list[str]:

@@ -105,7 +105,12 @@ def _counted(samples: Sequence[Sample]) -> str:
     for sample in samples:
         for name, value in sample.counted.items():
             sums[name] = sums.get(name, 0.0) + value
-    return ", ".join(f"`{name}` {value:,.0f}" for name, value in sums.items())
+    texts = [f"`{name}` {value:,.0f}" for name, value in sums.items()]
+    for name, hits in sums.items():
+        misses = sums.get(name.replace("hits", "misses"), 0.0) if "hits" in name else None
+        if misses is not None:
+            texts.append(f"hit rate {hits / (hits + misses):.1%}")
+    return ", ".join(texts)
 
 
 def goals(measured: Sequence[tuple[Row, Samples]]) -> str:
