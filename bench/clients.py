@@ -87,9 +87,11 @@ async def run(program: Path, arguments: Sequence[str], *, core: int, seconds: fl
         async with asyncio.timeout(seconds):
             printed, said = await process.communicate()
     except TimeoutError:
-        process.kill()
-        await process.wait()
         raise ClientFailed(f"{program.name} took more than {seconds:.0f} s") from None
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
     if process.returncode != 0:
         raise ClientFailed(f"{program.name} ended with {process.returncode}: {said.decode()[-600:].strip()}")
     found: Measured = orjson.loads(printed)

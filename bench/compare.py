@@ -21,7 +21,7 @@ from bench import clients, contenders, tables
 from bench.clients import ClientFailed, Cores
 from bench.contenders import PEERS, VAULT, Ground
 from bench.measuring import Client, Sample, fan_out, queries
-from bench.options import cores_of, list_of, positive, read, whole
+from bench.options import cores_of, list_of, positive, read, run, whole
 from bench.rows import ROWS, FanRow, Measure, QueryRow, Row
 from bench.vault import backing
 
@@ -29,7 +29,7 @@ from bench.vault import backing
 def main(arguments: Sequence[str] | None = None) -> int:
     """Read the arguments and run."""
     options = _options(arguments)
-    return asyncio.run(_run(options, cores_of(options)))
+    return run(_run(options, cores_of(options)))
 
 
 async def _run(options: argparse.Namespace, cores: Cores) -> int:

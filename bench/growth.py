@@ -16,7 +16,7 @@ from bench import clients, contenders
 from bench.clients import ClientFailed
 from bench.contenders import PEERS, VAULT, Ground
 from bench.measuring import Client, fan_out
-from bench.options import cores_of, list_of, positive, read, whole
+from bench.options import cores_of, list_of, positive, read, run, whole
 from bench.rows import FanRow
 from bench.vault import backing
 
@@ -27,7 +27,7 @@ _POINTS = [*((count, 1) for count in OPERATIONS), *((1, count) for count in SYMB
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Read the arguments and run."""
-    return asyncio.run(_run(_options(arguments)))
+    return run(_run(_options(arguments)))
 
 
 async def _run(options: argparse.Namespace) -> int:

@@ -22,7 +22,7 @@ from bench import clients, contenders, shape
 from bench.clients import ClientFailed
 from bench.contenders import DESCRIBED, MERCURIUS, PEERS, UVLOOP, VAULT, WITHOUT_SUBSCRIBING, Ground, Started
 from bench.measuring import Client, fan_out
-from bench.options import cores_of, list_of, read, whole
+from bench.options import cores_of, list_of, read, run, whole
 from bench.rows import FanRow
 from bench.tables import faults
 from bench.vault import backing
@@ -47,7 +47,7 @@ ONE_A_SECOND = FanRow(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Read the arguments and run."""
-    return asyncio.run(_run(_options(arguments)))
+    return run(_run(_options(arguments)))
 
 
 async def _run(options: argparse.Namespace) -> int:

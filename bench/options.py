@@ -1,10 +1,14 @@
 """What the commands of the bench have in common on their command line."""
 
 import argparse
+import asyncio
 import os
-from collections.abc import Callable, Sequence
+import signal
+from collections.abc import Callable, Coroutine, Sequence
 
 from bench.clients import Cores
+
+EXIT_STOPPED = 130
 
 
 def read(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -19,6 +23,21 @@ def read(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> ar
     if options.server_core == options.client_core:
         parser.error("the server needs a core of its own")
     return options
+
+
+def run(work: Coroutine[None, None, int]) -> int:
+    """Its exit status. SIGINT and SIGTERM cancel it, so that whatever it has started is stopped."""
+    return asyncio.run(_until_stopped(work))
+
+
+async def _until_stopped(work: Coroutine[None, None, int]) -> int:
+    task = asyncio.ensure_future(work)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        return EXIT_STOPPED
 
 
 def cores_of(options: argparse.Namespace) -> Cores:
