@@ -108,6 +108,10 @@ class Started:
 
     answers: Callable[[], AsyncGenerator[Answer, None]]
     label: str
+    refused: Answer | None = None
+    """Why it was not admitted; its answers are this one."""
+    goes_on: bool = False
+    """Whether it may have more than one answer."""
     shared: SharedStream | None = None
     ended: Callable[[Exception], Awaitable[Answer]] = field(default=_never_shared)
     """What a subscriber is told whose shared stream ended with this."""
@@ -170,14 +174,15 @@ class Pipeline:
             operation = await self._admit(request, caller, allowed)
         except RequestRefused as refused:
             answer = await self._refused(refused, errors, request, caller)
-            return Started(lambda: _only(answer), "unknown")
+            return Started(lambda: _only(answer), "unknown", refused=answer)
         if operation.definition.operation is not OperationType.SUBSCRIPTION:
             return Started(lambda: _running(self._run(operation, caller, errors)), operation.label)
         return Started(
             lambda: self._events(operation, caller, errors),
             operation.label,
-            self._shared(operation, caller),
-            lambda error: self._ended(error, operation, caller, errors),
+            goes_on=True,
+            shared=self._shared(operation, caller),
+            ended=lambda error: self._ended(error, operation, caller, errors),
         )
 
     def estimate(self, text: str, variables: Mapping[str, object] | None = None) -> OperationCost:

@@ -15,6 +15,7 @@ from services.viewer import Client, Viewer
 Kind = TypeVar("Kind")
 QUERIES = frozenset({OperationType.QUERY})
 QUERIES_AND_MUTATIONS = frozenset({OperationType.QUERY, OperationType.MUTATION})
+QUERIES_AND_SUBSCRIPTIONS = frozenset({OperationType.QUERY, OperationType.SUBSCRIPTION})
 ALL_OPERATIONS = frozenset(OperationType)
 
 
@@ -53,7 +54,7 @@ class Caller:
 
     client: Client
     transport: str = "http"
-    """`http` or `websocket`."""
+    """`http`, `websocket`, `sse` or `multipart`."""
     viewer: Viewer | None = None
     cookies: ShownCookies = ShownCookies()
     outgoing: Outgoing | None = None

@@ -120,6 +120,15 @@ class HttpProtocol(HttpToolsProtocol):
         self._stalled.stop()
         super().connection_lost(exc)
 
+    def shutdown(self) -> None:
+        """The server ends: a response that goes on has no end of its own."""
+        cycle = self.cycle
+        if cycle is not None and cycle.chunked_encoding and not cycle.response_complete:
+            cycle.disconnected = True
+            cycle.message_event.set()
+            self.transport.close()
+        super().shutdown()
+
     def _await_head(self) -> None:
         self._head.start(self.loop, HEAD_SECONDS, self.transport.abort)
 

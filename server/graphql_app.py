@@ -24,7 +24,10 @@ from server.authentication import Authentication
 from server.explorer import Explorer, accepts_page
 from server.graphql_http import GraphQLHTTP, HttpLimits
 from server.graphql_ws import GraphQLWebSocket
+from server.http_streams import HttpStreams
+from server.open_connections import OpenConnections
 from server.origins import page_origins
+from server.realtime.hub import Hub
 from server.transport_metrics import TransportMetrics
 from server.ws_session import SocketLimits
 from services.market_view import MarketView
@@ -78,6 +81,8 @@ def build_graphql(
         addresses=ClientAddresses(settings.trusted_proxies),
         limits=limiters.limits,
     )
+    hub = Hub()
+    connections = OpenConnections(per_address=settings.sockets_per_address, per_account=settings.sockets_per_account)
     http = GraphQLHTTP(
         pipeline,
         authentication=authentication,
@@ -86,16 +91,17 @@ def build_graphql(
         clock=clock,
         request_id=lambda: accepted_or_new(current_request_id()),
         metrics=metrics,
+        streams=HttpStreams(hub, services.accounts.authority, clock=clock, connections=connections, metrics=metrics),
     )
     socket = GraphQLWebSocket(
         pipeline,
         authentication=authentication,
-        limits=SocketLimits(
-            sockets_per_address=settings.sockets_per_address, sockets_per_account=settings.sockets_per_account
-        ),
+        limits=SocketLimits(),
         origins=origins,
         clock=clock,
         metrics=metrics,
+        hub=hub,
+        connections=connections,
     )
     return GraphQLApp(http, socket, explorer)
 

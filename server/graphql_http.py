@@ -8,6 +8,7 @@ https://http-spec.graphql.org
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
@@ -26,11 +27,22 @@ from graph.errors import (
     RequestRefused,
 )
 from graph.pipeline import Pipeline
-from graph.request import QUERIES, QUERIES_AND_MUTATIONS, Answer, Caller, GraphQLRequest, request_from_json
+from graph.request import (
+    ALL_OPERATIONS,
+    QUERIES,
+    QUERIES_AND_MUTATIONS,
+    QUERIES_AND_SUBSCRIPTIONS,
+    Answer,
+    Caller,
+    GraphQLRequest,
+    request_from_json,
+)
 from server.authentication import Authentication, CrossSiteRefused, Handshake
 from server.cookies import set_cookies
 from server.http_exchange import ClientGone, HttpExchange
-from server.media_types import JSON, RESPONSE_JSON, answer_type, is_json_in_utf8
+from server.http_streams import HttpStreams, streaming_caller
+from server.media_types import JSON, MULTIPART, RESPONSE_JSON, answer_type, is_json_in_utf8, streaming_type
+from server.open_connections import TooManyConnections
 from server.origins import Header, Origins
 from server.transport_metrics import TransportMetrics
 from services.authority import CredentialRejected
@@ -131,6 +143,13 @@ class UnsupportedMediaType(HttpRefused):
     code = "UNSUPPORTED_MEDIA_TYPE"
 
 
+class ConnectionNotServed(HttpRefused):
+    """Too many streams and sockets are open."""
+
+    status = 429
+    code = TooManyConnections.code
+
+
 class GraphQLHTTP:
     """The application. Mount it at the path itself; it does not look at the path."""
 
@@ -144,6 +163,7 @@ class GraphQLHTTP:
         clock: Clock,
         request_id: Callable[[], str],
         metrics: TransportMetrics,
+        streams: HttpStreams,
     ) -> None:
         """`request_id` gives the id of the request being served."""
         self._pipeline = pipeline
@@ -153,6 +173,7 @@ class GraphQLHTTP:
         self._clock = clock
         self._request_id = request_id
         self._metrics = metrics
+        self._streams = streams
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
@@ -161,7 +182,8 @@ class GraphQLHTTP:
             await exchange.respond(204, b"", [(b"allow", _ALLOW), *self._origins.preflight_headers(exchange.origin)])
             return
         started = time.perf_counter()
-        media_type = answer_type(exchange.header(b"accept"))
+        streaming = streaming_type(exchange.header(b"accept"))
+        media_type = answer_type(exchange.header(b"accept")) or (JSON if streaming is not None else None)
         handshake = exchange.handshake(self._request_id())
         errors = ErrorRenderer(handshake.request_id, accepted_locale(handshake.header(b"accept-language")))
         caller: Caller | None = None
@@ -171,7 +193,12 @@ class GraphQLHTTP:
             request = await self._read(exchange)
             caller = await self._caller(handshake)
             caller.reader.see(_shown(handshake.header(_SEQUENCE)))
-            answer = await self._execute(exchange, request, caller)
+            if streaming is None:
+                answer = await self._execute(exchange, request, caller)
+            elif (given := await self._stream(exchange, request, caller, streaming)) is not None:
+                answer = given
+            else:
+                return
         except ClientGone:
             return
         except HttpRefused as refused:
@@ -262,6 +289,25 @@ class GraphQLHTTP:
         if answer is None:
             raise ClientGone
         return answer
+
+    async def _stream(
+        self, exchange: HttpExchange, request: GraphQLRequest, caller: Caller, kind: str
+    ) -> Answer | None:
+        """Stream it. What is refused, and over multipart what has one answer only, is answered as ever."""
+        caller = streaming_caller(caller, kind)
+        allowed = ALL_OPERATIONS if exchange.method == "POST" else QUERIES_AND_SUBSCRIPTIONS
+        started = await self._pipeline.start(request, caller, allowed=allowed)
+        if started.refused is not None:
+            return started.refused
+        if kind == MULTIPART and not started.goes_on:
+            async with aclosing(started.answers()) as answers:
+                return await anext(answers)
+        headers = [*self._headers(exchange, JSON)[1:], (b"x-accel-buffering", b"no")]
+        try:
+            await self._streams.serve(exchange, started, caller, kind, headers)
+        except TooManyConnections as error:
+            raise ConnectionNotServed(error.message, **error.details) from error
+        return None
 
     def _count(self, answer: Answer, seconds: float) -> None:
         if answer.refused is None:

@@ -6,8 +6,6 @@ whose sources are bounded, and nobody else. The older graphql-ws protocol is not
 https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md
 """
 
-from collections import Counter
-
 import orjson
 from starlette.types import Receive, Scope, Send
 
@@ -18,6 +16,7 @@ from core.request_id import current_request_id
 from graph.pipeline import Pipeline
 from server.authentication import Authentication, Handshake
 from server.connections import SINK
+from server.open_connections import OpenConnections, release
 from server.origins import Origins
 from server.realtime.hub import Hub
 from server.realtime.sink import Sink
@@ -41,6 +40,8 @@ class GraphQLWebSocket:
         origins: Origins,
         clock: Clock,
         metrics: TransportMetrics,
+        hub: Hub,
+        connections: OpenConnections,
     ) -> None:
         self._pipeline = pipeline
         self._authentication = authentication
@@ -48,9 +49,8 @@ class GraphQLWebSocket:
         self._origins = origins
         self._clock = clock
         self._metrics = metrics
-        self._hub = Hub()
-        self._open: Counter[str] = Counter()
-        self._open_by_account: Counter[str] = Counter()
+        self._hub = hub
+        self._connections = connections
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one socket until it is closed."""
@@ -79,8 +79,8 @@ class GraphQLWebSocket:
             self._authentication,
             handshake,
             clock=self._clock,
-            open_by_account=self._open_by_account,
-            most_by_account=self._limits.sockets_per_account,
+            open_by_account=self._connections.by_account,
+            most_by_account=self._connections.per_account,
         )
         session = Session(
             receive,
@@ -92,22 +92,20 @@ class GraphQLWebSocket:
             hub=self._hub,
             sink=sink,
         )
-        self._open[key] += 1
+        self._connections.by_address[key] += 1
         self._metrics.sockets.inc()
         try:
             await session.run()
         finally:
             authority.close()
             self._metrics.sockets.dec()
-            self._open[key] -= 1
-            if not self._open[key]:
-                del self._open[key]
+            release(self._connections.by_address, key)
 
     def _refusal(self, offered: list[str], key: str) -> CloseSocket | None:
         if SUBPROTOCOL not in offered:
             return CloseSocket(CloseCode.SUBPROTOCOL_NOT_ACCEPTABLE, f"Subprotocol not acceptable: use {SUBPROTOCOL}")
-        limit = self._limits.sockets_per_address
-        if self._open[key] >= limit:
+        limit = self._connections.per_address
+        if self._connections.by_address[key] >= limit:
             return CloseSocket(CloseCode.TOO_MANY, f"Too many sockets: at most {limit} from one address")
         return None
 

@@ -70,6 +70,18 @@ class HttpExchange:
             await self._drain()
             await self._send({"type": "http.response.body", "body": b""})
 
+    async def begin_stream(self, headers: list[Header]) -> None:
+        """Begin an answer that goes on: chunks follow, then its end."""
+        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+
+    async def send_chunk(self, chunk: bytes) -> None:
+        """Send a part of it; waits while the peer has too much unread."""
+        await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+
+    async def end_stream(self) -> None:
+        """Nothing more follows."""
+        await self._send({"type": "http.response.body", "body": b""})
+
     async def _drain(self) -> None:
         thrown_away = 0
         with contextlib.suppress(TimeoutError, ClientGone):

@@ -4,6 +4,8 @@ from functools import lru_cache
 
 JSON = "application/json"
 RESPONSE_JSON = "application/graphql-response+json"
+EVENT_STREAM = "text/event-stream"
+MULTIPART = "multipart/mixed"
 _LONGEST_HEADER = 1_000
 _ANY = {"*/*", "application/*"}
 
@@ -24,6 +26,18 @@ def answer_type(accept: str) -> str | None:
         if quality > best_quality or (quality == best_quality > 0 and offered == RESPONSE_JSON):
             best, best_quality = offered, quality
     return best
+
+
+@lru_cache(maxsize=256)
+def streaming_type(accept: str) -> str | None:
+    """The type of streams this Accept header asks for by its name: EVENT_STREAM, or MULTIPART with `subscriptionSpec=1.0`."""
+    for entry in accept[:_LONGEST_HEADER].split(","):
+        name, *parameters = (part.strip().lower() for part in entry.split(";"))
+        if name == EVENT_STREAM or (
+            name == MULTIPART and "subscriptionspec=1.0" in (each.replace('"', "") for each in parameters)
+        ):
+            return name
+    return None
 
 
 @lru_cache(maxsize=256)

@@ -11,7 +11,7 @@ from graph.errors import DatabaseAway, database_may_be_away
 from graph.request import Caller
 from server.authentication import Authentication, CrossSiteRefused, Handshake
 from server.ws_messages import CloseCode, CloseSocket
-from services.authority import CredentialRejected
+from services.authority import Authority, CredentialRejected
 from services.viewer import Viewer
 
 _LONGEST_WAIT_SECONDS = 3_600.0
@@ -69,18 +69,7 @@ class SocketAuthority:
     async def ended(self) -> str:
         """Return the reason when the authority has ended; never for a socket of nobody's."""
         await self._admitted.wait()
-        viewer = self._caller.viewer
-        if viewer is None:
-            return await _never()
-        authority = self._authentication.authority
-        with authority.revocations.watch(viewer.session_id or viewer.api_key_id or "") as told:
-            try:
-                while not told.done():
-                    authority.check(viewer)
-                    await asyncio.wait({told}, timeout=self._seconds_left(viewer))
-            except CredentialRejected as error:
-                return error.message
-            return told.result()
+        return await authority_ended(self._authentication.authority, self._caller.viewer, self._clock)
 
     def close(self) -> None:
         """The socket is gone."""
@@ -96,8 +85,20 @@ class SocketAuthority:
         self._open_by_account[viewer.user_id] += 1
         self._counted = viewer.user_id
 
-    def _seconds_left(self, viewer: Viewer) -> float:
-        return min((viewer.expires_ms - self._clock.now_ms()) / 1000, _LONGEST_WAIT_SECONDS)
+
+async def authority_ended(authority: Authority, viewer: Viewer | None, clock: Clock) -> str:
+    """Return the reason when what somebody was admitted with has ended; never for nobody."""
+    if viewer is None:
+        return await _never()
+    with authority.revocations.watch(viewer.session_id or viewer.api_key_id or "") as told:
+        try:
+            while not told.done():
+                authority.check(viewer)
+                left = (viewer.expires_ms - clock.now_ms()) / 1000
+                await asyncio.wait({told}, timeout=min(left, _LONGEST_WAIT_SECONDS))
+        except CredentialRejected as error:
+            return error.message
+        return told.result()
 
 
 async def _never() -> str:

@@ -48,12 +48,10 @@ class SocketClosed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SocketLimits:
-    """Bounds of one socket, and of one address."""
+    """Bounds of one socket."""
 
     init_seconds: float = 10.0
     operations: int = 100
-    sockets_per_address: int = 2_500
-    sockets_per_account: int = 200
 
 
 class Authority(Protocol):

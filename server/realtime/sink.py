@@ -42,4 +42,46 @@ class WebSocketFraming:
         return b"".join((header, self._BEFORE, payload, self._AFTER))
 
 
+class EventStreamFraming:
+    """GraphQL over server-sent events, distinct connections mode (https://github.com/graphql/graphql-over-http/blob/main/rfcs/GraphQLOverSSE.md)."""
+
+    content_type = b"text/event-stream; charset=utf-8"
+    opening = b":\n\n"
+    heartbeat = b":\n\n"
+    suffix = b"\n\n"
+
+    def head(self, payload: bytes, suffix_length: int) -> bytes:  # noqa: ARG002
+        return b"event: next\ndata: " + payload
+
+    def closing(self, errors: bytes | None) -> bytes:
+        """The last bytes; `errors`: a JSON array of what the stream ended with."""
+        last = b"" if errors is None else self.head(b'{"errors":' + errors + b"}", 0) + self.suffix
+        return last + b"event: complete\ndata:\n\n"
+
+
+class MultipartFraming:
+    """Apollo's multipart protocol for subscriptions (https://www.apollographql.com/docs/graphos/routing/operations/subscriptions/multipart-protocol).
+
+    A part counts as whole when the delimiter after it has arrived, so that each is sent with it.
+    """
+
+    content_type = b'multipart/mixed;boundary="-";subscriptionSpec=1.0'
+    _PART = b"\r\ncontent-type: application/json\r\n\r\n"
+    _DELIMITER = b"\r\n---"
+    opening = _DELIMITER
+    heartbeat = _PART + b"{}" + _DELIMITER
+    suffix = b"}" + _DELIMITER
+
+    def head(self, payload: bytes, suffix_length: int) -> bytes:  # noqa: ARG002
+        return self._PART + b'{"payload":' + payload
+
+    def closing(self, errors: bytes | None) -> bytes:
+        """The last bytes; `errors`: a JSON array of what the stream ended with."""
+        last = b"" if errors is None else self._PART + b'{"payload":null,"errors":' + errors + b"}" + self._DELIMITER
+        return last + b"--\r\n"
+
+
+HttpFraming = EventStreamFraming | MultipartFraming
 WEBSOCKET = WebSocketFraming()
+EVENT_STREAM = EventStreamFraming()
+MULTIPART = MultipartFraming()

@@ -23,8 +23,11 @@ from server.authentication import Authentication
 from server.connections import uvicorn_options
 from server.graphql_http import GraphQLHTTP, HttpLimits
 from server.graphql_ws import SUBPROTOCOL, GraphQLWebSocket
+from server.http_streams import HttpStreams
+from server.open_connections import OpenConnections
 from server.origins import Origins
 from server.process import MOST_FRAME_BYTES
+from server.realtime.hub import Hub
 from server.transport_metrics import TransportMetrics
 from server.ws_session import SocketLimits
 from services.authority import Authority
@@ -123,6 +126,7 @@ async def served(
     pipeline_limits: PipelineLimits | None = None,
     http_limits: HttpLimits | None = None,
     socket_limits: SocketLimits | None = None,
+    connections: OpenConnections | None = None,
     authority: Authority | None = None,
     trusted_proxies: tuple[str, ...] = (),
     per_minute: int = 60_000_000,
@@ -143,6 +147,8 @@ async def served(
         limits=NoLimits(),
     )
     limits = socket_limits or SocketLimits()
+    connections = connections or OpenConnections(per_address=2_500, per_account=200)
+    hub = Hub()
     http = GraphQLHTTP(
         pipeline,
         authentication=authentication,
@@ -151,6 +157,9 @@ async def served(
         clock=SystemClock(),
         request_id=random_id,
         metrics=metrics,
+        streams=HttpStreams(
+            hub, authentication.authority, clock=SystemClock(), connections=connections, metrics=metrics
+        ),
     )
     websocket = GraphQLWebSocket(
         pipeline,
@@ -159,6 +168,8 @@ async def served(
         origins=origins,
         clock=SystemClock(),
         metrics=metrics,
+        hub=hub,
+        connections=connections,
     )
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

@@ -19,7 +19,10 @@ from core.rate_limits import MemoryRateLimits, RateLimits
 from models import user
 from server.authentication import Authentication
 from server.graphql_http import GraphQLHTTP, HttpLimits
+from server.http_streams import HttpStreams
+from server.open_connections import OpenConnections
 from server.origins import Origins
+from server.realtime.hub import Hub
 from server.transport_metrics import TransportMetrics
 from services.api_keys import WantedKey
 from tests.accounts import CLIENT, PAGE, PASSWORD, NoLimits, Person, World, world
@@ -62,6 +65,8 @@ class Door:
             addresses=ClientAddresses(trusted_proxies),
             limits=limits or NoLimits(),
         )
+        metrics = TransportMetrics(CollectorRegistry())
+        connections = OpenConnections(per_address=9, per_account=9)
         self.app = GraphQLHTTP(
             vault.pipeline,
             authentication=authentication,
@@ -69,7 +74,10 @@ class Door:
             origins=allowed,
             clock=vault.clock,
             request_id=lambda: "request-1",
-            metrics=TransportMetrics(CollectorRegistry()),
+            metrics=metrics,
+            streams=HttpStreams(
+                Hub(), vault.accounts.authority, clock=vault.clock, connections=connections, metrics=metrics
+            ),
         )
 
     def client(self, address: str = ADDRESS) -> httpx.AsyncClient:

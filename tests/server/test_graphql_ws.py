@@ -12,6 +12,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Origin, Subprotocol
 
 from core.clock import ManualClock
+from server.open_connections import OpenConnections
 from server.ws_session import SocketLimits
 from tests.server.serving import ORIGIN, Client, Served, eventually, served
 
@@ -242,7 +243,7 @@ async def test_a_second_connection_init_closes_with_4429(server: Served) -> None
 
 
 async def test_an_address_has_a_bounded_number_of_sockets() -> None:
-    async with served(socket_limits=SocketLimits(sockets_per_address=2)) as server:
+    async with served(connections=OpenConnections(per_address=2, per_account=9)) as server:
         async with server.socket(), server.socket(), server.raw_socket() as third:
             assert (await Client(third).closed())[0] == 4429
         await eventually(lambda: server.metric("graphql_sockets") == 0)

@@ -25,10 +25,10 @@ from graph.request import Caller
 from models import one_time_token, user
 from models.user import UserDocument
 from server.authentication import Authentication, Handshake
+from server.open_connections import OpenConnections
 from server.origins import Origins
 from server.socket_authority import SocketAuthority
 from server.ws_messages import CloseCode, CloseSocket
-from server.ws_session import SocketLimits
 from services import revocations
 from services.account_services import AccountServices
 from services.api_keys import WantedKey
@@ -36,6 +36,7 @@ from services.one_time_tokens import TokenPurpose, stored_token
 from services.sessions import OpenedSession
 from services.viewer import Viewer
 from tests.accounts import CLIENT, LOG_IN, PASSWORD, NoLimits, World, build_accounts, world
+from tests.server.realtime.transports import stream
 from tests.server.serving import ORIGIN, Client, Served, eventually, served
 
 STREAM = 'subscription { ticks(symbols: ["A"]) { symbol } }'
@@ -515,7 +516,9 @@ async def test_an_account_has_so_many_sockets_and_a_closed_one_makes_room(site: 
     alice, bob = await signed_in(site.here.accounts), await signed_in(site.here.accounts, "bob")
     other_session = await signed_in(site.here.accounts)
     _, key = await key_of(site.here.accounts, alice)
-    async with served(authority=accounts.authority, socket_limits=SocketLimits(sockets_per_account=2)) as server:
+    async with served(
+        authority=accounts.authority, connections=OpenConnections(per_address=9, per_account=2)
+    ) as server:
         process = Process(accounts, server)
         full = (4429, "Too many sockets: at most 2 of one account")
         async with process.socket(alice.bearer), AsyncExitStack() as second:
@@ -576,3 +579,34 @@ async def sessions_of(vault: World) -> int:
     person = await user.by_email_key("alice@example.com")
     assert person is not None
     return len(await vault.accounts.sessions.of_user(person.id))
+
+
+# Streams over HTTP
+
+
+@pytest.mark.parametrize("transport", ["sse", "multipart"])
+async def test_a_stream_ends_with_what_it_was_admitted_with(accounts: AccountServices, transport: str) -> None:
+    alice, bob = await signed_in(accounts), await signed_in(accounts, "bob")
+    connections = OpenConnections(per_address=9, per_account=1)
+    async with served(authority=accounts.authority, connections=connections) as server:
+        query = "subscription { forever(size: 10) }"
+        async with (
+            stream(server, transport, query, {"authorization": f"Bearer {alice.token}"}) as ending,
+            stream(server, transport, query, {"authorization": f"Bearer {bob.token}"}) as other,
+        ):
+            await ending.next()
+            await other.next()
+            async with stream(server, transport, query, {"authorization": f"Bearer {bob.token}"}) as second:
+                (error,) = await second.until_ended()
+                assert error["extensions"]["code"] == "TOO_MANY_CONNECTIONS"
+            await accounts.sessions.log_out(alice.viewer, CLIENT, everywhere=False)
+            (error,) = await ending.until_ended()
+            assert error["extensions"]["code"] == "UNAUTHENTICATED"
+            while not other.payloads.empty():
+                other.payloads.get_nowait()
+            await other.next()
+        async with stream(server, transport, query, {"authorization": f"Bearer {alice.token}"}) as refused:
+            await refused.until_ended()
+            assert refused.status == 401
+    assert not connections.by_address
+    assert not connections.by_account
