@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from tests.flows import clients
 
 SECONDS = 30.0
@@ -14,8 +16,9 @@ BOOK = {"query": 'subscription { orderBook(symbol: "BTC-USDT") { __typename } }'
 NONSENSE = {"query": "subscription { nonsense }"}
 
 
-async def test_a_push_changes_what_the_query_reads_without_asking_again(live_server: str) -> None:
-    seen = await clients.run("cache.mjs", live_server, "BTC-USDT")
+@pytest.mark.parametrize("transport", ["socket", "sse", "multipart"])
+async def test_a_push_changes_what_the_query_reads_without_asking_again(live_server: str, transport: str) -> None:
+    seen = await clients.run("cache.mjs", live_server, "BTC-USDT", transport)
     assert seen["pushed"]["last"] != seen["queried"]["ticker"]["last"]
     assert seen["cached"]["id"] == seen["queried"]["id"]
     assert seen["cached"]["ticker"] == seen["pushed"]

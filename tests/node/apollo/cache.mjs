@@ -1,8 +1,11 @@
 // A React frontend's cache without the frontend: what a query read is changed by what a subscription pushes.
-// node cache.mjs BASE_URL SYMBOL prints one JSON object; it ends with status 1 when no other price comes in time.
+// node cache.mjs BASE_URL SYMBOL socket|sse|multipart prints one JSON object; it ends with status 1 when no other price comes in time.
 import { ApolloClient, ApolloLink, gql, HttpLink, InMemoryCache } from '@apollo/client/core';
 import { GraphQLWsLink } from '@apollo/client/link/subscriptions';
+import { print } from 'graphql';
+import { createClient as createEventStreams } from 'graphql-sse';
 import { createClient } from 'graphql-ws';
+import { Observable } from 'rxjs';
 import WebSocket from 'ws';
 
 const WAIT_MS = 30_000;
@@ -26,7 +29,7 @@ const TICKERS = gql`
   }
 `;
 
-const [baseUrl, symbol] = process.argv.slice(2);
+const [baseUrl, symbol, transport] = process.argv.slice(2);
 const endpoint = new URL('/graphql', baseUrl);
 const socket = new URL(endpoint);
 socket.protocol = endpoint.protocol === 'https:' ? 'wss:' : 'ws:';
@@ -37,11 +40,21 @@ const countingFetch = (...request) => {
   return fetch(...request);
 };
 const wsClient = createClient({ url: socket.href, webSocketImpl: WebSocket, retryAttempts: 0 });
+const events = createEventStreams({ url: endpoint.href, retryAttempts: 0 });
+const subscriptions = {
+  socket: () => new GraphQLWsLink(wsClient),
+  sse: () =>
+    new ApolloLink(
+      ({ query, variables }) =>
+        new Observable((observer) => events.subscribe({ query: print(query), variables }, observer)),
+    ),
+  multipart: () => new HttpLink({ uri: endpoint.href }),
+};
 const client = new ApolloClient({
   cache: new InMemoryCache(),
   link: ApolloLink.split(
     ({ operationType }) => operationType === 'subscription',
-    new GraphQLWsLink(wsClient),
+    subscriptions[transport](),
     new HttpLink({ uri: endpoint.href, fetch: countingFetch }),
   ),
 });
@@ -70,4 +83,5 @@ const cached = (await read('cache-only')).data.market;
 const entities = Object.keys(client.cache.extract()).filter((key) => key.startsWith('Ticker:'));
 client.stop();
 await wsClient.dispose();
+events.dispose();
 console.log(JSON.stringify({ queried, pushed, cached, entities, requests }));
