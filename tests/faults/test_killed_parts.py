@@ -12,6 +12,7 @@ import pytest
 
 from server.embedded import CLIENT_OPTIONS
 from tests import components
+from tests.faults.crowd import crowd, until_told
 from tests.flows.exchanges import SYMBOL, Exchanges, open_exchanges
 from tests.flows.servers import Server, query, readiness, server, until
 from tests.flows.watching import Ticks, has_status, until_feed, watch_ticks
@@ -37,6 +38,7 @@ class Cluster:
     exchanges: Exchanges
     mongo_port: int
     redis_port: int
+    apis: int = 0
 
     @property
     def settings(self) -> dict[str, str]:
@@ -62,7 +64,9 @@ class Cluster:
         )
 
     async def start_api(self) -> Server:
-        return await self.servers.enter_async_context(server(self.folder / "api", "api", settings=self.settings))
+        self.apis += 1
+        folder = self.folder / f"api-{self.apis}"
+        return await self.servers.enter_async_context(server(folder, "api", settings=self.settings))
 
 
 @pytest.fixture
@@ -101,6 +105,62 @@ async def test_redis_dies_and_comes_back(cluster: Cluster) -> None:
         await until(lambda: readiness(api), lambda failing: failing == [])
         await until_feed(api, SYMBOL, has_status("LIVE"))
         assert_nothing_wrong(ticks)
+
+
+@pytest.mark.soak
+async def test_a_thousand_subscribers_hear_on_when_redis_dies_and_some_of_them_stop_or_are_cut(
+    cluster: Cluster,
+) -> None:
+    await cluster.start_mongo()
+    redis = await cluster.start_redis()
+    await cluster.start_worker("worker")
+    api = await cluster.start_api()
+    await until_feed(api, SYMBOL, has_status("LIVE"))
+    async with crowd(api.base_url, 1_000, SYMBOL) as members:
+        stopped, cut, healthy = members[:50], members[50:100], members[100:]
+        for member in stopped:
+            member.transport.pause_reading()
+        for _ in range(3):
+            before = healthy[0].sequences[-1]
+            await until_told(healthy, before)
+            redis.kill()
+            await redis.wait()
+            for member in cut[:10]:
+                member.transport.abort()
+            await until(lambda: readiness(api), lambda failing: failing == ["bus"])
+            silent_from = max(member.sequences[-1] for member in healthy)
+            redis = await cluster.start_redis()
+            await until(lambda: readiness(api), lambda failing: failing == [])
+            await until_told(healthy, silent_from)
+            cut = cut[10:]
+        for member in stopped:
+            member.transport.resume_reading()
+        await until_told([*healthy, *stopped], max(member.sequences[-1] for member in healthy))
+        for member in [*healthy, *stopped]:
+            assert not member.closed
+            assert member.sequences == sorted(set(member.sequences))
+        for member in healthy:
+            assert member.sequences[:20] == healthy[0].sequences[healthy[0].sequences.index(member.sequences[0]) :][:20]
+
+
+@pytest.mark.soak
+async def test_a_killed_api_leaves_nobody_in_the_dark(cluster: Cluster) -> None:
+    await cluster.start_mongo()
+    await cluster.start_redis()
+    await cluster.start_worker("worker")
+    first, second = await cluster.start_api(), await cluster.start_api()
+    await until_feed(first, SYMBOL, has_status("LIVE"))
+    await until_feed(second, SYMBOL, has_status("LIVE"))
+    async with crowd(first.base_url, 200, SYMBOL) as lost, crowd(second.base_url, 200, SYMBOL) as kept:
+        first.process.kill()
+        await first.process.wait()
+        await until_told(kept, kept[0].sequences[-1] + 5)
+        async with crowd(second.base_url, 200, SYMBOL) as again:
+            await until_told(again, kept[0].sequences[-1])
+        assert all(member.closed for member in lost)
+        for member in kept:
+            told = member.sequences
+            assert told == list(range(told[0], told[-1] + 1))
 
 
 async def test_of_two_workers_one_works_and_the_other_takes_over(cluster: Cluster) -> None:
