@@ -1,6 +1,5 @@
 """Readers of the same bytes: written to in one loop, without a look at any of them, for as long as they read."""
 
-import asyncio
 from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -8,9 +7,6 @@ from server.realtime.sink import Framing
 
 if TYPE_CHECKING:
     from server.realtime.following import Following
-
-BATCH_SECONDS = 0.005
-"""Frames that come within so much of the last ones are written together; the first one goes at once."""
 
 
 class Snapshots(Protocol):
@@ -34,15 +30,16 @@ class Event(NamedTuple):
 class Audience:
     """Those who follow the same topics of an execution over the same kind of connection."""
 
-    def __init__(self, send_soon: Callable[["Audience"], None], topics: Sequence[Snapshots], framing: Framing) -> None:
+    def __init__(self, rest: Callable[["Audience"], None], topics: Sequence[Snapshots], framing: Framing) -> None:
+        """`rest`: calls `rested` when what comes need no longer wait for more."""
         self.followings: dict[Following, None] = {}
         self.sent = 0
         """Events so far; what keeps up has been written that many since it was admitted here."""
-        self._send_soon = send_soon
+        self._rest = rest
         self._topics = topics
         self._framing = framing
         self._waiting: list[Event] = []
-        self._written_at = 0.0
+        self._resting = False
         self._keeping_up: dict[int, list[tuple[Callable[[bytes], None], bytes]]] = {}
         self._apart: list[Following] = []
         self._paid_until = 0
@@ -75,20 +72,21 @@ class Audience:
         return len(self._waiting) + sum(following.behind for following in self.followings)
 
     def send(self, event: Event) -> None:
-        """Write an event: at once, or with those that come right after another."""
-        now = asyncio.get_running_loop().time()
-        if self._waiting or now - self._written_at < BATCH_SECONDS:
+        """Write an event: at once, or with all that come right after others."""
+        if self._resting:
             self._waiting.append(event)
-            self._send_soon(self)
         else:
-            self._written_at = now
             self._write([event])
+
+    def rested(self) -> None:
+        """What has waited is written, and what comes next may be written at once when nothing has."""
+        self._resting = False
+        self.flush()
 
     def flush(self) -> None:
         """Write what waits."""
         if self._waiting:
             events, self._waiting = self._waiting, []
-            self._written_at = asyncio.get_running_loop().time()
             self._write(events)
 
     def _write(self, events: Sequence[Event]) -> None:
@@ -109,6 +107,9 @@ class Audience:
         for following in self._apart:
             for event in events:
                 following.deliver(event)
+        if not self._resting:
+            self._resting = True
+            self._rest(self)
 
     def _sort(self) -> None:
         """Tell those that keep up, whom nothing is looked at of, from the others."""

@@ -11,9 +11,12 @@ from contextlib import ExitStack
 
 from core.channel import Channel
 from graph.sharing import SharedStream
-from server.realtime.audience import BATCH_SECONDS, Audience, Event
+from server.realtime.audience import Audience, Event
 from server.realtime.following import Following
 from server.realtime.sink import Framing, Sink
+
+BATCH_SECONDS = 0.005
+"""What comes within so much of the last frames is written together."""
 
 
 class Hub:
@@ -21,8 +24,7 @@ class Hub:
 
     def __init__(self) -> None:
         self._executions: dict[Hashable, Execution] = {}
-        self._waiting: set[Audience] = set()
-        self._timer: asyncio.TimerHandle | None = None
+        self._written: list[Audience] = []
 
     def follow(self, stream: SharedStream, sink: Sink, framing: Framing, suffix: bytes) -> Following:
         """Begin to send, what holds now first. It goes on until `Following.leave`, or until `Following.ended` says why it could not."""
@@ -35,17 +37,15 @@ class Hub:
         """Nobody follows this execution any more."""
         del self._executions[key]
 
-    def send_soon(self, audience: Audience) -> None:
-        """Write what this audience has waiting, together, in a moment."""
-        self._waiting.add(audience)
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(BATCH_SECONDS, self._send)
+    def rest(self, audience: Audience) -> None:
+        """An audience was written to: it rests, from the moment on when the loop has handed its frames to the kernel."""
+        if not self._written:
+            asyncio.get_running_loop().call_soon(self._begin_rest)
+        self._written.append(audience)
 
-    def _send(self) -> None:
-        self._timer = None
-        waiting, self._waiting = self._waiting, set()
-        for audience in waiting:
-            audience.flush()
+    def _begin_rest(self) -> None:
+        written, self._written = self._written, []
+        asyncio.get_running_loop().call_later(BATCH_SECONDS, _end_rest, written)
 
     def __len__(self) -> int:
         """Executions under way."""
@@ -121,7 +121,7 @@ class Execution:
         audience = self._audiences.get((keys, framing))
         if audience is None:
             topics = [self._topic(key) for key in keys]
-            audience = self._audiences[keys, framing] = Audience(self.hub.send_soon, topics, framing)
+            audience = self._audiences[keys, framing] = Audience(self.hub.rest, topics, framing)
             for topic in topics:
                 topic.audiences.append(audience)
         following = Following(stream, sink, framing, suffix, on_leave=lambda: self._left(keys, framing))
@@ -155,3 +155,8 @@ class Execution:
         if not self._audiences:
             self.hub.forget(self.stream.key)
             self._held.close()
+
+
+def _end_rest(audiences: list[Audience]) -> None:
+    for audience in audiences:
+        audience.rested()

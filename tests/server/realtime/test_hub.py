@@ -120,9 +120,10 @@ def bid(sequence: int) -> BookChanged:
     return book_change(sequence, bids=levels(("99", str(sequence))))
 
 
-async def batch() -> None:
-    """Until what came within a batch is written."""
-    await asyncio.sleep(0.006)
+async def batch(house: House) -> None:
+    """Until whatever came within a batch is written."""
+    while any(audience._resting for each in house.hub._executions.values() for audience in each._audiences.values()):
+        await asyncio.sleep(0.001)
 
 
 async def test_who_asks_the_same_gets_the_same_bytes_of_one_execution(house: House) -> None:
@@ -139,7 +140,7 @@ async def test_who_asks_the_same_gets_the_same_bytes_of_one_execution(house: Hou
         assert "extensions" not in then["payload"]
     assert [each["payload"]["data"] for each in one.messages] == [each["payload"]["data"] for each in two.messages]
     first.leave()
-    await batch()
+    await batch(house)
     house.markets.apply(tick(3))
     assert one.told("sequence") == [1, 2]
     assert two.told("sequence") == [1, 2, 3]
@@ -155,7 +156,7 @@ async def test_markets_are_told_apart_only_where_they_differ(house: House) -> No
     )
     assert len(house.hub) == 2
     house.markets.apply(tick(2), tick(2, symbol=ETH))
-    await batch()
+    await batch(house)
     assert of_both.told("symbol") == [BTC, ETH, BTC, ETH]
     assert of_other.told("symbol") == [ETH, ETH]
     assert of_literal.told("symbol") == [BTC, BTC]
@@ -166,12 +167,12 @@ async def test_markets_are_told_apart_only_where_they_differ(house: House) -> No
 async def test_the_first_goes_at_once_and_what_comes_right_after_in_one_write(house: House) -> None:
     following, reader = await house.follow(TICKS, symbols=[BTC, ETH])
     reader.writes.clear()
-    await batch()
+    await batch(house)
     house.markets.apply(tick(2))
     assert len(reader.writes) == 1
     house.markets.apply(tick(3), tick(2, symbol=ETH), tick(4))
     assert len(reader.writes) == 1
-    await batch()
+    await batch(house)
     assert len(reader.writes) == 2
     assert reader.told("sequence") == [2, 3, 2, 4]
     following.leave()
@@ -181,7 +182,7 @@ async def test_a_newcomer_gets_what_holds_and_nothing_twice(house: House) -> Non
     first, _ = await house.follow(TICKS, symbols=[BTC])
     house.markets.apply(tick(2), tick(3))
     second, reader = await house.follow(TICKS, symbols=[BTC])
-    await batch()
+    await batch(house)
     house.markets.apply(tick(4))
     assert reader.told("sequence") == [3, 4]
     first.leave()
@@ -204,14 +205,14 @@ async def test_a_reader_that_does_not_read_gets_the_newest_of_each_market_and_di
     for sequence in range(2, 50):
         house.markets.apply(tick(sequence), tick(sequence, symbol=ETH))
         await asyncio.sleep(0)
-    await batch()
+    await batch(house)
     assert behind.told("sequence") == [1, 1]
     assert reader.told("sequence") == [1, 1, *(sequence for sequence in range(2, 50) for _ in range(2))]
     behind.pace(paused=False)
     assert behind.told("sequence") == [1, 1, 49, 49]
     assert house.markets.losses.counts["conflated", "ticks"] == 2 * 47
     house.markets.apply(tick(50))
-    await batch()
+    await batch(house)
     assert behind.told("sequence")[-1] == 50
     slow.leave()
     quick.leave()
@@ -224,13 +225,13 @@ async def test_trades_are_kept_and_never_left_out(house: House) -> None:
     newest = house.markets.view.state(BTC).trades[-1].sequence
     for number in range(1, LOSSLESS_CAPACITY + 1):
         house.markets.apply(trade(newest + number, price=str(number)))
-    await batch()
+    await batch(house)
     reader.pace(paused=False)
     assert reader.told("price")[1:] == [str(number) for number in range(1, LOSSLESS_CAPACITY + 1)]
     reader.pace(paused=True)
     for number in range(LOSSLESS_CAPACITY + 1, 2 * LOSSLESS_CAPACITY + 2):
         house.markets.apply(trade(newest + number))
-    await batch()
+    await batch(house)
     assert isinstance(following.ended.result(), ReaderTooSlow)
     assert not other.ended.done()
     house.markets.apply(trade(9_999))
@@ -241,15 +242,15 @@ async def test_a_book_begins_again_where_something_was_left_out(house: House) ->
     following, reader = await house.follow(BOOK)
     other, told_all = await house.follow(BOOK)
     house.markets.apply(bid(2))
-    await batch()
+    await batch(house)
     reader.pace(paused=True)
     house.markets.apply(bid(3), bid(4))
-    await batch()
+    await batch(house)
     house.markets.apply(bid(5), bid(6))
     reader.pace(paused=False)
-    await batch()
+    await batch(house)
     house.markets.apply(bid(7))
-    await batch()
+    await batch(house)
     for messages in (reader.told(), told_all.told()):
         at = None
         for update in messages:
@@ -274,12 +275,12 @@ async def test_each_event_is_paid_for_by_each_reader(house: House) -> None:
     leaving, _ = house.join(paying("leaving"))
     for sequence in range(2, 41):
         house.markets.apply(tick(sequence))
-    await batch()
+    await batch(house)
     leaving.leave()
     assert await budget.remaining("leaving") == 60 - 40
     for sequence in range(41, 100):
         house.markets.apply(tick(sequence))
-        await batch()
+        await batch(house)
     refused = poor.ended.result()
     assert isinstance(refused, OutOfPoints)
     assert reader.told("sequence") == list(range(1, 61))
@@ -362,7 +363,7 @@ async def test_a_shared_stream_tells_what_one_of_its_own_tells(house: House, nam
                     expected.append(waiting.result().body)
                     waiting = asyncio.ensure_future(anext(answers))
             count = n
-        await batch()
+        await batch(house)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
     assert count == 39
