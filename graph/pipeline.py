@@ -335,7 +335,7 @@ class Pipeline:
         return SharedStream(
             key=sharing_key(compiled, compiled.shared, broadcast, operation.coerced, locale),
             broadcast=broadcast,
-            encode=encoding(compiled, broadcast, operation.coerced, locale),
+            encode=encoding(compiled, operation.coerced, locale),
             extensions=orjson.dumps(cost),
             account=EventsAccount(self._events_budget, caller.events_key, operation.cost.per_event or 0),
         )

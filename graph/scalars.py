@@ -3,6 +3,7 @@
 from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import NewType
 from urllib.parse import urlsplit
 
@@ -81,6 +82,7 @@ def _serialize_datetime(value: object) -> str:
     return datetime_text(value)
 
 
+@lru_cache(maxsize=1_024)
 def datetime_text(moment: datetime) -> str:
     """RFC 3339 in UTC, with milliseconds."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"

@@ -20,7 +20,7 @@ class SharedStream:
     key: Hashable
     broadcast: Broadcast[object, object]
     encode: Callable[[object], bytes]
-    """An event as the JSON object of its response; it ends with `}` and has no extensions."""
+    """An event, shown, as the JSON object of its response; it ends with `}` and has no extensions."""
     extensions: bytes
     """JSON object that the first response of this subscriber has beside it."""
     account: "EventsAccount"
@@ -58,14 +58,12 @@ def sharing_key(
     return (operation, broadcast.about, orjson.dumps(used, default=repr, option=orjson.OPT_SORT_KEYS), locale)
 
 
-def encoding(
-    operation: CompiledOperation, broadcast: Broadcast[object, object], variables: VariableValues, locale: str
-) -> Callable[[object], bytes]:
-    """What makes bytes of an item."""
+def encoding(operation: CompiledOperation, variables: VariableValues, locale: str) -> Callable[[object], bytes]:
+    """What makes bytes of an event that is shown."""
     errors = ErrorRenderer(random_id(), locale)
 
-    def encode(item: object) -> bytes:
-        outcome = operation.shared_event(variables, broadcast.show(item))
+    def encode(event: object) -> bytes:
+        outcome = operation.shared_event(variables, event)
         body: dict[str, object] = {"data": outcome.data}
         if outcome.errors:
             body["errors"] = [errors.during_execution(error) for error in outcome.errors]

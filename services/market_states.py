@@ -15,6 +15,7 @@ RECENT_TRADES = 1000
 RECENT_CANDLES = 3
 
 Item = TypeVar("Item")
+Received_contra = TypeVar("Received_contra", contravariant=True)
 
 
 class FeedUnavailable(ExpectedError):
@@ -88,12 +89,29 @@ class MarketState:
         return FeedUnavailable(f"no price source has delivered {self.symbol} yet; see Market.feed")
 
 
+class Receiver(Protocol[Received_contra]):
+    """What watches a value: a channel, or something that hands on at once."""
+
+    def put(self, item: Received_contra) -> None: ...
+
+    def fail(self, error: Exception) -> None: ...
+
+    def __len__(self) -> int:
+        """Items that are not taken yet."""
+        ...
+
+    @property
+    def readers(self) -> int:
+        """How many get what is put in."""
+        ...
+
+
 class Watchers(Generic[Item]):
     """Open channels of one kind of value, by what they watch. `followers` are told of every item of every key, at once; they are no readers."""
 
     def __init__(self) -> None:
         self.followers: list[Callable[[Item], None]] = []
-        self._channels: dict[Hashable, list[Channel[Item]]] = {}
+        self._channels: dict[Hashable, list[Receiver[Item]]] = {}
 
     def publish(self, key: Hashable, item: Item) -> None:
         """Hand an item to everybody who watches this key."""
@@ -112,15 +130,23 @@ class Watchers(Generic[Item]):
         """Let a channel watch these keys until the block ends."""
         watched = list(dict.fromkeys(keys))
         for key in watched:
-            self._channels.setdefault(key, []).append(channel)
+            self.add(key, channel)
         try:
             yield channel
         finally:
             for key in watched:
-                self._channels[key].remove(channel)
-                if not self._channels[key]:
-                    del self._channels[key]
+                self.remove(key, channel)
             channel.close()
+
+    def add(self, key: Hashable, receiver: Receiver[Item]) -> None:
+        """Let it watch this key until it is removed."""
+        self._channels.setdefault(key, []).append(receiver)
+
+    def remove(self, key: Hashable, receiver: Receiver[Item]) -> None:
+        """It watches this key no more."""
+        self._channels[key].remove(receiver)
+        if not self._channels[key]:
+            del self._channels[key]
 
     def waiting(self, key: Hashable) -> int:
         """Items of this key's readers that are not taken yet."""

@@ -1,6 +1,6 @@
 """Readers of the same bytes: written to in one loop, without a look at any of them, for as long as they read."""
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from server.realtime.sink import Framing
@@ -9,28 +9,31 @@ if TYPE_CHECKING:
     from server.realtime.following import Following
 
 
-class Snapshots(Protocol):
+class Source(Protocol):
     """A topic, to those who have lost the thread."""
 
     def snapshot(self) -> "Event | None":
         """What holds now."""
         ...
 
+    def event(self, item: object) -> "Event":
+        """What it told before, once more."""
+        ...
+
 
 class Event(NamedTuple):
-    """What happened on a topic, encoded."""
+    """What happened on a topic."""
 
-    topic: Snapshots
+    topic: Source
+    item: object
     payload: bytes
     """The response, without extensions."""
-    place: Hashable
-    """Of events with the same place the newest is enough; None: each counts."""
 
 
 class Audience:
     """Those who follow the same topics of an execution over the same kind of connection."""
 
-    def __init__(self, rest: Callable[["Audience"], None], topics: Sequence[Snapshots], framing: Framing) -> None:
+    def __init__(self, rest: Callable[["Audience"], None], topics: Sequence[Source], framing: Framing) -> None:
         """`rest`: calls `rested` when what comes need no longer wait for more."""
         self.followings: dict[Following, None] = {}
         self.sent = 0

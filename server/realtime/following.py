@@ -1,13 +1,14 @@
 """One reader of a shared subscription: what it has paid for, what it is owed, and why it ends."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING
 
 from core.channel import ReaderTooSlow
 from graph.pipeline import OutOfPoints
 from graph.sharing import SharedStream
-from server.realtime.audience import Event, Snapshots
+from server.realtime.audience import Event, Source
 from server.realtime.sink import Framing, Sink
 
 if TYPE_CHECKING:
@@ -36,9 +37,9 @@ class Following:
         self._framing = framing
         self._on_leave = on_leave
         self._audience: Audience | None = None
-        self._newest: dict[Hashable, Event] = {}
-        self._every: list[Event] = []
-        self._lost_thread: Snapshots | None = None
+        self._newest: dict[Hashable, tuple[Source, object]] = {}
+        self._every: deque[tuple[Source, object]] = deque()
+        self._lost_thread: Source | None = None
         self._left = False
 
     def begin(self, audience: "Audience") -> None:
@@ -106,16 +107,18 @@ class Following:
         return 0 if self._audience is None else self._audience.sent
 
     def _keep(self, event: Event) -> None:
+        """For when it reads again. Items are kept, which all readers share, and no bytes."""
         if self._live.restarts:
             if self._lost_thread is not None:
                 self._live.lost(1)
             self._lost_thread = event.topic
-        elif event.place is not None:
-            if self._newest.pop(event.place, None) is not None:
+        elif self._live.place is not None:
+            place = (event.topic, self._live.place(event.item))
+            if self._newest.pop(place, None) is not None:
                 self._live.lost(1)
-            self._newest[event.place] = event
+            self._newest[place] = (event.topic, event.item)
         elif len(self._every) < self._live.capacity:
-            self._every.append(event)
+            self._every.append((event.topic, event.item))
         else:
             self._live.lost(len(self._every) + 1)
             self.end(ReaderTooSlow("the reader fell too far behind; subscribe again and read what was missed by query"))
@@ -137,16 +140,20 @@ class Following:
         self._change()
         if self._audience is not None and self.behind and not self.sink.paused:
             self._audience.flush()
-        while self.behind and not (self.sink.paused or self._left):
-            if self._lost_thread is not None:
-                topic, self._lost_thread = self._lost_thread, None
-                event = topic.snapshot()
-            elif self._newest:
-                event = self._newest.pop(next(iter(self._newest)))
-            else:
-                event = self._every.pop(0)
-            if event is not None:
-                self._send(event)
+        try:
+            while self.behind and not (self.sink.paused or self._left):
+                if (event := self._kept()) is not None:
+                    self._send(event)
+        except Exception as error:  # noqa: BLE001 - what cannot be shown ends this reader alone
+            self.end(error)
+
+    def _kept(self) -> Event | None:
+        """Take what is to be told next."""
+        if self._lost_thread is not None:
+            topic, self._lost_thread = self._lost_thread, None
+            return topic.snapshot()
+        topic, item = self._newest.pop(next(iter(self._newest))) if self._newest else self._every.popleft()
+        return topic.event(item)
 
     def _change(self) -> None:
         if self._audience is not None:

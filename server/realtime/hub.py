@@ -8,13 +8,16 @@ dealt with by its `Following` (`following.py`).
 import asyncio
 from collections.abc import Hashable
 from contextlib import ExitStack
+from weakref import WeakValueDictionary
 
-from core.channel import Channel
+from graph.broadcast import Broadcast
 from graph.sharing import SharedStream
 from server.realtime.audience import Audience, Event
 from server.realtime.following import Following
 from server.realtime.sink import Framing, Sink
 
+_KEPT_BYTES = 4_096
+"""Longer responses are encoded again for a newcomer: what somebody asks for must not decide how much is kept."""
 BATCH_SECONDS = 0.005
 """What comes within so much of the last frames is written together."""
 
@@ -24,6 +27,7 @@ class Hub:
 
     def __init__(self) -> None:
         self._executions: dict[Hashable, Execution] = {}
+        self._shown: WeakValueDictionary[Hashable, Shown] = WeakValueDictionary()
         self._written: list[Audience] = []
 
     def follow(self, stream: SharedStream, sink: Sink, framing: Framing, suffix: bytes) -> Following:
@@ -32,6 +36,13 @@ class Hub:
         if execution is None:
             execution = self._executions[stream.key] = Execution(self, stream)
         return execution.admit(stream, sink, framing, suffix)
+
+    def shown(self, broadcast: Broadcast[object, object], key: Hashable) -> "Shown":
+        """What all executions show of a key of the same stream."""
+        shown = self._shown.get((broadcast.about, key))
+        if shown is None:
+            shown = self._shown[broadcast.about, key] = Shown(broadcast)
+        return shown
 
     def forget(self, key: Hashable) -> None:
         """Nobody follows this execution any more."""
@@ -52,20 +63,40 @@ class Hub:
         return len(self._executions)
 
 
-class Topic(Channel[object]):
+class Shown:
+    """The newest item of a key, as an object of the schema: made once for all operations that select of it."""
+
+    def __init__(self, broadcast: Broadcast[object, object]) -> None:
+        self._broadcast = broadcast
+        self._item: object = None
+        self._version: object = None
+        self._shown: object = None
+
+    def of(self, item: object) -> object:
+        """The object of this item as it is to be shown now; the very same one while nothing has changed."""
+        version = self._broadcast.version(item)
+        if self._item is not item or self._version != version:
+            self._item, self._version, self._shown = item, version, self._broadcast.show(item)
+        return self._shown
+
+
+class Topic:
     """A key of a live value, as an execution watches it: what is put in is encoded and handed on at once."""
 
+    __slots__ = ("_execution", "_key", "_newest", "_shown", "audiences")
+
     def __init__(self, execution: "Execution", key: Hashable) -> None:
-        super().__init__(0, lost=execution.stream.broadcast.live.lost)
         self.audiences: list[Audience] = []
         self._execution = execution
         self._key = key
-        self._shown: tuple[object, object, bytes] | None = None
-        """The newest item, the version it was shown in, and its bytes."""
+        self._shown = execution.hub.shown(execution.stream.broadcast, key)
+        self._newest: tuple[object, bytes] = (None, b"")
+        """What was shown last, and its bytes."""
 
     def put(self, item: object) -> None:
+        """What happened."""
         try:
-            event = self._event(item, self._encoded(item))
+            event = self.event(item)
         except Exception as error:  # noqa: BLE001 - it is told to those who follow, and to nobody else
             self.fail(error)
             return
@@ -76,9 +107,14 @@ class Topic(Channel[object]):
         """What holds now; None: not known."""
         live = self._execution.stream.broadcast.live
         item = live.current(self._key)
-        return None if item is None else self._event(item, self._encoded(item))
+        return None if item is None else self.event(item)
+
+    def event(self, item: object) -> Event:
+        """An item as those who follow are told of it."""
+        return Event(self, item, self._encoded(item))
 
     def fail(self, error: Exception) -> None:
+        """Nothing more comes, because of this."""
         for audience in tuple(self.audiences):
             for following in tuple(audience.followings):
                 following.end(error)
@@ -90,17 +126,13 @@ class Topic(Channel[object]):
     def readers(self) -> int:
         return sum(len(audience.followings) for audience in self.audiences)
 
-    def _event(self, item: object, payload: bytes) -> Event:
-        place = self._execution.stream.broadcast.live.place
-        return Event(self, payload, None if place is None else place(item))
-
     def _encoded(self, item: object) -> bytes:
-        stream = self._execution.stream
-        version = stream.broadcast.version(item)
-        if self._shown is not None and self._shown[0] is item and self._shown[1] == version:
-            return self._shown[2]
-        payload = stream.encode(item)
-        self._shown = (item, version, payload)
+        shown = self._shown.of(item)
+        if self._newest[0] is shown:
+            return self._newest[1]
+        payload = self._execution.stream.encode(shown)
+        if len(payload) <= _KEPT_BYTES:
+            self._newest = (shown, payload)
         return payload
 
 
@@ -110,7 +142,7 @@ class Execution:
     def __init__(self, hub: Hub, stream: SharedStream) -> None:
         self.hub = hub
         self.stream = stream
-        self._topics: dict[Hashable, tuple[Topic, ExitStack]] = {}
+        self._topics: dict[Hashable, Topic] = {}
         self._audiences: dict[Hashable, Audience] = {}
         self._held = ExitStack()
         self._held.enter_context(stream.broadcast.live.hold())
@@ -133,12 +165,11 @@ class Execution:
         return following
 
     def _topic(self, key: Hashable) -> Topic:
-        if key not in self._topics:
-            watching = ExitStack()
-            topic = Topic(self, key)
-            watching.enter_context(self.stream.broadcast.live.watchers.open([key], topic))
-            self._topics[key] = (topic, watching)
-        return self._topics[key][0]
+        topic = self._topics.get(key)
+        if topic is None:
+            topic = self._topics[key] = Topic(self, key)
+            self.stream.broadcast.live.watchers.add(key, topic)
+        return topic
 
     def _left(self, keys: tuple[Hashable, ...], framing: Framing) -> None:
         """Free what nobody needs any more."""
@@ -147,11 +178,11 @@ class Execution:
             return
         del self._audiences[keys, framing]
         for key in keys:
-            topic, watching = self._topics[key]
+            topic = self._topics[key]
             topic.audiences.remove(audience)
             if not topic.audiences:
                 del self._topics[key]
-                watching.close()
+                self.stream.broadcast.live.watchers.remove(key, topic)
         if not self._audiences:
             self.hub.forget(self.stream.key)
             self._held.close()

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any
@@ -216,6 +217,31 @@ async def test_a_reader_that_does_not_read_gets_the_newest_of_each_market_and_di
     assert behind.told("sequence")[-1] == 50
     slow.leave()
     quick.leave()
+
+
+async def test_a_reader_that_does_not_read_costs_little_whatever_it_asks_for(house: House) -> None:
+    reader = Reader()
+    reader.paused = True
+    long = " ".join(f"{'a' * 1_900}{number}: symbol" for number in range(15))
+    selected = f'{{ priceTicks(symbols: ["{BTC}", "{ETH}"]) {{ sequence {long} }} }}'
+    queries = [f"subscription S{number} {selected}" for number in range(20)]
+    streams = [await house.shared(query) for query in queries]
+    for stream in streams:  # compiled, once for everybody
+        house.join(stream)[0].leave()
+    tracemalloc.start()
+    try:
+        followings = [house.join(stream, reader)[0] for stream in streams]
+        for sequence in range(2, 30):
+            house.markets.apply(tick(sequence), tick(sequence, symbol=ETH))
+        await batch(house)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 400_000
+    reader.pace(paused=False)
+    assert reader.told("sequence") == [29, 29] * 20
+    for following in followings:
+        following.leave()
 
 
 async def test_trades_are_kept_and_never_left_out(house: House) -> None:
