@@ -41,7 +41,7 @@ from graph.numbers import unreadable_variables
 from graph.persisted import PersistedQueries, claimed_hash
 from graph.request import Answer, Caller, ContextFactory, GraphQLRequest
 from graph.scalars import LONG_MAX, datetime_text
-from graph.sharing import EventsAccount, SharedStream, encoding, sharing_key
+from graph.sharing import EventsAccount, SharedStream, compact, encoding, sharing_key
 
 EXCHANGE_SEQUENCE = "exchangeSequence"
 """In `extensions` of requests and answers."""
@@ -336,7 +336,7 @@ class Pipeline:
             key=sharing_key(compiled, compiled.shared, broadcast, operation.coerced, locale),
             broadcast=broadcast,
             encode=encoding(compiled, operation.coerced, locale),
-            extensions=orjson.dumps(cost),
+            extensions=compact(orjson.dumps(cost)),
             account=EventsAccount(self._events_budget, caller.events_key, operation.cost.per_event or 0),
         )
 

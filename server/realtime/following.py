@@ -1,7 +1,6 @@
 """One reader of a shared subscription: what it has paid for, what it is owed, and why it ends."""
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING
 
@@ -38,7 +37,7 @@ class Following:
         self._on_leave = on_leave
         self._audience: Audience | None = None
         self._newest: dict[Hashable, tuple[Source, object]] = {}
-        self._every: deque[tuple[Source, object]] = deque()
+        self._every: list[tuple[Source, object]] = []
         self._lost_thread: Source | None = None
         self._left = False
 
@@ -152,7 +151,7 @@ class Following:
         if self._lost_thread is not None:
             topic, self._lost_thread = self._lost_thread, None
             return topic.snapshot()
-        topic, item = self._newest.pop(next(iter(self._newest))) if self._newest else self._every.popleft()
+        topic, item = self._newest.pop(next(iter(self._newest))) if self._newest else self._every.pop(0)
         return topic.event(item)
 
     def _change(self) -> None:

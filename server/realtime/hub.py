@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from weakref import WeakValueDictionary
 
 from graph.broadcast import Broadcast
-from graph.sharing import SharedStream
+from graph.sharing import SharedStream, compact
 from server.realtime.audience import Audience, Event
 from server.realtime.following import Following
 from server.realtime.sink import Framing, Sink
@@ -132,7 +132,7 @@ class Topic:
             return self._newest[1]
         payload = self._execution.stream.encode(shown)
         if len(payload) <= _KEPT_BYTES:
-            self._newest = (shown, payload)
+            self._newest = (shown, compact(payload))
         return payload
 
 
