@@ -36,7 +36,7 @@ class SocketAuthority:
         self._open_by_account = open_by_account
         self._most_by_account = most_by_account
         self._caller = Caller(authentication.client(handshake), "websocket")
-        self._admitted = asyncio.Event()
+        self._admitted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._counted: str | None = None
 
     async def admit(self, payload: Mapping[str, object]) -> None:
@@ -51,7 +51,8 @@ class SocketAuthority:
             raise CloseSocket(CloseCode.TRY_AGAIN_LATER, error.message) from error
         if self._caller.viewer is not None:
             self._count(self._caller.viewer)
-        self._admitted.set()
+        if not self._admitted.done():
+            self._admitted.set_result(None)
 
     async def current(self) -> Caller:
         """The caller as of now. Raises CloseSocket when the authority has ended, DatabaseAway when that cannot be told."""
@@ -68,7 +69,7 @@ class SocketAuthority:
 
     async def ended(self) -> str:
         """Return the reason when the authority has ended; never for a socket of nobody's."""
-        await self._admitted.wait()
+        await self._admitted
         return await authority_ended(self._authentication.authority, self._caller.viewer, self._clock)
 
     def close(self) -> None:
