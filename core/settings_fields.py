@@ -140,6 +140,9 @@ class PriceSettings(BaseSettings):
     )
     simulated_after_seconds: float = Field(default=5.0, ge=0, description="Wait for a source before simulating.")
     simulated_seed: int = Field(default=1, description="Seed of the simulated feed.")
+    simulated_history_days: int = Field(
+        default=400, ge=0, le=400, description="Days before the present of which the simulated feed makes up candles."
+    )
     replay_file: Path | None = Field(default=None, description="Trades CSV played by `PRICE_SOURCES=replay`.")
     replay_speed: Annotated[Speed, LOWER] = Field(
         default="1", description="A factor such as `1` or `10`, or `max`: as fast as its readers take it."

@@ -70,6 +70,9 @@ RULES = AccountRules(
     even_seconds=0,
 )
 
+_SETTINGS = Settings(_env_file=None)
+_CONTENT = MailContent()
+
 
 class NoLimits:
     """Lets everything pass, for tests about something else."""
@@ -224,7 +227,7 @@ class World:
             bus=self.bus,
         )
         self.pipeline = build_pipeline(
-            settings=Settings(_env_file=None),
+            settings=_SETTINGS,
             clock=self.clock,
             cache=MemoryCache(self.clock),
             services=Services(
@@ -250,7 +253,7 @@ class World:
             provider=self.letters,
             box=BOX,
             clock=self.clock,
-            content=MailContent(),
+            content=_CONTENT,
             sender="CryptoVault <no-reply@vault.example>",
             pages_url=f"{PAGE}/account",
         )

@@ -142,6 +142,9 @@ def book_change(sequence: int, bids: Levels = (), asks: Levels = (), symbol: str
     return BookChanged(symbol, sequence, bids, asks, NOW_MS + sequence)
 
 
+_SETTINGS = Settings(_env_file=None)
+
+
 class Markets:
     """A process that only reads: its view, and the real schema in front of it."""
 
@@ -156,7 +159,7 @@ class Markets:
         self.market_data = market_data or MarketDataReads(self.view, self.exchange_view)
         accounts = build_accounts()
         self.pipeline = build_pipeline(
-            settings=Settings(_env_file=None),
+            settings=_SETTINGS,
             clock=ManualClock(),
             cache=MemoryCache(ManualClock()),
             services=Services(

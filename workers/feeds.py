@@ -90,7 +90,13 @@ class MarketDataSetup:
             for asset in self.catalogue.assets.values()
             if asset.kind in (AssetKind.FIAT, AssetKind.STABLECOIN)
         ]
-        return SimulatedFeed(markets, seed=self.settings.simulated_seed, pegged=pegged, clock=self.clock)
+        return SimulatedFeed(
+            markets,
+            seed=self.settings.simulated_seed,
+            pegged=pegged,
+            clock=self.clock,
+            history_days=self.settings.simulated_history_days,
+        )
 
     async def _open_data(self) -> MarketData:
         sequences = Sequences()

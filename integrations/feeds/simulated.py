@@ -23,8 +23,6 @@ from core.vocabulary import CandleInterval, OrderSide, PriceSource
 from events.feed import FeedBookDelta, FeedBookSnapshot, FeedConnected, FeedMessage, FeedQuote, FeedTrade, Level
 from integrations.feeds.base import Emit, ProviderCandle, ProviderUnavailable
 
-HISTORY_DAYS = 400
-"""Older candles are not made up."""
 MIN_PRICE_TICKS = 200
 """A price of fewer ticks could not move plausibly."""
 _ONE = 1_000_000_000
@@ -266,6 +264,7 @@ class SimulatedFeed:
         pegged: Collection[str],
         clock: Clock,
         sleep: Sleep = asyncio.sleep,
+        history_days: int = 400,
     ) -> None:
         """Raises ValueError for a market whose price is too few ticks."""
         for market in markets:
@@ -276,6 +275,7 @@ class SimulatedFeed:
         self._pegged = frozenset(pegged)
         self._clock = clock
         self._sleep = sleep
+        self._history_ms = history_days * 86_400_000
 
     async def run(self, emit: Emit) -> None:
         """Stream every market until cancelled."""
@@ -303,14 +303,14 @@ class SimulatedFeed:
     async def candles(
         self, symbol: str, interval: CandleInterval, *, from_ms: int, to_ms: int
     ) -> Sequence[ProviderCandle]:
-        """Closed candles with from_ms <= open time < to_ms, oldest first, of the last 400 days at most; every interval is the sum of
+        """Closed candles with from_ms <= open time < to_ms, oldest first, of the last `history_days` at most; every interval is the sum of
         its minutes. Raises ProviderUnavailable for a market that is not simulated."""
         market = self._markets.get(symbol)
         if market is None:
             raise ProviderUnavailable(f"{symbol} is not simulated")
         now = self._clock.now_ms()
         length = interval.length_ms
-        first = interval.open_time_ms(max(from_ms, now - HISTORY_DAYS * 86_400_000) + length - 1)
+        first = interval.open_time_ms(max(from_ms, now - self._history_ms) + length - 1)
         end = min(interval.open_time_ms(to_ms + length - 1), interval.open_time_ms(now))
         history = _History(market, self._seed, self._path(market), self._mean_lots(market))
         minutes = history.minutes(first // _MINUTE_MS, end // _MINUTE_MS)

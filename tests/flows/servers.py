@@ -20,6 +20,8 @@ Seen = TypeVar("Seen")
 END_SECONDS = 10.0
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """Given to clients that need none, since each would load every certificate of the machine."""
+_CHEAP = {"PASSWORD_HASH_KIB": "8", "SIMULATED_HISTORY_DAYS": "0"}
+"""What costs a server seconds of work at its start or at a log-in, and most flows nothing."""
 _CLEAN = ("MONGO_URL", "REDIS_URL", "PRICE_SOURCES", "REPLAY_FILE", "MODE", "PORT", "DATA_DIR")
 
 
@@ -38,7 +40,7 @@ class Server:
 def environment(extra: Mapping[str, str]) -> dict[str, str]:
     """This process's environment without the server's own variables, plus these."""
     clean = {key: value for key, value in os.environ.items() if key not in _CLEAN}
-    return {**clean, "LOG_FORMAT": "json", "ENCRYPTION_KEY": ENCRYPTION_KEY, "PASSWORD_HASH_KIB": "8", **extra}
+    return {**clean, **_CHEAP, "LOG_FORMAT": "json", "ENCRYPTION_KEY": ENCRYPTION_KEY, **extra}
 
 
 @asynccontextmanager
@@ -80,7 +82,7 @@ async def _end(running: Server) -> None:
 
 @contextmanager
 def server_for_session(folder: Path, *, settings: Mapping[str, str]) -> Iterator[str]:
-    """`python -m server dev` for a whole test process (its event loops come and go); yields its URL once its markets have prices."""
+    """`python -m server dev` for many tests (their event loops come and go); yields its URL once its markets have prices."""
     port = free_port()
     variables = {"PORT": str(port), "DATA_DIR": str(folder / "data"), **settings}
     log_file = folder / "dev.log"

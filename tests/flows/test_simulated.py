@@ -31,7 +31,8 @@ CANDLES = "subscription($symbol: String!) { candles(symbol: $symbol, interval: M
 
 async def test_what_is_simulated_says_so_and_ends_when_an_exchange_answers(tmp_path: Path) -> None:
     async with open_exchanges() as exchanges:
-        settings = {**exchanges.settings, "PRICE_SOURCES": "BINANCE", "SIMULATED_AFTER_SECONDS": "0.5"}
+        simulated = {"SIMULATED_AFTER_SECONDS": "0.5", "SIMULATED_HISTORY_DAYS": "1"}
+        settings = {**exchanges.settings, "PRICE_SOURCES": "BINANCE", **simulated}
         async with server(tmp_path, "dev", settings=settings) as running:
             await until_feed(running, SYMBOL, has_status("SIMULATED"))
             assert any("SIMULATED" in line and "not real" in line for line in running.log().splitlines()[:20])

@@ -15,6 +15,8 @@ from services.mail import Mailbox
 from services.mail_content import MailContent
 from services.mail_delivery import MailDelivery
 
+_CONTENT = MailContent()
+
 
 class Postman:
     """A provider that takes every mail, unless `trouble` raises, before or after it has taken it."""
@@ -72,7 +74,7 @@ class Office:
             provider=self.postman,
             box=self.box,
             clock=self.clock,
-            content=MailContent(),
+            content=_CONTENT,
             sender="CryptoVault <no-reply@cryptovault.example>",
             pages_url="https://cryptovault.example/account/",
             randomness=self._randomness,

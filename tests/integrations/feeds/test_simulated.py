@@ -10,7 +10,6 @@ import pytest
 from core.clock import ManualClock
 from core.vocabulary import CandleInterval, OrderSide, PriceSource
 from events.feed import FeedBookDelta, FeedBookSnapshot, FeedConnected, FeedMessage, FeedQuote, FeedTrade
-from integrations.feeds import simulated
 from integrations.feeds.base import Feed, HistoryFeed, ProviderCandle, ProviderUnavailable
 from integrations.feeds.simulated import SimulatedFeed, SimulatedMarket
 from services.books import Book, ReferenceBook
@@ -37,9 +36,18 @@ class Ended(Exception):
 class Recording:
     """What a feed said in a stretch of virtual time, and when."""
 
-    def __init__(self, markets: Sequence[SimulatedMarket] = MARKETS, *, seed: int = 1, start_ms: int = NOW) -> None:
+    def __init__(
+        self,
+        markets: Sequence[SimulatedMarket] = MARKETS,
+        *,
+        seed: int = 1,
+        start_ms: int = NOW,
+        history_days: int = 400,
+    ) -> None:
         self.clock = ManualClock(start_ms)
-        self.feed = SimulatedFeed(markets, seed=seed, pegged=PEGGED, clock=self.clock, sleep=self._sleep)
+        self.feed = SimulatedFeed(
+            markets, seed=seed, pegged=PEGGED, clock=self.clock, sleep=self._sleep, history_days=history_days
+        )
         self.said: list[tuple[int, FeedMessage]] = []
         self.asleep_s = 0
         """How much longer than asked the next sleep takes."""
@@ -245,9 +253,8 @@ async def test_markets_of_the_same_asset_move_together() -> None:
         assert abs(eth_usd.close / in_usd.close / eth_btc.close - 1) < D("0.001")
 
 
-async def test_history_is_bounded_and_odd_ranges_are_empty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(simulated, "HISTORY_DAYS", 35)
-    feed = Recording().feed
+async def test_history_is_bounded_and_odd_ranges_are_empty() -> None:
+    feed = Recording(history_days=35).feed
     days = await feed.candles("BTC-USD", CandleInterval.WEEK_1, from_ms=0, to_ms=2**53)
     assert len(days) == 4, "35 days hold four whole weeks that are over"
     assert await minutes(feed, "BTC-USD", NOW, NOW - DAY) == []
