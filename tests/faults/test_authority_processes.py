@@ -17,11 +17,12 @@ from websockets.typing import Subprotocol
 from core.account_vocabulary import ApiScope
 from core.clock import ManualClock
 from core.database import Database
-from models import user
+from models import DOCUMENTS, user
 from services.api_keys import WantedKey
 from tests import components
 from tests.accounts import CLIENT, LOG_IN, PASSWORD, RULES, SIGN_UP, build_accounts
 from tests.flows.servers import NO_TLS, Server, server
+from tests.models import query_guard
 
 WRONG = "a foul day for sailing"
 TWO_SECONDS = 2.0
@@ -145,6 +146,7 @@ async def pair(database: Database, embedded_database: str, tmp_path: Path) -> As
         folders = (tmp_path / "here", tmp_path / "there")
         starting = [stack.enter_async_context(server(folder, "api", settings=settings)) for folder in folders]
         here, there = await asyncio.gather(*starting)
+        query_guard.RECORDER.shared(database.handle.name, (document.get_collection_name() for document in DOCUMENTS))
         http = await stack.enter_async_context(httpx.AsyncClient(verify=NO_TLS, timeout=20))
         async with AsyncExitStack() as sockets:
             yield Pair(here, there, redis, http, sockets)

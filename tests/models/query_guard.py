@@ -6,7 +6,7 @@ beside an `$or`, where it does scan).
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -60,6 +60,14 @@ class QueryRecorder(monitoring.CommandListener):
     def written(self, database: str) -> set[str]:
         """Collections of this database that this process has written to since it was last asked."""
         return self._written.pop(database, set())
+
+    def may_hold_rows(self, database: str) -> frozenset[str]:
+        """The same without forgetting them: all others are empty."""
+        return frozenset(self._written.get(database, ()))
+
+    def shared(self, database: str, collections: Iterable[str]) -> None:
+        """Other processes write to these collections too."""
+        self._written.setdefault(database, set()).update(collections)
 
     @contextmanager
     def recording(self, database: str) -> Iterator[dict[str, Query]]:
