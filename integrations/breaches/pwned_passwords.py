@@ -12,6 +12,7 @@ import httpx
 import structlog
 
 from core.clock import Clock
+from integrations.certificates import trusted
 
 TIMEOUT_SECONDS = 1.0
 REST_SECONDS = 60.0
@@ -33,7 +34,7 @@ class PwnedPasswords:
     def __init__(self, base_url: str | None, *, clock: Clock, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
         """`base_url` has `/range/…` below it; without one nothing is ever asked."""
         headers = {"User-Agent": "CryptoVault", "Add-Padding": "true"}
-        self._client = httpx.AsyncClient(base_url=base_url, headers=headers) if base_url else None
+        self._client = httpx.AsyncClient(base_url=base_url, headers=headers, verify=trusted()) if base_url else None
         self._clock = clock
         self._timeout_seconds = timeout_seconds
         self._available = True

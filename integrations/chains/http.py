@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 import httpx
 import orjson
 
+from integrations.certificates import trusted
 from integrations.chains.errors import Failure, NodeRefused, ProviderFailed
 
 logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -42,7 +43,9 @@ class NodeHttp:
         netloc = parts.netloc.rpartition("@")[2]
         self._base = urlunsplit((parts.scheme, netloc, parts.path.rstrip("/"), parts.query, ""))
         timeout = httpx.Timeout(self._limits.total_seconds, connect=self._limits.connect_seconds)
-        self._client = httpx.AsyncClient(timeout=timeout, auth=auth, follow_redirects=False, headers=headers)
+        self._client = httpx.AsyncClient(
+            timeout=timeout, auth=auth, follow_redirects=False, headers=headers, verify=trusted()
+        )
 
     async def close(self) -> None:
         await self._client.aclose()

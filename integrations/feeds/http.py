@@ -15,6 +15,7 @@ import httpx
 
 from core.backoff import Backoff
 from core.clock import Clock, to_ms
+from integrations.certificates import trusted
 from integrations.feeds.base import ProviderUnavailable, Sleep
 from integrations.feeds.fields import Garbage, decode
 
@@ -183,5 +184,5 @@ class ProviderHttp:
     def _open(self) -> httpx.AsyncClient:
         if self._client is None:
             timeout = httpx.Timeout(self._policy.total_seconds, connect=self._policy.connect_seconds)
-            self._client = httpx.AsyncClient(headers=self._headers, timeout=timeout)
+            self._client = httpx.AsyncClient(headers=self._headers, timeout=timeout, verify=trusted())
         return self._client

@@ -4,6 +4,7 @@ import asyncio
 
 import httpx
 
+from integrations.certificates import trusted
 from integrations.mail.base import STANDING_HEADERS, Mail, MailRefused, MailUnavailable, ascii_address, name_and_address
 
 TIMEOUT_SECONDS = 15.0
@@ -18,7 +19,7 @@ class SendGridProvider:
 
     def __init__(self, api_key: str, base_url: str, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
         headers = {"Authorization": f"Bearer {api_key}"}
-        self._client = httpx.AsyncClient(base_url=base_url, headers=headers, timeout=timeout_seconds)
+        self._client = httpx.AsyncClient(base_url=base_url, headers=headers, timeout=timeout_seconds, verify=trusted())
         self._timeout_seconds = timeout_seconds
 
     async def send(self, mail: Mail) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import httpx
 import orjson
 
+from integrations.certificates import trusted
 from integrations.oauth.base import ProviderUnavailable
 
 TIMEOUT_SECONDS = 5.0
@@ -106,5 +107,6 @@ class OAuthHttp:
                 headers={"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "CryptoVault"},
                 timeout=self._timeout_seconds,
                 follow_redirects=False,
+                verify=trusted(),
             )
         return self._client
