@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +124,7 @@ def compiled(name: str) -> Mapping[str, Any]:
 
 @cache
 def _compiled() -> Mapping[str, Mapping[str, Any]]:
-    """All contracts, by file and name: the compiler takes seconds to start."""
+    """All contracts, by file and name. The compiler takes seconds to start, so what it said stays in node_modules until a source changes."""
     sources = {file.name: {"content": file.read_text()} for file in sorted(CONTRACTS.glob("*.sol"))}
     request = {
         "language": "Solidity",
@@ -133,15 +135,27 @@ def _compiled() -> Mapping[str, Mapping[str, Any]]:
             "outputSelection": {"*": {"*": ["abi", "evm.bytecode.object"]}},
         },
     }
-    solc = NODE_MODULES / ".bin" / "solcjs"
-    if not solc.exists():
-        missing("solc (npm, tests/node)")
-    done = subprocess.run(
-        [str(solc), "--standard-json"], input=json.dumps(request), capture_output=True, text=True, check=True
-    )
-    output = json.loads(done.stdout[done.stdout.index("{") :])
+    asked = json.dumps(request)
+    version = (NODE_MODULES.parent / "package-lock.json").read_bytes()
+    kept = NODE_MODULES / ".cache" / f"contracts-{sha256(asked.encode() + version).hexdigest()}.json"
+    if not kept.exists():
+        said = _compiler_says(asked)
+        kept.parent.mkdir(exist_ok=True)
+        own = kept.with_suffix(f".{os.getpid()}")
+        own.write_text(said)
+        own.replace(kept)
+    output = json.loads(kept.read_text())
     problems = [each["formattedMessage"] for each in output.get("errors", []) if each["severity"] == "error"]
     if problems:
         raise RuntimeError("\n".join(problems))
     contracts: Mapping[str, Mapping[str, Any]] = output["contracts"]
     return contracts
+
+
+def _compiler_says(request: str) -> str:
+    """The answer to a request in the compiler's standard JSON."""
+    solc = NODE_MODULES / ".bin" / "solcjs"
+    if not solc.exists():
+        missing("solc (npm, tests/node)")
+    done = subprocess.run([str(solc), "--standard-json"], input=request, capture_output=True, text=True, check=True)
+    return done.stdout[done.stdout.index("{") :]
