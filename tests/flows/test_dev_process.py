@@ -27,7 +27,7 @@ async def test_dev_answers_and_says_what_runs_where(tmp_path: Path) -> None:
         assert '"request_id": "asked-for-it"' in logged
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.soak)])
 async def test_a_signal_stops_server_and_database(tmp_path: Path, number: signal.Signals) -> None:
     async with server("dev", data_dir=tmp_path) as dev:
         await dev.wait_for_database()
@@ -72,13 +72,6 @@ async def test_the_second_start_answers(tmp_path: Path) -> None:
         async with server("dev", data_dir=tmp_path) as dev:
             answer = await dev.wait_until_answering("{ markets(first: 1) { nodes { symbol } } }")
             assert "errors" not in answer
-            await dev.wait_for_database()
-            assert await dev.end(signal.SIGTERM) == 0
-
-
-async def test_data_outlives_a_restart_in_the_same_folder(tmp_path: Path) -> None:
-    for _ in range(2):
-        async with server("dev", data_dir=tmp_path) as dev:
             await dev.wait_for_database()
             assert await dev.end(signal.SIGTERM) == 0
     assert not psutil.pid_exists(int((tmp_path / "lock").read_text().split()[1]))

@@ -52,7 +52,7 @@ async def separate_processes(folder: Path, settings: dict[str, str]) -> AsyncIte
         yield await stack.enter_async_context(server(folder / "api", "api", settings=shared))
 
 
-@pytest.mark.parametrize("deployment", [one_process, separate_processes])
+@pytest.mark.parametrize("deployment", [pytest.param(one_process, marks=pytest.mark.soak), separate_processes])
 async def test_every_recorded_trade_arrives_and_adds_up(deployment: Any, shared_data: Path, tmp_path: Path) -> None:
     file = shared_data / "market" / "binance-btcusdt-trades-2021-01-08.csv"
     expected = recorded.read_trades(file)

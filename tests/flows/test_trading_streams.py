@@ -74,7 +74,8 @@ async def listen(stack: AsyncExitStack, url: str, who: Trader, document: str, fi
 
 
 @pytest.mark.timeout(180)
-async def test_streams_under_load(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rounds", [2, pytest.param(6, marks=pytest.mark.soak)])
+async def test_streams_under_load(tmp_path: Path, rounds: int) -> None:
     async with (
         server(tmp_path, "dev", settings=steady_prices(tmp_path / "prices.csv")) as running,
         traders(running, "ann", "ben") as (ann, ben),
@@ -91,7 +92,7 @@ async def test_streams_under_load(tmp_path: Path) -> None:
         snapshots: list[tuple[Json, Heard]] = []
         pieces: list[list[Json]] = []
         async with load.running():
-            for _ in range(4):
+            for _ in range(rounds):
                 await load.more(40)
                 after = pieces[-1][-1]["cursor"] if pieces else start
                 pieces.append(await a_piece(ann, url, after))

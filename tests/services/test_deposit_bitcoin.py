@@ -146,7 +146,8 @@ async def test_killed_at_any_step_it_is_credited_once(site: BitcoinSite, after: 
     assert at > 10
 
 
-@pytest.mark.parametrize("after", [True, pytest.param(False, marks=pytest.mark.soak)])
+@pytest.mark.soak
+@pytest.mark.parametrize("after", [True, False])
 async def test_killed_at_any_step_of_a_reorganisation_the_ledger_is_right(site: BitcoinSite, after: bool) -> None:
     """Credited, taken back, credited in another block."""
     at = 1

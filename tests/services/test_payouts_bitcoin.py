@@ -220,7 +220,7 @@ async def test_from_the_promise_to_the_settled_ledger(site: Site) -> None:
     assert await site.books() == (D("9.99"), D(0), paid + attempt.fee_units, -attempt.fee_units)
 
 
-@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("after", [True, pytest.param(False, marks=pytest.mark.soak)])
 async def test_killed_at_any_step_it_is_paid_once(core: Site, after: bool) -> None:
     at, before = 1, D(10)
     while True:
