@@ -9,9 +9,18 @@ from typing import Any
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 from tests import components
-from tests.flows.test_explorer import FLAGS
 
 Json = dict[str, Any]
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
+)
 PLACE = "/account/verify-email"
 """A small page of ours whose policy lets scripts ask this server."""
 NO_PRICES = {"PRICE_SOURCES": "kraken", "KRAKEN_WS_URL": "ws://127.0.0.1:9", "SIMULATED_FALLBACK": "false"}

@@ -8,8 +8,8 @@ import pytest
 from playwright.async_api import Page, async_playwright, expect
 
 from tests import components
+from tests.flows.browser import FLAGS
 from tests.flows.servers import NO_TLS, Server, server
-from tests.flows.test_explorer import FLAGS
 from tests.mail_server import MailServer
 
 EMAIL, PASSWORD, OTHER = "ada@example.com", "a fine day for sailing", "another fine day for it"

@@ -9,10 +9,9 @@ from typing import Any
 
 import httpx
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser, Page
 
-from tests.flows.browser import Tab, chromium, tab
+from tests.flows.browser import Tab, tab
 from tests.flows.servers import NO_TLS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -44,13 +43,6 @@ LISTEN = """() => new Promise((resolve) => {
   });
 })"""
 Json = dict[str, Any]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    """One Chromium for all tests here; everybody in them has a jar of their own."""
-    async with chromium() as started:
-        yield started
 
 
 @dataclass

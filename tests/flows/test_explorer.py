@@ -2,28 +2,18 @@
 
 import asyncio
 import re
-import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 import pytest
-from playwright.async_api import ConsoleMessage, Page, Request, Response, WebSocketRoute, async_playwright, expect
+import pytest_asyncio
+from playwright.async_api import Browser, ConsoleMessage, Page, Request, Response, WebSocketRoute, expect
 
 from tests import components
 
 DIST = components.ROOT / "server" / "graphiql" / "dist" / "manifest.json"
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
-)
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 WAIT_MS = 30_000
 OPERATION = ".graphiql-query-editor .view-lines"
 RESPONSE = ".graphiql-response .view-lines"
@@ -60,27 +50,23 @@ class Watched:
             self.problems.append(f"{message.type}: {message.text}")
 
 
-@pytest.fixture
-async def watched(tmp_path: Path) -> AsyncIterator[Watched]:
+@pytest_asyncio.fixture(loop_scope="module")
+async def watched(browser: Browser) -> AsyncIterator[Watched]:
     """A page in a fresh profile of a headless Chromium."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        components.missing("chromium")
     if not DIST.exists():
         components.missing("server/graphiql/dist (npm run build)")
-    async with async_playwright() as playwright:
-        context = await playwright.chromium.launch_persistent_context(
-            tmp_path, executable_path=chromium, headless=True, args=list(FLAGS), viewport={"width": 1440, "height": 900}
-        )
-        try:
-            yield Watched(context.pages[0])
-        finally:
-            await context.close()
+    profile = await browser.new_context(viewport={"width": 1440, "height": 900})
+    yield Watched(await profile.new_page())
+    await profile.close()
 
 
 async def run_tab(page: Page, name: str) -> None:
     """Bring a tab to the front, once the page is there, and run it."""
     await expect(page.locator(OPERATION)).to_contain_text("Markets", timeout=WAIT_MS)
+    await run(page, name)
+
+
+async def run(page: Page, name: str) -> None:
     await page.get_by_role("tab", name=name).click()
     await expect(page.locator(OPERATION)).to_contain_text(name, timeout=WAIT_MS)
     await page.get_by_role("button", name="Execute query").click()
@@ -122,19 +108,17 @@ async def test_ticker_tab_shows_changing_prices(live_server: str, watched: Watch
     assert watched.problems == []
 
 
-@pytest.mark.parametrize(
-    ("tab", "pattern"),
-    [
+async def test_the_other_tabs_answer(live_server: str, watched: Watched) -> None:
+    await watched.page.goto(f"{live_server}/graphql")
+    await expect(watched.page.locator(OPERATION)).to_contain_text("Markets", timeout=WAIT_MS)
+    for tab, pattern in (
         ("LiveTickers", r'"last":\s"([\d.]+)"'),
         ("LiveOrderBook", r'"previousSequence":\s(\d+)'),
         ("CandlesAndIndicators", r'"close":\s"([\d.]+)"'),
         ("MyAccount", r'"viewer":\s(null)'),
-    ],
-)
-async def test_the_other_tabs_answer(live_server: str, watched: Watched, tab: str, pattern: str) -> None:
-    await watched.page.goto(f"{live_server}/graphql")
-    await run_tab(watched.page, tab)
-    assert await shown(watched.page, pattern)
+    ):
+        await run(watched.page, tab)
+        assert await shown(watched.page, pattern)
     assert watched.problems == []
 
 
