@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from server.commands import main
 from tests.components import ROOT, free_port
 
 
@@ -54,11 +55,14 @@ def test_nothing_heavy_is_loaded_before_a_command_is_chosen() -> None:
         (("replay", "Makefile", "--speed", "\u0661"), "expected a factor above 0"),
     ],
 )
-def test_wrong_usage_is_status_2_and_says_what_is_right(arguments: tuple[str, ...], hint: str) -> None:
-    refused = run(*arguments)
-    assert refused.returncode == 2
-    assert hint in refused.stderr
-    assert "Traceback" not in refused.stderr
+def test_wrong_usage_is_status_2_and_says_what_is_right(
+    arguments: tuple[str, ...], hint: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit) as refused:
+        main(arguments)
+    assert refused.value.code == 2
+    assert hint in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["dev", "api", "settings"])
