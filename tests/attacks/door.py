@@ -15,6 +15,7 @@ from server.media_types import RESPONSE_JSON
 from server.origins import Origins
 from server.transport_metrics import TransportMetrics
 from tests.accounts import PAGE, NoLimits, World
+from tests.http_streams import http_streams
 
 
 class Door:
@@ -37,6 +38,7 @@ class Door:
 async def door_of(world: World) -> AsyncIterator[Door]:
     """The way in to this world."""
     origins = Origins([PAGE])
+    metrics = TransportMetrics(CollectorRegistry())
     app = GraphQLHTTP(
         world.pipeline,
         authentication=Authentication(
@@ -46,7 +48,8 @@ async def door_of(world: World) -> AsyncIterator[Door]:
         origins=origins,
         clock=world.clock,
         request_id=random_id,
-        metrics=TransportMetrics(CollectorRegistry()),
+        metrics=metrics,
+        streams=http_streams(world.accounts.authority, world.clock, metrics),
     )
     transport = httpx.ASGITransport(app, client=("192.0.2.1", 40_000))
     async with httpx.AsyncClient(transport=transport, base_url="http://vault.example") as http:

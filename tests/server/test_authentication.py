@@ -19,14 +19,12 @@ from core.rate_limits import MemoryRateLimits, RateLimits
 from models import user
 from server.authentication import Authentication
 from server.graphql_http import GraphQLHTTP, HttpLimits
-from server.http_streams import HttpStreams
-from server.open_connections import OpenConnections
 from server.origins import Origins
-from server.realtime.hub import Hub
 from server.transport_metrics import TransportMetrics
 from services.api_keys import WantedKey
 from tests.accounts import CLIENT, PAGE, PASSWORD, NoLimits, Person, World, world
 from tests.factors import ClockOf, limited_world
+from tests.http_streams import http_streams
 from tests.stored import unchanged
 
 EMAIL = "alice@example.com"
@@ -66,7 +64,6 @@ class Door:
             limits=limits or NoLimits(),
         )
         metrics = TransportMetrics(CollectorRegistry())
-        connections = OpenConnections(per_address=9, per_account=9)
         self.app = GraphQLHTTP(
             vault.pipeline,
             authentication=authentication,
@@ -75,9 +72,7 @@ class Door:
             clock=vault.clock,
             request_id=lambda: "request-1",
             metrics=metrics,
-            streams=HttpStreams(
-                Hub(), vault.accounts.authority, clock=vault.clock, connections=connections, metrics=metrics
-            ),
+            streams=http_streams(vault.accounts.authority, vault.clock, metrics),
         )
 
     def client(self, address: str = ADDRESS) -> httpx.AsyncClient:
