@@ -201,9 +201,7 @@ async def rounds(server: Measured, options: argparse.Namespace, output: Path) ->
             for name, query in wanted.items():
                 share = await idle(server, options.seconds / 2)
                 headers = token if name == "viewer" else {"accept-encoding": "gzip"} if name.endswith("gzip") else {}
-                found.setdefault(name, []).append(
-                    await measured(server, request_of(query, headers), options, share)
-                )
+                found.setdefault(name, []).append(await measured(server, request_of(query, headers), options, share))
     print(f"{'operation':<18}{'per CPU second':>16}{'us each':>10}{'us idle off':>12}{'bytes':>8}{'idle cores':>12}")
     for name, all_spent in found.items():
         rate = statistics.median(each.per_cpu_second for each in all_spent)

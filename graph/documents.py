@@ -1,9 +1,8 @@
-"""Documents read once: parsed, measured, validated, and kept by the SHA-256 of their text."""
+"""Documents read once: parsed, measured, validated, and kept by their text."""
 
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from hashlib import sha256
 
 from graphql import (
     DocumentNode,
@@ -79,18 +78,17 @@ class Documents:
         self._limits = limits
         self._suggestions = suggestions
         self._alone = _fields_that_stand_alone(self._schema)
-        self._documents: OrderedDict[bytes, Document] = OrderedDict()
+        self._documents: OrderedDict[str, Document] = OrderedDict()
         self._characters_held = 0
 
     def read(self, text: str) -> Document:
         """The document of this text. Raises RequestRefused."""
-        key = sha256(text.encode()).digest()
-        document = self._documents.get(key)
+        document = self._documents.get(text)
         if document is not None:
-            self._documents.move_to_end(key)
+            self._documents.move_to_end(text)
             return document
         document = self._validated(text)
-        self._documents[key] = document
+        self._documents[text] = document
         self._characters_held += len(text)
         while len(self._documents) > _DOCUMENTS_HELD or self._characters_held > _CHARACTERS_HELD:
             _, dropped = self._documents.popitem(last=False)

@@ -1,6 +1,6 @@
 """From a document's text to an answer: parse, limits, validation and cost, then execution by Strawberry's own schema.
 
-What does not depend on variables is done once per document and kept by the SHA-256 of its text. A caller without a point is refused at
+What does not depend on variables is done once per document and kept by its text. A caller without a point is refused at
 the door, before the request is looked at. Every other request pays once: its cost before it runs, or what refusing it cost.
 """
 
@@ -17,6 +17,7 @@ from graphql import (
 from graphql.execution.values import VariableValues
 from strawberry.types.execution import ExecutionResult, PreExecutionError
 
+from core.begun import Begun
 from core.budget import Allowance, Budget
 from core.clock import to_datetime
 from core.errors import ExpectedError, InvalidInput, RateLimited
@@ -231,8 +232,12 @@ class Pipeline:
 
     async def _run(self, operation: Operation, caller: Caller, errors: ErrorRenderer) -> Answer:
         try:
-            async with asyncio.timeout(self._limits.execution_seconds):
-                result = await self._executed(operation, self._context_factory(caller))
+            begun = Begun(self._executed(operation, self._context_factory(caller)))
+            if begun.done:
+                result = begun.value
+            else:
+                async with asyncio.timeout(self._limits.execution_seconds):
+                    result = await begun
         except TimeoutError:
             seconds = self._limits.execution_seconds
             refused = RequestRefused.because(OperationTimedOut(f"execution took longer than {seconds:g} s"))

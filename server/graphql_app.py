@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from core.budget import Budget, MemoryBudget
@@ -22,6 +21,7 @@ from server.authentication import Authentication
 from server.explorer import Explorer, accepts_page
 from server.graphql_http import GraphQLHTTP, HttpLimits
 from server.graphql_ws import GraphQLWebSocket
+from server.header_values import header_values
 from server.origins import page_origins
 from server.transport_metrics import TransportMetrics
 from server.ws_session import SocketLimits
@@ -44,8 +44,7 @@ class GraphQLApp:
             await self._http(scope, receive, send)
 
     def _wants_page(self, scope: Scope) -> bool:
-        request = Request(scope)
-        return accepts_page(request.method, ",".join(request.headers.getlist("accept")))
+        return scope["method"] == "GET" and accepts_page("GET", header_values(scope["headers"]).get(b"accept", ""))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl
 import orjson
 from starlette.types import Receive, Scope, Send
 
+from core.begun import Begun
 from core.clock import Clock
 from core.errors import ExpectedError, InvalidInput, RateLimited, TranslatableError
 from core.translations import accepted_locale
@@ -37,6 +38,9 @@ from services.authority import CredentialRejected
 
 _ALLOW = b"GET, POST, OPTIONS"
 _PARAMETERS = frozenset({"query", "operationName", "variables", "extensions"})
+_CONTENT_TYPES = {each: (b"content-type", f"{each}; charset=utf-8".encode("ascii")) for each in (JSON, RESPONSE_JSON)}
+_NO_STORE = (b"cache-control", b"no-store")
+_VARY = (b"vary", b"Accept, Authorization, Cookie, Origin")
 _SEQUENCE = b"x-exchange-sequence"
 """What the client has been shown of the exchange's journal; back goes what it has been shown by now."""
 
@@ -231,18 +235,26 @@ class GraphQLHTTP:
         declared = exchange.header(b"content-length")
         if declared.isascii() and declared.isdigit() and int(declared[:20]) > self._limits.body_bytes:
             raise self._too_large()
-        body = bytearray()
-        try:
-            async with asyncio.timeout(self._limits.body_seconds):
-                async for chunk in exchange.chunks():
-                    body += chunk
-                    if len(body) > self._limits.body_bytes:
-                        raise self._too_large()
-        except TimeoutError as error:
-            raise BodyTimedOut(f"the body did not arrive within {self._limits.body_seconds:g} s") from error
+        arriving = Begun(self._body(exchange))
+        if arriving.done:
+            body = arriving.value
+        else:
+            try:
+                async with asyncio.timeout(self._limits.body_seconds):
+                    body = await arriving
+            except TimeoutError as error:
+                raise BodyTimedOut(f"the body did not arrive within {self._limits.body_seconds:g} s") from error
         if not body:
             raise HttpRefused("the body is empty; it must be a JSON object with a query")
-        return _decode(bytes(body))
+        return _decode(body)
+
+    async def _body(self, exchange: HttpExchange) -> bytes:
+        body = bytearray()
+        async for chunk in exchange.chunks():
+            body += chunk
+            if len(body) > self._limits.body_bytes:
+                raise self._too_large()
+        return bytes(body)
 
     def _too_large(self) -> BodyTooLarge:
         limit = self._limits.body_bytes
@@ -251,11 +263,14 @@ class GraphQLHTTP:
     async def _execute(self, exchange: HttpExchange, request: GraphQLRequest, caller: Caller) -> Answer:
         """Run it, until it is answered or the client has gone."""
         allowed = QUERIES if exchange.method == "GET" else QUERIES_AND_MUTATIONS
+        begun = Begun(self._pipeline.execute(request, caller, allowed=allowed))
+        if begun.done:
+            return begun.value
         answer: Answer | None = None
         try:
             async with asyncio.TaskGroup() as group:
                 watcher = group.create_task(exchange.until_gone())
-                answer = await self._pipeline.execute(request, caller, allowed=allowed)
+                answer = await begun
                 watcher.cancel()
         except* ClientGone:
             answer = None
@@ -321,9 +336,9 @@ class GraphQLHTTP:
 
     def _headers(self, exchange: HttpExchange, media_type: str) -> list[Header]:
         return [
-            (b"content-type", f"{media_type}; charset=utf-8".encode()),
-            (b"cache-control", b"no-store"),
-            (b"vary", b"Accept, Authorization, Cookie, Origin"),
+            _CONTENT_TYPES[media_type],
+            _NO_STORE,
+            _VARY,
             *self._origins.response_headers(exchange.origin),
         ]
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from starlette.types import Message, Receive, Scope, Send
 
 from server.authentication import Handshake
+from server.header_values import header_values
 from server.origins import Header
 
 _DRAIN_BYTES = 16 * 1024 * 1024
@@ -24,6 +25,7 @@ class HttpExchange:
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.method: str = scope["method"]
         self.headers: list[Header] = scope["headers"]
+        self.values = header_values(self.headers)
         self.query_string: bytes = scope["query_string"]
         client = scope.get("client")
         self.peer: str | None = client[0] if client else None
@@ -33,16 +35,16 @@ class HttpExchange:
 
     def handshake(self, request_id: str) -> Handshake:
         """What tells who asks."""
-        return Handshake(self.headers, self.peer, request_id, is_get=self.method == "GET")
+        return Handshake(self.headers, self.peer, request_id, is_get=self.method == "GET", values=self.values)
 
     def header(self, name: bytes) -> str:
         """All values of a header, joined by commas; empty when there is none."""
-        return ",".join([value.decode("latin-1") for key, value in self.headers if key == name])
+        return self.values.get(name, "")
 
     @property
     def origin(self) -> str | None:
         """The page's origin a browser names."""
-        return self.header(b"origin") or None
+        return self.values.get(b"origin") or None
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body as it arrives. Raises ClientGone."""

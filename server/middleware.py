@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.client_address import ClientAddresses
 from core.clock import Clock
-from core.request_id import HEADER, accepted_or_new, current_request_id, request_scope
+from core.request_id import HEADER, accepted_or_new, request_scope
 from server.metrics import Metrics
 from server.refusals import failure
 
@@ -67,8 +67,9 @@ class Edge:
         if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
-        with request_scope(accepted_or_new(_header(scope, _REQUEST_ID))):
-            exchange = _Exchange(receive, send, (*self._headers, (_REQUEST_ID, (current_request_id() or "").encode())))
+        request_id = accepted_or_new(_header(scope, _REQUEST_ID))
+        with request_scope(request_id):
+            exchange = _Exchange(receive, send, (*self._headers, (_REQUEST_ID, request_id.encode())))
             start = self._clock.monotonic()
             if scope["type"] == "http":
                 await self._http(scope, exchange)
@@ -156,11 +157,15 @@ class _Exchange:
 
     def _complete(self, given: Iterable[tuple[bytes, bytes]]) -> Headers:
         headers = [(name.lower(), value) for name, value in given]
-        present = {name for name, _ in headers}
-        self.streamed = any(name == b"content-type" and value.startswith(_STREAMS) for name, value in headers)
-        headers.extend(header for header in self._headers if header[0] not in present)
+        present = dict(headers)
+        self.streamed = present.get(b"content-type", b"").startswith(_STREAMS)
+        headers += [header for header in self._headers if header[0] not in present]
         return headers
 
 
 def _header(scope: Scope, name: bytes) -> str | None:
-    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), None)
+    for key, value in scope["headers"]:
+        if key == name:
+            found: str = value.decode("latin-1")
+            return found
+    return None
