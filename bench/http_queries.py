@@ -28,10 +28,10 @@ FIELDS = "id symbol base { code } quote { code } status ticker { last bid ask ch
 OPERATIONS = {
     "__typename": "{ __typename }",
     "viewer": "{ viewer { id email } }",
-    "market": '{ market(symbol: "BTC-USDT") { %s } }' % FIELDS,
-    "markets": "{ markets(first: 100) { edges { node { %s } } } }" % FIELDS,
-    "markets, private": "{ markets(first: 100) { edges { node { %s watched } } } }" % FIELDS,
-    "markets, gzip": "{ markets(first: 100) { edges { node { %s } } } }" % FIELDS,
+    "market": f'{{ market(symbol: "BTC-USDT") {{ {FIELDS} }} }}',
+    "markets": f"{{ markets(first: 100) {{ edges {{ node {{ {FIELDS} }} }} }} }}",
+    "markets, private": f"{{ markets(first: 100) {{ edges {{ node {{ {FIELDS} watched }} }} }} }}",
+    "markets, gzip": f"{{ markets(first: 100) {{ edges {{ node {{ {FIELDS} }} }} }} }}",
 }
 """Private is what asks for a field of the viewer: nothing of it may be kept."""
 SETTINGS = {
@@ -109,6 +109,7 @@ class Asker(asyncio.Protocol):
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
+        del exc
         if not self.ended.done():
             self.ended.set_result(None)
 

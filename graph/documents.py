@@ -26,6 +26,7 @@ from core.errors import ExpectedError
 from graph.compile import CompiledOperation, compiled
 from graph.errors import ERRORS_SHOWN, OperationNotFound, RequestRefused, refusal_of
 from graph.execution import PipelineSchema
+from graph.judged import Judged, PublicOperation
 from graph.limits import AloneExceeded, DocumentLimits, parse_document
 from graph.numbers import ReadableNumbers
 
@@ -48,6 +49,10 @@ class Document:
     fragments: Mapping[str, FragmentDefinitionNode]
     compiled: Mapping[str | None, CompiledOperation | None] = field(default_factory=dict)
     """Its operations, but for those that are left to graphql-core."""
+    judged: dict[tuple[str | None, bytes], Judged] = field(default_factory=dict)
+    """By the operation's name as it was asked for, and its variables."""
+    public: dict[str | None, PublicOperation | None] = field(default_factory=dict)
+    """Operations that were looked at so far."""
 
     def operation(self, name: str | None) -> OperationDefinitionNode:
         """The operation to execute (GraphQL specification, GetOperation). Raises RequestRefused."""

@@ -9,46 +9,37 @@ from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
-from graphql import (
-    OperationDefinitionNode,
-    OperationType,
-    get_variable_values,
-)
-from graphql.execution.values import VariableValues
+import orjson
+from graphql import OperationDefinitionNode, OperationType
 from strawberry.types.execution import ExecutionResult, PreExecutionError
 
 from core.begun import Begun
 from core.budget import Allowance, Budget
 from core.clock import to_datetime
 from core.errors import ExpectedError, InvalidInput, RateLimited
-from graph.cost import LEAST_POINTS, CostModel, OperationCost
+from graph.compile import CompiledOperation
+from graph.cost import LEAST_POINTS, OperationCost
 from graph.documents import Document, Documents
 from graph.errors import (
-    BAD_USER_INPUT,
-    ERRORS_SHOWN,
     INTERNAL,
     ErrorRenderer,
-    OperationNotAllowed,
     OperationTimedOut,
     RequestRefused,
 )
 from graph.execution import PipelineSchema, with_document
+from graph.judged import Judged, PublicOperation
+from graph.judging import Judging
 from graph.limits import DocumentLimits
-from graph.numbers import unreadable_variables
 from graph.persisted import PersistedQueries, claimed_hash
-from graph.request import Answer, Caller, ContextFactory, GraphQLRequest
+from graph.public import PublicData
+from graph.request import Answer, Caller, ContextFactory, EncodedAnswer, GraphQLRequest
+from graph.response_cache import Encoded, ResponseCache
 from graph.scalars import LONG_MAX, datetime_text
 
 EXCHANGE_SEQUENCE = "exchangeSequence"
 """In `extensions` of requests and answers."""
 _CHARACTERS_PER_POINT = 100
 """What reading a document costs that is then refused."""
-
-
-class CostLimit(ExpectedError):
-    """One request asks for more than a request may. Details: `limit`, `actual`."""
-
-    code = "COST_LIMIT"
 
 
 class OutOfPoints(RateLimited):
@@ -82,13 +73,23 @@ class Operation:
     """What is to be executed."""
 
     document: Document
-    definition: OperationDefinitionNode
+    judged: Judged
     variables: Mapping[str, object]
-    coerced: VariableValues
-    cost: OperationCost
     remaining: int
     """Points the caller had left when it was admitted."""
-    label: str
+
+    @property
+    def definition(self) -> OperationDefinitionNode:
+        return self.judged.definition
+
+    @property
+    def cost(self) -> OperationCost:
+        return self.judged.cost
+
+    @property
+    def label(self) -> str:
+        """Kind and first root field."""
+        return self.judged.label
 
 
 class Pipeline:
@@ -103,7 +104,10 @@ class Pipeline:
         events_budget: Budget,
         persisted: PersistedQueries,
         limits: PipelineLimits,
+        public: PublicData | None = None,
+        answers: ResponseCache | None = None,
     ) -> None:
+        """`public`: what operations that are public as a whole are executed with; `answers`: where theirs are kept."""
         if limits.cost_per_request > budget.capacity:
             raise ValueError("a request may not cost more than a caller's whole budget")
         self._schema = schema
@@ -113,19 +117,30 @@ class Pipeline:
         self._events_budget = events_budget
         self._persisted = persisted
         self._limits = limits
-        self._costs = CostModel(self._graphql)
+        self._public = public
+        self._answers = ResponseCache() if answers is None else answers
+        self._judging = Judging(
+            schema, suggestions=limits.suggestions, cost_per_request=limits.cost_per_request, public=public
+        )
         self._documents = Documents(
             schema, limits.document, suggestions=limits.suggestions, introspection=limits.introspection
         )
 
-    async def execute(self, request: GraphQLRequest, caller: Caller, *, allowed: Collection[OperationType]) -> Answer:
-        """Run a query or a mutation. Never raises for anything the caller or a resolver did."""
+    async def execute(
+        self, request: GraphQLRequest, caller: Caller, *, allowed: Collection[OperationType], encoded: bool = False
+    ) -> Answer:
+        """Run a query or a mutation. Never raises for anything the caller or a resolver did.
+
+        `encoded`: whether an answer may come as bytes, `Answer.encoded`, possibly those of an earlier execution.
+        """
         errors = ErrorRenderer(caller.request_id, caller.client.locale)
         _take_mark(request, caller)
         try:
             operation = await self._admit(request, caller, allowed)
         except RequestRefused as refused:
             return await self._refused(refused, errors, request, caller)
+        if encoded and operation.judged.public is not None:
+            return await self._run_public(operation, operation.judged.public, caller, errors)
         return await self._run(operation, caller, errors)
 
     async def stream(
@@ -155,8 +170,7 @@ class Pipeline:
         try:
             document = self._documents.read(text)
             definition = document.operation(None)
-            coerced = self._coerced(definition, variables or {})
-            return self._costs.of(definition, document.fragments, coerced.coerced)
+            return self._judging.cost(document, definition, self._judging.coerced(definition, variables or {}))
         except RequestRefused as refused:
             first = refused.errors[0]
             if isinstance(first, ExpectedError):
@@ -177,24 +191,10 @@ class Pipeline:
         if (exhausted := self._budget.exhausted(caller.limit_key)) is not None:
             raise RequestRefused.because(OutOfPoints(LEAST_POINTS, exhausted))
         document = await self._find_document(request)
-        definition = document.operation(request.operation_name)
-        if definition.operation not in allowed:
-            raise RequestRefused.because(
-                OperationNotAllowed(f"a {definition.operation.value} is not served over this transport or method")
-            )
-        coerced = self._coerced(definition, request.variables or {})
-        cost = self._costs.of(definition, document.fragments, coerced.coerced)
-        if cost.points > self._limits.cost_per_request:
-            raise RequestRefused.because(
-                CostLimit(
-                    f"the operation costs {cost.points} points; a request may cost {self._limits.cost_per_request}",
-                    limit=self._limits.cost_per_request,
-                    actual=cost.points,
-                )
-            )
-        remaining = await self._spend(self._budget, caller.limit_key, cost.points)
-        label = self._label(definition)
-        return Operation(document, definition, request.variables or {}, coerced, cost, remaining, label)
+        variables = request.variables or {}
+        judged = self._judging.judged(document, request.operation_name, variables, allowed)
+        remaining = await self._spend(self._budget, caller.limit_key, judged.cost.points)
+        return Operation(document, judged, variables, remaining)
 
     async def _find_document(self, request: GraphQLRequest) -> Document:
         try:
@@ -209,20 +209,6 @@ class Pipeline:
             await self._persisted.remember(digest, text)
         return document
 
-    def _coerced(self, definition: OperationDefinitionNode, variables: Mapping[str, object]) -> VariableValues:
-        coerced = get_variable_values(
-            self._graphql,
-            definition.variable_definitions or (),
-            dict(variables),
-            max_errors=ERRORS_SHOWN,
-            hide_suggestions=not self._limits.suggestions,
-        )
-        if isinstance(coerced, list):
-            raise RequestRefused(coerced, BAD_USER_INPUT)
-        if faults := unreadable_variables(self._graphql, definition, coerced.coerced):
-            raise RequestRefused(faults[:ERRORS_SHOWN], BAD_USER_INPUT)
-        return coerced
-
     async def _spend(self, budget: Budget, key: str, points: int) -> int:
         """Points that are left."""
         allowance = await budget.take(key, points, if_refused=LEAST_POINTS)
@@ -230,9 +216,16 @@ class Pipeline:
             raise RequestRefused.because(OutOfPoints(points, allowance))
         return allowance.remaining
 
-    async def _run(self, operation: Operation, caller: Caller, errors: ErrorRenderer) -> Answer:
+    async def _run(
+        self,
+        operation: Operation,
+        caller: Caller,
+        errors: ErrorRenderer,
+        compiled: CompiledOperation | None = None,
+    ) -> Answer:
+        """`compiled`: in the place of the document's own."""
         try:
-            begun = Begun(self._executed(operation, self._context_factory(caller)))
+            begun = Begun(self._executed(operation, caller, compiled))
             if begun.done:
                 result = begun.value
             else:
@@ -249,11 +242,40 @@ class Pipeline:
         others = {**(result.extensions or {}), **_marks(caller)}
         return self._answer(result, operation, errors, self._cost(operation.cost.points, operation.remaining, others))
 
-    async def _executed(self, operation: Operation, context: object) -> ExecutionResult:
-        name = _name(operation.definition)
-        compiled = operation.document.compiled.get(name)
+    async def _run_public(
+        self, operation: Operation, public: PublicOperation, caller: Caller, errors: ErrorRenderer
+    ) -> Answer:
+        """As `_run`, from what is kept where that is true now."""
+        found = self._answers.find(operation.judged, public.version)
+        if found is None:
+            version = public.version()
+            answer = await self._run(operation, caller, errors, public.compiled)
+            if "errors" in answer.body:
+                return answer
+            try:
+                found = Encoded(version, orjson.dumps(answer.body["data"]))
+            except orjson.JSONEncodeError:
+                return answer
+            self._answers.keep(operation.judged, found)
+        return Answer(
+            {}, None, operation.label, remaining=operation.remaining, encoded=self._told(found, operation, caller)
+        )
+
+    def _told(self, found: Encoded, operation: Operation, caller: Caller) -> EncodedAnswer:
+        cost = self._cost(operation.cost.points, operation.remaining, _marks(caller))
+        return EncodedAnswer(found, orjson.dumps(cost["extensions"]))
+
+    async def _executed(
+        self, operation: Operation, caller: Caller, compiled: CompiledOperation | None
+    ) -> ExecutionResult:
+        judged = operation.judged
+        name = _name(judged.definition)
+        nobodys = None if judged.public is None or self._public is None else self._public.context
+        context = nobodys or self._context_factory(caller)
+        compiled = compiled or operation.document.compiled.get(name)
         if compiled is not None:
-            outcome = await compiled.execute(context, operation.coerced)
+            coerced = judged.coerced or self._judging.coerced(judged.definition, operation.variables)
+            outcome = await compiled.execute(context, coerced)
             return ExecutionResult(outcome.data, list(outcome.errors))
         return await self._schema.execute(
             operation.document.text,
@@ -348,13 +370,6 @@ class Pipeline:
                 },
             }
         }
-
-    def _label(self, definition: OperationDefinitionNode) -> str:
-        root = self._graphql.get_root_type(definition.operation)
-        first = definition.selection_set.selections[0] if definition.selection_set.selections else None
-        name = getattr(getattr(first, "name", None), "value", "")
-        known = root is not None and name in root.fields
-        return f"{definition.operation.value} {name if known else 'other'}"
 
 
 def _take_mark(request: GraphQLRequest, caller: Caller) -> None:

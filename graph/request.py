@@ -8,6 +8,7 @@ from graphql import OperationType
 
 from core.client_address import limit_key
 from core.errors import InvalidInput
+from graph.response_cache import Encoded
 from services.read_marks import Reader
 from services.sessions import IssuedTokens
 from services.viewer import Client, Viewer
@@ -93,6 +94,24 @@ class Answer:
     retry_after_seconds: int | None = None
     remaining: int | None = None
     """Points the caller has left; None where nothing was charged."""
+    encoded: "EncodedAnswer | None" = None
+    """The answer in the place of `body`, where the transport takes bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedAnswer:
+    """An answer whose data may be shared with other callers, and what this one is told beside it, as JSON."""
+
+    shared: Encoded
+    extensions: bytes
+
+    def plain(self) -> bytes:
+        """The whole answer."""
+        return self.shared.with_extensions(self.extensions)
+
+    def gzipped(self) -> bytes:
+        """The whole answer, compressed."""
+        return self.shared.gzipped(self.extensions)
 
 
 def request_from_json(value: object) -> GraphQLRequest:

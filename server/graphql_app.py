@@ -15,6 +15,7 @@ from core.settings import Mode, Settings
 from graph.context import Context, Estimate, Services
 from graph.persisted import PersistedQueries
 from graph.pipeline import Pipeline, PipelineLimits
+from graph.public import PublicContext, PublicData
 from graph.request import Caller
 from graph.schema import build_schema
 from server.authentication import Authentication
@@ -122,6 +123,11 @@ def build_pipeline(*, settings: Settings, clock: Clock, cache: Cache, services: 
             cost_per_request=settings.cost_limit_per_request,
             suggestions=settings.mode is not Mode.PRODUCTION,
             introspection=settings.introspection,
+        ),
+        public=PublicData(
+            PublicContext(
+                services.catalogue, services.view, services.exchange_view, services.markets, services.market_data
+            )
         ),
     )
     return pipeline

@@ -263,7 +263,7 @@ class GraphQLHTTP:
     async def _execute(self, exchange: HttpExchange, request: GraphQLRequest, caller: Caller) -> Answer:
         """Run it, until it is answered or the client has gone."""
         allowed = QUERIES if exchange.method == "GET" else QUERIES_AND_MUTATIONS
-        begun = Begun(self._pipeline.execute(request, caller, allowed=allowed))
+        begun = Begun(self._pipeline.execute(request, caller, allowed=allowed, encoded=True))
         if begun.done:
             return begun.value
         answer: Answer | None = None
@@ -293,7 +293,7 @@ class GraphQLHTTP:
         caller: Caller | None,
     ) -> None:
         try:
-            body = orjson.dumps(answer.body)
+            body = orjson.dumps(answer.body) if answer.encoded is None else answer.encoded.plain()
         except orjson.JSONEncodeError as error:
             answer = Answer({"errors": [errors.unexpected(error)]}, INTERNAL)
             body = orjson.dumps(answer.body)

@@ -9,10 +9,12 @@ from core.clock import to_datetime
 from core.ids import encode_id
 from core.vocabulary import MarketDataOrigin
 from events.market import TickerChanged
+from graph.public_data import public, public_attributes
 
 _PERCENT_STEP = Decimal("0.0001")
 
 
+@public_attributes
 @strawberry.type(description="Last price, best quotes and rolling 24-hour figures of a market. Null: not known.")
 class Ticker:
     id: strawberry.ID = strawberry.field(description="Stable per market and origin.")
@@ -30,15 +32,17 @@ class Ticker:
     trades24h: int | None = strawberry.field(description="Trades of 24 hours.")
     time: datetime | None = strawberry.field(description="When the newest of these figures was true.")
 
-    @strawberry.field(description="Ask minus bid, in quote.")
+    @strawberry.field(description="Ask minus bid, in quote.", metadata=public())
     def spread(self) -> Decimal | None:
         return None if self.bid is None or self.ask is None else self.ask - self.bid
 
-    @strawberry.field(description="Last price minus the price 24 hours ago, in quote.")
+    @strawberry.field(description="Last price minus the price 24 hours ago, in quote.", metadata=public())
     def change24h(self) -> Decimal | None:
         return None if self.last is None or self.open24h is None else self.last - self.open24h
 
-    @strawberry.field(description="Change of 24 hours in percent, rounded half to even at four places.")
+    @strawberry.field(
+        description="Change of 24 hours in percent, rounded half to even at four places.", metadata=public()
+    )
     def change_percent24h(self) -> Decimal | None:
         if self.last is None or not self.open24h:
             return None

@@ -1,0 +1,32 @@
+"""How often each kind of market data has changed in this process: what answers that are kept are compared with.
+
+A counter rises in the same step that changes the data, so whoever read a counter before the data and finds it unchanged has what the data is now.
+"""
+
+from enum import StrEnum
+
+
+class MarketSource(StrEnum):
+    """Data that an answer may be made of."""
+
+    CATALOGUE = "CATALOGUE"
+    """Assets, chains, markets with their status and rules."""
+    TICK = "TICK"
+    """Newest prices of the reference."""
+    TICKER = "TICKER"
+    """Tickers of the reference."""
+    FEED = "FEED"
+    """Where the reference's prices come from, and how well."""
+    EXCHANGE_TICKER = "EXCHANGE_TICKER"
+    """Tickers of this exchange."""
+
+
+class MarketChanges:
+    """Counters of one view: of all its markets together. Those of one market stand in its state."""
+
+    __slots__ = ("feed", "tick", "ticker")
+
+    def __init__(self) -> None:
+        self.tick = 0
+        self.ticker = 0
+        self.feed = 0
