@@ -80,6 +80,15 @@ class MemoryBudget:
             return None
         return allowance(level, 1, granted=False, restore_per_second=self.restore_per_second)
 
+    def take_if_there(self, key: str, points: int) -> int | None:
+        """Spend `points` of this caller and say how many whole ones are left; None: not so many are there, and nothing was spent."""
+        level, now = self._level(key)
+        left = level - points * THOUSANDTHS
+        if left < 0:
+            return None
+        self.learn(key, left, now)
+        return left // THOUSANDTHS
+
     async def take(self, key: str, points: int, *, if_refused: int = 0) -> Allowance:
         level, now = self._level(key)
         granted = points * THOUSANDTHS <= level

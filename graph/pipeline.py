@@ -183,6 +183,11 @@ class Pipeline:
         return self._budget
 
     @property
+    def answers(self) -> ResponseCache:
+        """Answers that are kept."""
+        return self._answers
+
+    @property
     def cost_limit(self) -> int:
         """Points one request may cost."""
         return self._limits.cost_per_request
@@ -263,7 +268,7 @@ class Pipeline:
 
     def _told(self, found: Encoded, operation: Operation, caller: Caller) -> EncodedAnswer:
         cost = self._cost(operation.cost.points, operation.remaining, _marks(caller))
-        return EncodedAnswer(found, orjson.dumps(cost["extensions"]))
+        return EncodedAnswer(found, orjson.dumps(cost["extensions"]), operation.judged)
 
     async def _executed(
         self, operation: Operation, caller: Caller, compiled: CompiledOperation | None

@@ -8,6 +8,7 @@ from graphql import OperationType
 
 from core.client_address import limit_key
 from core.errors import InvalidInput
+from graph.judged import Judged
 from graph.response_cache import Encoded
 from services.read_marks import Reader
 from services.sessions import IssuedTokens
@@ -104,6 +105,18 @@ class EncodedAnswer:
 
     shared: Encoded
     extensions: bytes
+    judged: Judged
+    """What was asked for."""
+
+    @classmethod
+    def of(cls, shared: Encoded, judged: Judged, *, remaining: int, restore_rate: int) -> "EncodedAnswer":
+        """For a caller who is told nothing but the cost, and has so many points left."""
+        cost = b'{"cost":{"requested":%d,"remaining":%d,"restoreRate":%d}}' % (
+            judged.cost.points,
+            remaining,
+            restore_rate,
+        )
+        return cls(shared, cost, judged)
 
     def plain(self) -> bytes:
         """The whole answer."""

@@ -18,6 +18,7 @@ from graph.pipeline import Pipeline, PipelineLimits
 from graph.public import PublicContext, PublicData
 from graph.request import Caller
 from graph.schema import build_schema
+from server.at_once import AtOnce
 from server.authentication import Authentication
 from server.explorer import Explorer, accepts_page
 from server.graphql_http import GraphQLHTTP, HttpLimits
@@ -31,7 +32,11 @@ from server.ws_session import SocketLimits
 class GraphQLApp:
     """Everything that happens at /graphql: HTTP, sockets and, for a browser's address bar, the explorer."""
 
-    def __init__(self, http: ASGIApp, socket: ASGIApp, explorer: Explorer | None) -> None:
+    def __init__(
+        self, http: ASGIApp, socket: ASGIApp, explorer: Explorer | None, at_once: AtOnce | None = None
+    ) -> None:
+        """`at_once`: answers POSTs that need nothing done; None where points are not counted in this process."""
+        self.at_once = at_once
         self._http = http
         self._socket = socket
         self._explorer = explorer
@@ -69,10 +74,11 @@ def build_graphql(
     """The transports on one pipeline."""
     pipeline = build_pipeline(settings=settings, clock=clock, cache=cache, services=services, budget=limiters.budget)
     origins = page_origins(settings)
+    addresses = ClientAddresses(settings.trusted_proxies)
     authentication = Authentication(
         services.accounts.authority,
         origins=origins,
-        addresses=ClientAddresses(settings.trusted_proxies),
+        addresses=addresses,
         limits=limiters.limits,
     )
     http = GraphQLHTTP(
@@ -94,7 +100,19 @@ def build_graphql(
         clock=clock,
         metrics=metrics,
     )
-    return GraphQLApp(http, socket, explorer)
+    at_once = (
+        AtOnce(
+            http.known_bodies,
+            pipeline.answers,
+            budget=limiters.budget,
+            addresses=addresses,
+            origins=origins,
+            metrics=metrics,
+        )
+        if isinstance(limiters.budget, MemoryBudget)
+        else None
+    )
+    return GraphQLApp(http, socket, explorer, at_once)
 
 
 def build_pipeline(*, settings: Settings, clock: Clock, cache: Cache, services: Services, budget: Budget) -> Pipeline:

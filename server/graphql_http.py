@@ -28,8 +28,10 @@ from graph.errors import (
 )
 from graph.pipeline import Pipeline
 from graph.request import QUERIES, QUERIES_AND_MUTATIONS, Answer, Caller, GraphQLRequest, request_from_json
+from server.at_once import KnownBodies
 from server.authentication import Authentication, CrossSiteRefused, Handshake
 from server.cookies import set_cookies
+from server.graphql_answers import answer_headers, is_sent_compressed, rate_headers
 from server.http_exchange import ClientGone, HttpExchange
 from server.media_types import JSON, RESPONSE_JSON, answer_type, is_json_in_utf8
 from server.origins import Header, Origins
@@ -38,9 +40,6 @@ from services.authority import CredentialRejected
 
 _ALLOW = b"GET, POST, OPTIONS"
 _PARAMETERS = frozenset({"query", "operationName", "variables", "extensions"})
-_CONTENT_TYPES = {each: (b"content-type", f"{each}; charset=utf-8".encode("ascii")) for each in (JSON, RESPONSE_JSON)}
-_NO_STORE = (b"cache-control", b"no-store")
-_VARY = (b"vary", b"Accept, Authorization, Cookie, Origin")
 _SEQUENCE = b"x-exchange-sequence"
 """What the client has been shown of the exchange's journal; back goes what it has been shown by now."""
 
@@ -157,6 +156,7 @@ class GraphQLHTTP:
         self._clock = clock
         self._request_id = request_id
         self._metrics = metrics
+        self.known_bodies = KnownBodies()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
@@ -176,6 +176,8 @@ class GraphQLHTTP:
             caller = await self._caller(handshake)
             caller.reader.see(_shown(handshake.header(_SEQUENCE)))
             answer = await self._execute(exchange, request, caller)
+            if answer.encoded is not None and exchange.body is not None and request.extensions is None:
+                self.known_bodies.learn(exchange.body, answer.encoded.judged)
         except ClientGone:
             return
         except HttpRefused as refused:
@@ -246,6 +248,7 @@ class GraphQLHTTP:
                 raise BodyTimedOut(f"the body did not arrive within {self._limits.body_seconds:g} s") from error
         if not body:
             raise HttpRefused("the body is empty; it must be a JSON object with a query")
+        exchange.body = body
         return _decode(body)
 
     async def _body(self, exchange: HttpExchange) -> bytes:
@@ -292,34 +295,30 @@ class GraphQLHTTP:
         errors: ErrorRenderer,
         caller: Caller | None,
     ) -> None:
-        try:
-            body = orjson.dumps(answer.body) if answer.encoded is None else answer.encoded.plain()
-        except orjson.JSONEncodeError as error:
-            answer = Answer({"errors": [errors.unexpected(error)]}, INTERNAL)
-            body = orjson.dumps(answer.body)
+        encoded = answer.encoded
+        zipped = encoded is not None and is_sent_compressed(encoded, exchange.header(b"accept-encoding"))
+        if encoded is not None:
+            body = encoded.gzipped() if zipped else encoded.plain()
+        else:
+            try:
+                body = orjson.dumps(answer.body)
+            except orjson.JSONEncodeError as error:
+                answer = Answer({"errors": [errors.unexpected(error)]}, INTERNAL)
+                body = orjson.dumps(answer.body)
         status = _status(answer, exchange.method, media_type)
-        headers = self._headers(exchange, media_type or JSON)
+        headers = self._headers(exchange, media_type or JSON, zipped=zipped)
         if status == MethodNotAllowed.status:
             headers.append((b"allow", b"POST"))
         if answer.retry_after_seconds is not None:
             headers.append((b"retry-after", str(answer.retry_after_seconds).encode()))
         if answer.remaining is not None:
-            headers += self._rate_headers(answer.remaining)
+            headers += rate_headers(self._pipeline.budget, answer.remaining)
         if caller is not None and caller.reader.shown:
             headers.append((_SEQUENCE, str(caller.reader.shown).encode()))
         outgoing = None if caller is None else caller.outgoing
         if outgoing is not None and (exchange.origin is None or self._origins.allows_credentials(exchange.origin)):
             headers += set_cookies(outgoing, self._clock)
         await exchange.respond(status, body, headers)
-
-    def _rate_headers(self, remaining: int) -> list[Header]:
-        """What is left and when all of it is back (draft-ietf-httpapi-ratelimit-headers)."""
-        capacity, rate = self._pipeline.budget.capacity, self._pipeline.budget.restore_per_second
-        full_in = -(-(capacity - remaining) // rate)
-        return [
-            (b"ratelimit-policy", f'"points";q={capacity};w={capacity // rate}'.encode()),
-            (b"ratelimit", f'"points";r={remaining};t={full_in}'.encode()),
-        ]
 
     async def _refuse(self, exchange: HttpExchange, refused: HttpRefused, body: bytes, media_type: str) -> None:
         headers = self._headers(exchange, media_type)
@@ -334,13 +333,8 @@ class GraphQLHTTP:
             headers.append((b"connection", b"close"))
         await exchange.respond(refused.status, b"" if exchange.method == "HEAD" else body, headers, drain=unread)
 
-    def _headers(self, exchange: HttpExchange, media_type: str) -> list[Header]:
-        return [
-            _CONTENT_TYPES[media_type],
-            _NO_STORE,
-            _VARY,
-            *self._origins.response_headers(exchange.origin),
-        ]
+    def _headers(self, exchange: HttpExchange, media_type: str, *, zipped: bool = False) -> list[Header]:
+        return answer_headers(media_type, self._origins.response_headers(exchange.origin), zipped=zipped)
 
 
 def _status(answer: Answer, method: str, media_type: str | None) -> int:

@@ -29,6 +29,8 @@ class HttpExchange:
         self.query_string: bytes = scope["query_string"]
         client = scope.get("client")
         self.peer: str | None = client[0] if client else None
+        self.body: bytes | None = None
+        """The whole of it, once it was read."""
         self._receive = receive
         self._send = send
         self._body_ended = False

@@ -3,7 +3,7 @@
 Plain ASGI, so that streams are not buffered and context variables reach the application and its tasks.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import structlog
 from starlette.requests import ClientDisconnect
@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from core.client_address import ClientAddresses
 from core.clock import Clock
 from core.request_id import HEADER, accepted_or_new, request_scope
+from server.at_once import AtOnce, Ready
 from server.metrics import Metrics
 from server.refusals import failure
 
@@ -62,12 +63,57 @@ class Edge:
         self._clock = clock
         self._headers = security_headers(https=https)
         self._quiet_paths = quiet_paths
+        self._at_once: dict[str, AtOnce] = {}
+        self._defaults: Sequence[tuple[bytes, bytes]] | None = None
+        self._beginning = b""
+
+    def put_in_front(self, path: str, at_once: AtOnce) -> None:
+        """Let POSTs to this path be answered without the application, where they can be."""
+        self._at_once[path] = at_once
+
+    def at_once(
+        self, path: bytes, headers: Headers, body: bytes, peer: str | None, defaults: Sequence[tuple[bytes, bytes]]
+    ) -> bytes | None:
+        """The whole answer to a POST, its head included; None: the application is to be asked.
+
+        `defaults`: headers of the server itself, always the same list while they are the same.
+        """
+        name = path.decode("latin-1")
+        found = self._at_once.get(name)
+        ready = None if found is None else found.answer(headers, body, peer)
+        if ready is None:
+            return None
+        start = self._clock.monotonic()
+        request_id = accepted_or_new(_value(headers, _REQUEST_ID))
+        answer = self._whole(ready, request_id, defaults)
+        seconds = self._clock.monotonic() - start
+        self._metrics.http_request(method="POST", path=name, status=200, seconds=seconds)
+        with request_scope(request_id):
+            fields = {"path": name, "duration_ms": round(seconds * 1000, 2), "client": ready.address}
+            log.info("http.answered", method="POST", status=200, **fields)
+        return answer
+
+    def _whole(self, ready: Ready, request_id: str, defaults: Sequence[tuple[bytes, bytes]]) -> bytes:
+        if defaults is not self._defaults:
+            self._defaults = defaults
+            self._beginning = b"HTTP/1.1 200 OK\r\n" + _lines(defaults)
+        present = {name for name, _ in ready.headers}
+        missing = [header for header in self._headers if header[0] not in present]
+        return b"".join(
+            (
+                self._beginning,
+                _lines(ready.headers),
+                _lines(missing),
+                b"x-request-id: %s\r\n\r\n" % request_id.encode(),
+                ready.body,
+            )
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
-        request_id = accepted_or_new(_header(scope, _REQUEST_ID))
+        request_id = accepted_or_new(_value(scope["headers"], _REQUEST_ID))
         with request_scope(request_id):
             exchange = _Exchange(receive, send, (*self._headers, (_REQUEST_ID, request_id.encode())))
             start = self._clock.monotonic()
@@ -163,8 +209,12 @@ class _Exchange:
         return headers
 
 
-def _header(scope: Scope, name: bytes) -> str | None:
-    for key, value in scope["headers"]:
+def _lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    return b"".join([b"%s: %s\r\n" % header for header in headers])
+
+
+def _value(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str | None:
+    for key, value in headers:
         if key == name:
             found: str = value.decode("latin-1")
             return found
