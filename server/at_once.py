@@ -6,7 +6,7 @@ while nothing of the data has changed. Everything else is left to the applicatio
 
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from core.budget import MemoryBudget
@@ -33,18 +33,20 @@ LEFT_TO_THE_APPLICATION = frozenset(
     }
 )
 """Headers that say what is not judged here."""
+SETS = frozenset({b"cache-control"})
+"""What its answers say of themselves among the headers that every answer has."""
 _LONGEST_BODY = 4_096
 _BYTES_HELD = 200_000
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """An answer with the headers that it has of its own."""
+    """An answer with the headers that it has of its own, as lines. `address`: the caller's. `seconds`: what it took."""
 
-    headers: list[Header]
+    head: bytes
     body: bytes
     address: str
-    """The caller's."""
+    seconds: float
 
 
 class KnownBodies:
@@ -88,6 +90,8 @@ class AtOnce:
         self._addresses = addresses
         self._origins = origins
         self._metrics = metrics
+        self._heads: dict[tuple[str, bool], bytes] = {}
+        """Of answers to programs, which name no origin."""
 
     def answer(self, headers: Sequence[Header], body: bytes, peer: str | None) -> Ready | None:
         """The answer to a POST; None: the application is to be asked. Nothing was done then."""
@@ -113,13 +117,27 @@ class AtOnce:
         told = EncodedAnswer.of(found, judged, remaining=remaining, restore_rate=self._budget.restore_per_second)
         zipped = is_sent_compressed(told, _text(values, b"accept-encoding"))
         whole = told.gzipped() if zipped else told.plain()
-        own = answer_headers(
-            media_type, self._origins.response_headers(_text(values, b"origin") or None), zipped=zipped
+        head = b"%s%scontent-length: %d\r\n" % (
+            self._head(media_type, _text(values, b"origin") or None, zipped=zipped),
+            lines(rate_headers(self._budget, remaining)),
+            len(whole),
         )
-        own += rate_headers(self._budget, remaining)
-        own.append((b"content-length", b"%d" % len(whole)))
-        self._metrics.operation_seconds.labels("http", judged.label).observe(time.perf_counter() - started)
-        return Ready(own, whole, address)
+        seconds = time.perf_counter() - started
+        self._metrics.operation_seconds.labels("http", judged.label).observe(seconds)
+        return Ready(head, whole, address, seconds)
+
+    def _head(self, media_type: str, origin: str | None, *, zipped: bool) -> bytes:
+        if origin is not None:
+            return lines(answer_headers(media_type, self._origins.response_headers(origin), zipped=zipped))
+        head = self._heads.get((media_type, zipped))
+        if head is None:
+            head = self._heads[media_type, zipped] = lines(answer_headers(media_type, (), zipped=zipped))
+        return head
+
+
+def lines(headers: Iterable[Header]) -> bytes:
+    """Headers as they stand in an answer's head."""
+    return b"".join([b"%s: %s\r\n" % header for header in headers])
 
 
 def _text(values: dict[bytes, bytes], name: bytes) -> str:

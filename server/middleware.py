@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from core.client_address import ClientAddresses
 from core.clock import Clock
 from core.request_id import HEADER, accepted_or_new, request_scope
-from server.at_once import AtOnce, Ready
+from server.at_once import SETS, AtOnce, lines
 from server.metrics import Metrics
 from server.refusals import failure
 
@@ -66,6 +66,7 @@ class Edge:
         self._at_once: dict[str, AtOnce] = {}
         self._defaults: Sequence[tuple[bytes, bytes]] | None = None
         self._beginning = b""
+        self._security_lines = lines(header for header in self._headers if header[0] not in SETS)
 
     def put_in_front(self, path: str, at_once: AtOnce) -> None:
         """Let POSTs to this path be answered without the application, where they can be."""
@@ -83,31 +84,22 @@ class Edge:
         ready = None if found is None else found.answer(headers, body, peer)
         if ready is None:
             return None
-        start = self._clock.monotonic()
         request_id = accepted_or_new(_value(headers, _REQUEST_ID))
-        answer = self._whole(ready, request_id, defaults)
-        seconds = self._clock.monotonic() - start
-        self._metrics.http_request(method="POST", path=name, status=200, seconds=seconds)
-        with request_scope(request_id):
-            fields = {"path": name, "duration_ms": round(seconds * 1000, 2), "client": ready.address}
-            log.info("http.answered", method="POST", status=200, **fields)
-        return answer
-
-    def _whole(self, ready: Ready, request_id: str, defaults: Sequence[tuple[bytes, bytes]]) -> bytes:
+        self._metrics.http_request(method="POST", path=name, status=200, seconds=ready.seconds)
+        log.info(
+            "http.answered",
+            method="POST",
+            status=200,
+            path=name,
+            duration_ms=round(ready.seconds * 1000, 2),
+            client=ready.address,
+            request_id=request_id,
+        )
         if defaults is not self._defaults:
             self._defaults = defaults
-            self._beginning = b"HTTP/1.1 200 OK\r\n" + _lines(defaults)
-        present = {name for name, _ in ready.headers}
-        missing = [header for header in self._headers if header[0] not in present]
-        return b"".join(
-            (
-                self._beginning,
-                _lines(ready.headers),
-                _lines(missing),
-                b"x-request-id: %s\r\n\r\n" % request_id.encode(),
-                ready.body,
-            )
-        )
+            self._beginning = b"HTTP/1.1 200 OK\r\n" + lines(defaults)
+        last = b"x-request-id: %s\r\n\r\n" % request_id.encode()
+        return b"".join((self._beginning, ready.head, self._security_lines, last, ready.body))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in {"http", "websocket"}:
@@ -207,10 +199,6 @@ class _Exchange:
         self.streamed = present.get(b"content-type", b"").startswith(_STREAMS)
         headers += [header for header in self._headers if header[0] not in present]
         return headers
-
-
-def _lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    return b"".join([b"%s: %s\r\n" % header for header in headers])
 
 
 def _value(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str | None:
