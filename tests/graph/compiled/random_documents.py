@@ -48,6 +48,10 @@ class RandomDocuments:
         values = {name: value for name, (_, value) in self._variables.items() if value is not Undefined}
         return "\n".join([f"{head} {selection}", *self._fragments.values()]), values
 
+    def may_ask(self, type_: GraphQLObjectType | GraphQLInterfaceType, field: GraphQLField) -> bool:
+        """Whether documents ask for this field of this type."""
+        return True
+
     def _selection(self, type_: GraphQLNamedType, depth: int) -> str:
         parts: list[str] = []
         for _ in range(self.random.randint(1, 4)):
@@ -66,7 +70,9 @@ class RandomDocuments:
         assert isinstance(type_, GraphQLObjectType | GraphQLInterfaceType)
         leaves = depth >= self.deepest or self._budget < 0
         names = [
-            name for name, each in type_.fields.items() if not (leaves and is_composite_type(get_named_type(each.type)))
+            name
+            for name, each in type_.fields.items()
+            if not (leaves and is_composite_type(get_named_type(each.type))) and self.may_ask(type_, each)
         ]
         if not names:
             return "__typename"
