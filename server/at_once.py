@@ -22,7 +22,6 @@ from server.transport_metrics import TransportMetrics
 LEFT_TO_THE_APPLICATION = frozenset(
     {
         b"authorization",
-        b"connection",
         b"content-encoding",
         b"cookie",
         b"expect",
