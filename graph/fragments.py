@@ -1,4 +1,4 @@
-"""Markets encoded once for a selection and version: after one tick one market is encoded again, and the others are copied.
+"""Markets, and edges with one, encoded once for a selection and version: after one tick one market is encoded again, and the others are copied.
 
 Only for operations that are public as a whole, and for selections that no variable changes. What was completed with an error is not kept.
 """
@@ -16,18 +16,20 @@ from graph.compiled.run import Place, Run, is_pending
 from graph.compiled.values import Complete
 from graph.execution import PipelineSchema
 from graph.public import Fragments, PublicData, Version, reading_below
+from graph.types.connection import Edge
 from graph.types.market import Market
 
 _BYTES_HELD = 32 * 1024 * 1024
+_ENCODED = frozenset({"Market", "MarketEdge"})
 
 
 class _Held:
-    """What is kept of one selection, by symbol."""
+    """What is kept of one selection, by symbol: its version, the cursor where it has one, and the object encoded."""
 
     __slots__ = ("__weakref__", "markets")
 
     def __init__(self) -> None:
-        self.markets: dict[str, tuple[Version, orjson.Fragment]] = {}
+        self.markets: dict[str, tuple[Version, str | None, orjson.Fragment]] = {}
 
 
 class FragmentStore:
@@ -64,7 +66,7 @@ class FragmentObjects(CompiledObjects):
 
     def object(self, field: SelectedField, type_: GraphQLObjectType) -> Complete:
         complete = super().object(field, type_)
-        if type_.name != Market.__name__:
+        if type_.name not in _ENCODED:
             return complete
         selections = [node.selection_set for node in field.nodes if node.selection_set is not None]
         reading = reading_below(type_, selections, self._fragments)
@@ -77,13 +79,14 @@ def _kept(complete: Complete, store: FragmentStore, version_of: Callable[[str], 
     held = store.selection()
 
     def kept(run: Run, place: Place, value: object) -> object:
-        if type(value) is not Market:
+        cursor, market = (value.cursor, value.node) if isinstance(value, Edge) else (None, value)
+        if type(market) is not Market:
             return complete(run, place, value)
-        symbol = value.symbol
+        symbol = market.symbol
         version = version_of(symbol)
         known = held.markets.get(symbol)
-        if known is not None and known[0] == version:
-            return known[1]
+        if known is not None and known[0] == version and known[1] == cursor:
+            return known[2]
         errors = len(run.errors)
         completed = complete(run, place, value)
         if completed is None or is_pending(completed) or len(run.errors) != errors:
@@ -92,9 +95,9 @@ def _kept(complete: Complete, store: FragmentStore, version_of: Callable[[str], 
             encoded = orjson.dumps(completed)
         except orjson.JSONEncodeError:
             return completed  # whoever encodes the whole answer meets it again and tells it
-        fragment = orjson.Fragment(encoded)
         store.count(len(encoded) if known is None else 0)
-        held.markets[symbol] = (version, fragment)
+        fragment = orjson.Fragment(encoded)
+        held.markets[symbol] = (version, cursor, fragment)
         return fragment
 
     return kept

@@ -36,6 +36,8 @@ from services.markets import MarketReads
 Fragments = Mapping[str, FragmentDefinitionNode]
 Version = tuple[int, ...]
 _DEFINITION = "strawberry-definition"
+_EDGE = "Edge"
+"""How types end that hold one object and its cursor."""
 
 
 class PrivateDataTouched(Exception):
@@ -141,7 +143,7 @@ def reading_of(
 def reading_below(
     type_: GraphQLObjectType, selections: Sequence[SelectionSetNode], fragments: Fragments
 ) -> Reading | None:
-    """What these selections of an object read; None where something of it is not public."""
+    """What these selections of a market, or of an edge with one, read; None where something of it is not public."""
     walk = _Walk(fragments)
     if not all(walk.is_public(selection, type_, top=True) for selection in selections):
         return None
@@ -198,4 +200,9 @@ class _Walk:
         below = get_named_type(field.type)
         if is_leaf_type(below):
             return True
-        return node.selection_set is not None and is_object_type(below) and self.is_public(node.selection_set, below)
+        still_one = top and type_.name.endswith(_EDGE)
+        return (
+            node.selection_set is not None
+            and is_object_type(below)
+            and self.is_public(node.selection_set, below, top=still_one)
+        )

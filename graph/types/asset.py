@@ -11,6 +11,7 @@ from core.vocabulary import AssetKind, ChainFamily
 from graph.context import Context
 from graph.directives import Cost
 from graph.public_data import public, public_attributes
+from graph.remembered import Remembered
 from graph.scalars import URL, Long, link
 from graph.types.chain import ChainStatus, GasPrice
 from graph.types.node import Node
@@ -149,14 +150,21 @@ class Asset(Node):
     @staticmethod
     def of(asset: AssetEntry) -> "Asset":
         """The asset as clients see it."""
-        return Asset(
-            id=strawberry.ID(encode_id("Asset", asset.code)),
-            entry=asset,
-            code=asset.code,
-            name=asset.name,
-            decimals=asset.decimals,
-            kind=asset.kind,
+        return _ASSETS.of(
+            asset.code,
+            asset,
+            lambda: Asset(
+                id=strawberry.ID(encode_id("Asset", asset.code)),
+                entry=asset,
+                code=asset.code,
+                name=asset.name,
+                decimals=asset.decimals,
+                kind=asset.kind,
+            ),
         )
+
+
+_ASSETS: Remembered[AssetEntry, Asset] = Remembered()
 
 
 @strawberry.type(description="So much of an asset.")

@@ -19,6 +19,7 @@ from core.vocabulary import (
 from graph.context import Context
 from graph.directives import Cost
 from graph.public_data import public, public_attributes
+from graph.remembered import Remembered
 from graph.types.asset import Asset
 from graph.types.candle import Candle
 from graph.types.connection import After, Before, Connection, First, Last, connect
@@ -240,4 +241,11 @@ class Market(Node):
     @staticmethod
     def of(market: MarketEntry) -> "Market":
         """The market as clients see it."""
-        return Market(id=strawberry.ID(encode_id("Market", market.symbol)), entry=market, symbol=market.symbol)
+        return _MARKETS.of(
+            market.symbol,
+            market,
+            lambda: Market(id=strawberry.ID(encode_id("Market", market.symbol)), entry=market, symbol=market.symbol),
+        )
+
+
+_MARKETS: Remembered[MarketEntry, Market] = Remembered()

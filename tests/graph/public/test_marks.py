@@ -20,7 +20,6 @@ PUBLIC_RESOLVERS = {
     "Chain": {"native"},
     "Market": {"base", "feed", "quote", "rules", "status", "ticker"},
     "Query": {"asset", "assets", "market", "markets"},
-    "Ticker": {"change24h", "changePercent24h", "spread"},
 }
 """Every resolver that is marked. Add one here only when it reads no clock, no database and nothing of who asks, and all that it reads is counted."""
 
