@@ -60,18 +60,18 @@ class Judging:
         self, document: Document, name: str | None, variables: Variables, allowed: Collection[OperationType]
     ) -> Judged:
         """The judgement, from memory where it is there. Raises RequestRefused."""
-        key = (name, canonical(variables))
-        known = document.judged.get(key) if key[1] is not None else None
+        values = canonical(variables)
+        known = None if values is None else document.judged.get((name, values))
         if known is not None:
             _check_allowed(known.definition, allowed)
             return known
         definition = document.operation(name)
         _check_allowed(definition, allowed)
         judged = self._new(document, definition, variables)
-        if key[1] is not None:
+        if values is not None:
             while len(document.judged) >= _HELD:
                 del document.judged[next(iter(document.judged))]
-            document.judged[name, key[1]] = judged
+            document.judged[name, values] = judged
         return judged
 
     def cost(self, document: Document, definition: OperationDefinitionNode, coerced: VariableValues) -> OperationCost:

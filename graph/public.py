@@ -26,9 +26,9 @@ from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
 
 from core.vocabulary import MarketDataOrigin
-from graph.public_data import PUBLIC, PublicReads, has_public_attributes
+from graph.public_data import PUBLIC, MarketSource, PublicReads, has_public_attributes
 from services.catalogue import Catalogue
-from services.market_changes import MarketChanges, MarketSource
+from services.market_changes import MarketChanges
 from services.market_reads import MarketDataReads
 from services.market_view import MarketView
 from services.markets import MarketReads

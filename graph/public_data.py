@@ -7,17 +7,32 @@ no database and nothing of who asks: tests/graph/public holds it to that.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TypeVar
 
 from graphql import EnumValueNode, FieldNode
 
 from core.vocabulary import MarketDataOrigin
-from services.market_changes import MarketSource
 
 PUBLIC = "public_data"
 """In a field's metadata: its `PublicReads`."""
 _ATTRIBUTES = "__public_attributes__"
 Class = TypeVar("Class", bound=type)
+
+
+class MarketSource(StrEnum):
+    """Data that an answer may be made of."""
+
+    CATALOGUE = "CATALOGUE"
+    """Assets, chains, markets with their status and rules."""
+    TICK = "TICK"
+    """Newest prices of the reference."""
+    TICKER = "TICKER"
+    """Tickers of the reference."""
+    FEED = "FEED"
+    """Where the reference's prices come from, and how well."""
+    EXCHANGE_TICKER = "EXCHANGE_TICKER"
+    """Tickers of this exchange."""
 
 
 @dataclass(frozen=True, slots=True)

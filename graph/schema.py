@@ -14,7 +14,7 @@ from graph.directives import Cost
 from graph.execution import PipelineSchema
 from graph.fields import mutation, query, subscription
 from graph.operator_roots import OperatorMutation, OperatorQuery
-from graph.public_data import public
+from graph.public_data import MarketSource, public
 from graph.scalars import SCALARS
 from graph.step_up import StepUpDemanded
 from graph.swap_roots import SwapMutation, SwapQuery, SwapSubscription
@@ -63,7 +63,6 @@ from resolvers import markets as market_resolvers
 from resolvers import nodes as node_resolvers
 from resolvers import server as server_resolvers
 from resolvers import sessions as session_resolvers
-from services.market_changes import MarketSource
 
 
 @strawberry.type(description="Everything that can be read.")

@@ -3,23 +3,6 @@
 A counter rises in the same step that changes the data, so whoever read a counter before the data and finds it unchanged has what the data is now.
 """
 
-from enum import StrEnum
-
-
-class MarketSource(StrEnum):
-    """Data that an answer may be made of."""
-
-    CATALOGUE = "CATALOGUE"
-    """Assets, chains, markets with their status and rules."""
-    TICK = "TICK"
-    """Newest prices of the reference."""
-    TICKER = "TICKER"
-    """Tickers of the reference."""
-    FEED = "FEED"
-    """Where the reference's prices come from, and how well."""
-    EXCHANGE_TICKER = "EXCHANGE_TICKER"
-    """Tickers of this exchange."""
-
 
 class MarketChanges:
     """Counters of one view: of all its markets together. Those of one market stand in its state."""

@@ -10,7 +10,7 @@ from core.ids import encode_id
 from core.vocabulary import AssetKind, ChainFamily
 from graph.context import Context
 from graph.directives import Cost
-from graph.public_data import public, public_attributes
+from graph.public_data import MarketSource, public, public_attributes
 from graph.remembered import Remembered
 from graph.scalars import URL, Long, link
 from graph.types.chain import ChainStatus, GasPrice
@@ -18,7 +18,6 @@ from graph.types.node import Node
 from graph.types.price import PriceTick
 from models.asset import AssetEntry, AssetNetworkEntry
 from models.chain import ChainEntry
-from services.market_changes import MarketSource
 
 Info = strawberry.Info[Context, None]
 

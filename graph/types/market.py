@@ -18,7 +18,7 @@ from core.vocabulary import (
 )
 from graph.context import Context
 from graph.directives import Cost
-from graph.public_data import public, public_attributes
+from graph.public_data import MarketSource, public, public_attributes
 from graph.remembered import Remembered
 from graph.types.asset import Asset
 from graph.types.candle import Candle
@@ -30,7 +30,6 @@ from graph.types.price import PriceFeed
 from graph.types.ticker import Ticker
 from graph.types.trade import Trade
 from models.market import MarketEntry
-from services.market_changes import MarketSource
 
 Info = strawberry.Info[Context, None]
 

@@ -200,7 +200,7 @@ async def test_a_fault_in_it_is_left_to_the_application(server: Front, kept: Kep
     def broken(*_: object) -> None:
         raise RuntimeError("a fault")
 
-    server.at_once.answer = broken  # type: ignore[method-assign]
+    server.at_once.answer = broken  # type: ignore[method-assign, assignment]
     with capture_logs() as logs:
         assert (await kept.post(SMALL)).status == 200
     assert "http.not_at_once" in [line["event"] for line in logs]

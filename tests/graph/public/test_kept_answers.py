@@ -1,6 +1,7 @@
 """Answers that are kept: never older than the data, never with an error, the same bytes as without keeping."""
 
 import zlib
+from collections.abc import Callable
 from dataclasses import replace
 from random import Random
 
@@ -43,7 +44,7 @@ async def test_kept_answers_are_those_of_an_execution_whatever_happens(seed: int
     assert markets.pipeline.answers.misses > 10
 
 
-CHANGES = {
+CHANGES: dict[str, tuple[Callable[[Markets], object], str]] = {
     "a tick": (
         lambda markets: markets.apply(tick(9, "7")),
         '{ asset(code: "BTC") { price(quote: "USDT") { price } } }',

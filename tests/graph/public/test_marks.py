@@ -3,12 +3,12 @@
 from random import Random
 
 import pytest
-from graphql import GraphQLObjectType, parse
+from graphql import FragmentDefinitionNode, GraphQLObjectType, OperationDefinitionNode, parse
 
 from graph.context import Context
 from graph.public import PrivateDataTouched, PublicContext, public_reads, reading_of
+from graph.public_data import MarketSource
 from graph.schema import build_schema
-from services.market_changes import MarketSource
 from tests.graph.public.asking import TEXTS, PublicDocuments, kept
 from tests.markets import BTC, ETH, Markets, ticker
 
@@ -93,7 +93,7 @@ async def test_public_resolvers_run_without_a_viewer_a_database_or_a_wait(seed: 
     ],
 )
 def test_what_an_operation_reads(query: str, sources: set[MarketSource]) -> None:
-    assert reading(query) == sources
+    assert reading(query) == frozenset(sources)
 
 
 @pytest.mark.parametrize(
@@ -122,6 +122,7 @@ def test_what_is_private_as_a_whole(query: str) -> None:
 
 
 def reading(query: str) -> frozenset[MarketSource] | None:
-    document = parse(query)
-    operation, *fragments = document.definitions
-    return reading_of(SCHEMA, operation, {each.name.value: each for each in fragments})  # type: ignore[arg-type, attr-defined]
+    operation, *others = parse(query).definitions
+    assert isinstance(operation, OperationDefinitionNode)
+    fragments = {each.name.value: each for each in others if isinstance(each, FragmentDefinitionNode)}
+    return reading_of(SCHEMA, operation, fragments)
