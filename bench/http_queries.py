@@ -27,6 +27,7 @@ from bench.servers import ROOT, Measured, dev_server, free_port
 FIELDS = "id symbol base { code } quote { code } status ticker { last bid ask change24h volume24h high24h low24h }"
 OPERATIONS = {
     "__typename": "{ __typename }",
+    "private": '{ market(symbol: "BTC-USDT") { watched } }',
     "viewer": "{ viewer { id email } }",
     "market": f'{{ market(symbol: "BTC-USDT") {{ {FIELDS} }} }}',
     "markets": f"{{ markets(first: 100) {{ edges {{ node {{ {FIELDS} }} }} }} }}",
