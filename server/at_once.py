@@ -6,7 +6,7 @@ while nothing of the data has changed. Everything else is left to the applicatio
 
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core.budget import MemoryBudget
@@ -18,6 +18,7 @@ from server.graphql_answers import answer_headers, is_sent_compressed, rate_head
 from server.media_types import answer_type, is_json_in_utf8
 from server.origins import Header, Origins
 from server.transport_metrics import TransportMetrics
+from server.whole_answers import lines
 
 LEFT_TO_THE_APPLICATION = frozenset(
     {
@@ -132,11 +133,6 @@ class AtOnce:
         if head is None:
             head = self._heads[media_type, zipped] = lines(answer_headers(media_type, (), zipped=zipped))
         return head
-
-
-def lines(headers: Iterable[Header]) -> bytes:
-    """Headers as they stand in an answer's head."""
-    return b"".join([b"%s: %s\r\n" % header for header in headers])
 
 
 def _text(values: dict[bytes, bytes], name: bytes) -> str:

@@ -12,11 +12,13 @@ from collections.abc import Callable
 from typing import TypedDict
 
 import structlog
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 
 from server.middleware import Edge
+from server.whole_answers import WHOLE, WholeAnswers
 
 log = structlog.get_logger(__name__)
 
@@ -136,6 +138,11 @@ class HttpProtocol(HttpToolsProtocol):
                 return
             self._as_usual(body)
         super().on_message_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        cycle.scope["extensions"] = {WHOLE: {}}
+        cycle.send = WholeAnswers(cycle).send  # type: ignore[method-assign, assignment]
+        super()._start_asgi_task(cycle, app)
 
     def _may_be_at_once(self) -> bool:
         """Whether the request may be answered as soon as it has arrived: nothing is under way on this connection, and it goes on afterwards."""

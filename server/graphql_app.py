@@ -9,8 +9,9 @@ from core.budget import Budget, MemoryBudget
 from core.cache import Cache
 from core.client_address import ClientAddresses
 from core.clock import Clock
+from core.ids import random_id
 from core.rate_limits import RateLimits
-from core.request_id import accepted_or_new, current_request_id
+from core.request_id import current_request_id
 from core.settings import Mode, Settings
 from graph.context import Context, Estimate, Services
 from graph.persisted import PersistedQueries
@@ -87,7 +88,7 @@ def build_graphql(
         limits=HttpLimits(),
         origins=origins,
         clock=clock,
-        request_id=lambda: accepted_or_new(current_request_id()),
+        request_id=lambda: current_request_id() or random_id(),
         metrics=metrics,
     )
     socket = GraphQLWebSocket(

@@ -253,7 +253,7 @@ class GraphQLHTTP:
 
     async def _body(self, exchange: HttpExchange) -> bytes:
         body = bytearray()
-        async for chunk in exchange.chunks():
+        while (chunk := await exchange.chunk()) is not None:
             body += chunk
             if len(body) > self._limits.body_bytes:
                 raise self._too_large()

@@ -12,9 +12,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from core.client_address import ClientAddresses
 from core.clock import Clock
 from core.request_id import HEADER, accepted_or_new, request_scope
-from server.at_once import SETS, AtOnce, lines
+from server.at_once import SETS, AtOnce
 from server.metrics import Metrics
 from server.refusals import failure
+from server.whole_answers import WHOLE, lines
 
 log = structlog.get_logger(__name__)
 
@@ -106,8 +107,8 @@ class Edge:
             await self._app(scope, receive, send)
             return
         request_id = accepted_or_new(_value(scope["headers"], _REQUEST_ID))
+        exchange = _Exchange(receive, send, (*self._headers, (_REQUEST_ID, request_id.encode())))
         with request_scope(request_id):
-            exchange = _Exchange(receive, send, (*self._headers, (_REQUEST_ID, request_id.encode())))
             start = self._clock.monotonic()
             if scope["type"] == "http":
                 await self._http(scope, exchange)
@@ -177,7 +178,10 @@ class _Exchange:
 
     async def send(self, message: Message) -> None:
         kind = message["type"]
-        if kind in {"http.response.start", "websocket.http.response.start"}:
+        if kind == WHOLE:
+            self.status, self.ended = message["status"], True
+            message = {**message, "headers": self._complete(message["headers"])}
+        elif kind in {"http.response.start", "websocket.http.response.start"}:
             self.status = message["status"]
             message = {**message, "headers": self._complete(message.get("headers", ()))}
         elif kind == "websocket.accept":
