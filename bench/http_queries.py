@@ -191,10 +191,24 @@ async def bare_server() -> AsyncIterator[Measured]:
         await process.wait()
 
 
+async def kept_answers(port: int) -> tuple[float, float]:
+    """Answers that were kept, and public ones that were executed, so far."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+    shown = (await reader.read()).decode()
+    writer.close()
+    used, missed = (
+        float(found[1]) if (found := re.search(rf"^cryptovault_kept_answers_{name}_total (\S+)$", shown, re.M)) else 0.0
+        for name in ("used", "missed")
+    )
+    return used, missed
+
+
 async def rounds(server: Measured, options: argparse.Namespace, output: Path) -> None:
     """Interleave all operations and the reference, and print medians."""
     token = await signed_in(server.port, output)
     found: dict[str, list[Spent]] = {}
+    hits: dict[str, list[float]] = {}
     wanted = {name: query for name, query in OPERATIONS.items() if not options.only or name in options.only}
     async with bare_server() as reference:
         for _ in range(options.rounds):
@@ -203,13 +217,21 @@ async def rounds(server: Measured, options: argparse.Namespace, output: Path) ->
             for name, query in wanted.items():
                 share = await idle(server, options.seconds / 2)
                 headers = token if name == "viewer" else {"accept-encoding": "gzip"} if name.endswith("gzip") else {}
+                used, missed = await kept_answers(server.port)
                 found.setdefault(name, []).append(await measured(server, request_of(query, headers), options, share))
-    print(f"{'operation':<18}{'per CPU second':>16}{'us each':>10}{'us idle off':>12}{'bytes':>8}{'idle cores':>12}")
+                now_used, now_missed = await kept_answers(server.port)
+                asked = now_used - used + now_missed - missed
+                hits.setdefault(name, []).append((now_used - used) / asked if asked else 0.0)
+    print(
+        f"{'operation':<18}{'per CPU second':>16}{'us each':>10}{'us idle off':>12}{'bytes':>8}{'idle cores':>12}{'kept':>8}"
+    )
     for name, all_spent in found.items():
         rate = statistics.median(each.per_cpu_second for each in all_spent)
         net = statistics.median(each.microseconds for each in all_spent)
         share = statistics.median(each.idle_share for each in all_spent)
-        print(f"{name:<18}{rate:16,.0f}{1e6 / rate:10.1f}{net:12.1f}{all_spent[0].answer_bytes:8}{share:12.2f}")
+        print(
+            f"{name:<18}{rate:16,.0f}{1e6 / rate:10.1f}{net:12.1f}{all_spent[0].answer_bytes:8}{share:12.2f}{statistics.median(hits.get(name, [0.0])):8.1%}"
+        )
 
 
 async def run(options: argparse.Namespace) -> None:

@@ -253,6 +253,7 @@ class Pipeline:
         """As `_run`, from what is kept where that is true now."""
         found = self._answers.find(operation.judged, public.version)
         if found is None:
+            self._answers.misses += 1
             version = public.version()
             answer = await self._run(operation, caller, errors, public.compiled)
             if "errors" in answer.body:

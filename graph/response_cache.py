@@ -61,12 +61,12 @@ class ResponseCache:
         self._held: OrderedDict[object, Encoded] = OrderedDict()
         self.hits = 0
         self.misses = 0
+        """Public operations that were executed; whoever executes one counts it."""
 
     def find(self, key: object, version_of: Callable[[], Version]) -> Encoded | None:
         """What is kept under this key and true now."""
         held = self._held.get(key)
         if held is None or held.version != version_of():
-            self.misses += 1
             return None
         self.hits += 1
         self._held.move_to_end(key)

@@ -55,6 +55,9 @@ def build_app(resources: Resources) -> ASGIApp:
         metrics=TransportMetrics(resources.metrics.registry),
         explorer=explorer,
     )
+    answers = graphql.answers
+    resources.metrics.watch_count("kept_answers_used", "Answers given from what is kept", lambda: answers.hits)
+    resources.metrics.watch_count("kept_answers_missed", "Public answers that were executed", lambda: answers.misses)
     edge = at_the_edge(_GraphQLFirst(graphql, app), resources)
     if graphql.at_once is not None:
         edge.put_in_front(GRAPHQL_PATH, graphql.at_once)

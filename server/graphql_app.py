@@ -18,6 +18,7 @@ from graph.persisted import PersistedQueries
 from graph.pipeline import Pipeline, PipelineLimits
 from graph.public import PublicContext, PublicData
 from graph.request import Caller
+from graph.response_cache import ResponseCache
 from graph.schema import build_schema
 from server.at_once import AtOnce
 from server.authentication import Authentication
@@ -34,10 +35,17 @@ class GraphQLApp:
     """Everything that happens at /graphql: HTTP, sockets and, for a browser's address bar, the explorer."""
 
     def __init__(
-        self, http: ASGIApp, socket: ASGIApp, explorer: Explorer | None, at_once: AtOnce | None = None
+        self,
+        http: ASGIApp,
+        socket: ASGIApp,
+        explorer: Explorer | None,
+        *,
+        answers: ResponseCache,
+        at_once: AtOnce | None = None,
     ) -> None:
-        """`at_once`: answers POSTs that need nothing done; None where points are not counted in this process."""
+        """`answers`: those that are kept. `at_once`: answers POSTs that need nothing done; None where points are not counted in this process."""
         self.at_once = at_once
+        self.answers = answers
         self._http = http
         self._socket = socket
         self._explorer = explorer
@@ -113,7 +121,7 @@ def build_graphql(
         if isinstance(limiters.budget, MemoryBudget)
         else None
     )
-    return GraphQLApp(http, socket, explorer, at_once)
+    return GraphQLApp(http, socket, explorer, answers=pipeline.answers, at_once=at_once)
 
 
 def build_pipeline(*, settings: Settings, clock: Clock, cache: Cache, services: Services, budget: Budget) -> Pipeline:
