@@ -27,6 +27,10 @@ class Begun(Generic[Value]):
             self._value = ended.value
             self.done = True
 
+    def close(self) -> None:
+        """Give up one that waits: nobody will await it."""
+        self._coroutine.close()
+
     @property
     def value(self) -> Value:
         """The result of one that is done."""

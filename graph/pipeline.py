@@ -32,6 +32,7 @@ from graph.judging import Judging
 from graph.limits import DocumentLimits
 from graph.persisted import PersistedQueries, claimed_hash
 from graph.public import PublicData
+from graph.public_execution import executed_now
 from graph.request import Answer, Caller, ContextFactory, EncodedAnswer, GraphQLRequest
 from graph.response_cache import Encoded, ResponseCache
 from graph.scalars import LONG_MAX, datetime_text
@@ -247,22 +248,22 @@ class Pipeline:
         others = {**(result.extensions or {}), **_marks(caller)}
         return self._answer(result, operation, errors, self._cost(operation.cost.points, operation.remaining, others))
 
+    def refreshed(self, judged: Judged) -> Encoded | None:
+        """The answer to a public operation, executed at once; None where that does not give one."""
+        return None if self._public is None else executed_now(judged, self._public.context, self._answers)
+
     async def _run_public(
         self, operation: Operation, public: PublicOperation, caller: Caller, errors: ErrorRenderer
     ) -> Answer:
         """As `_run`, from what is kept where that is true now."""
         found = self._answers.find(operation.judged, public.version)
         if found is None:
-            self._answers.misses += 1
             version = public.version()
             answer = await self._run(operation, caller, errors, public.compiled)
-            if "errors" in answer.body:
+            if "errors" not in answer.body:
+                found = self._answers.keep_data(operation.judged, version, answer.body["data"])
+            if found is None:
                 return answer
-            try:
-                found = Encoded(version, orjson.dumps(answer.body["data"]))
-            except orjson.JSONEncodeError:
-                return answer
-            self._answers.keep(operation.judged, found)
         return Answer(
             {}, None, operation.label, remaining=operation.remaining, encoded=self._told(found, operation, caller)
         )

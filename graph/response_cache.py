@@ -10,6 +10,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import orjson
+
 from graph.public import Version
 
 _BYTES_HELD = 64 * 1024 * 1024
@@ -61,7 +63,7 @@ class ResponseCache:
         self._held: OrderedDict[object, Encoded] = OrderedDict()
         self.hits = 0
         self.misses = 0
-        """Public operations that were executed; whoever executes one counts it."""
+        """Public operations that were executed, without an error."""
 
     def find(self, key: object, version_of: Callable[[], Version]) -> Encoded | None:
         """What is kept under this key and true now."""
@@ -71,6 +73,16 @@ class ResponseCache:
         self.hits += 1
         self._held.move_to_end(key)
         return held
+
+    def keep_data(self, key: object, version: Version, data: object) -> Encoded | None:
+        """Encode and keep what an execution without errors gave; None where it cannot be encoded."""
+        self.misses += 1
+        try:
+            encoded = Encoded(version, orjson.dumps(data))
+        except orjson.JSONEncodeError:
+            return None
+        self.keep(key, encoded)
+        return encoded
 
     def keep(self, key: object, encoded: Encoded) -> None:
         """Keep an answer in the place of an older one."""

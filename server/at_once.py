@@ -1,19 +1,19 @@
 """Answers that are there already, given as soon as the request has arrived: no task, no ASGI messages, one write.
 
-It takes the straight way only: a POST of a body that was answered before with public data, by a caller who shows no credential and has points left in this process,
-while nothing of the data has changed. Everything else is left to the application, which gives the same answer to it, but for its id and date.
+It takes the straight way only: a POST of a body that was answered before with public data, by a caller who shows no credential and has points left in this process.
+Where the data has changed since, the operation is executed, which public ones do without waiting. Everything else is left to the application, which gives the same answer to it, but for its id and date.
 """
 
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from core.budget import MemoryBudget
 from core.client_address import ClientAddresses, limit_key
 from graph.judged import Judged
 from graph.request import EncodedAnswer
-from graph.response_cache import ResponseCache
+from graph.response_cache import Encoded, ResponseCache
 from server.graphql_answers import answer_headers, is_sent_compressed, rate_headers
 from server.media_types import answer_type, is_json_in_utf8
 from server.origins import Header, Origins
@@ -60,6 +60,11 @@ class KnownBodies:
         """What this body was judged to be."""
         return self._known.get(body)
 
+    def forget(self, body: bytes) -> None:
+        """This body's answer has errors now: the application tells them, until it answers without one again."""
+        if self._known.pop(body, None) is not None:
+            self._bytes -= len(body)
+
     def learn(self, body: bytes, judged: Judged) -> None:
         """A POST of this body asks for this and for nothing else, whoever sends it."""
         if len(body) > _LONGEST_BODY or body in self._known:
@@ -78,12 +83,15 @@ class AtOnce:
         self,
         known: KnownBodies,
         answers: ResponseCache,
+        refreshed: Callable[[Judged], Encoded | None],
         *,
         budget: MemoryBudget,
         addresses: ClientAddresses,
         origins: Origins,
         metrics: TransportMetrics,
     ) -> None:
+        """`refreshed`: executes a public operation again whose data has changed; None where the application must."""
+        self._refreshed = refreshed
         self._known = known
         self._answers = answers
         self._budget = budget
@@ -107,10 +115,13 @@ class AtOnce:
         media_type = answer_type(_text(values, b"accept"))
         if media_type is None or not is_json_in_utf8(_text(values, b"content-type")):
             return None
-        found = self._answers.find(judged, judged.public.version)
-        if found is None:
-            return None
         address = self._addresses.of(peer, headers)
+        if not self._budget.has(limit_key(address), judged.cost.points):
+            return None
+        found = self._answers.find(judged, judged.public.version) or self._refreshed(judged)
+        if found is None:
+            self._known.forget(body)
+            return None
         remaining = self._budget.take_if_there(limit_key(address), judged.cost.points)
         if remaining is None:
             return None

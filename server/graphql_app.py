@@ -113,6 +113,7 @@ def build_graphql(
         AtOnce(
             http.known_bodies,
             pipeline.answers,
+            pipeline.refreshed,
             budget=limiters.budget,
             addresses=addresses,
             origins=origins,

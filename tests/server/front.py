@@ -127,6 +127,7 @@ async def front(pipeline: Pipeline, authority: Authority) -> AsyncIterator[Front
     at_once = AtOnce(
         http.known_bodies,
         pipeline.answers,
+        pipeline.refreshed,
         budget=pipeline.budget,
         addresses=addresses,
         origins=origins,

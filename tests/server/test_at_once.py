@@ -7,8 +7,9 @@ import orjson
 import pytest
 from structlog.testing import capture_logs
 
+from core.vocabulary import Series
 from tests.accounts import build_accounts
-from tests.markets import BTC, ETH, Markets, ticker
+from tests.markets import BTC, ETH, Markets, feed, ticker
 from tests.server.front import Front, Kept, Reply, front, request_of
 from tests.server.serving import ORIGIN
 
@@ -134,7 +135,19 @@ async def test_no_answer_outlives_what_it_shows(markets: Markets, server: Front,
         markets.apply(ticker(BTC, str(number)))
         for _ in range(2):
             assert data(await kept.post(SMALL)) == {"market": {"symbol": BTC, "ticker": {"last": str(number)}}}
-    assert server.given == [False, *[False, True] * 19][1:]
+    assert server.given == [False, *[True] * 37]
+
+
+async def test_an_answer_with_errors_is_the_applications(markets: Markets, server: Front, kept: Kept) -> None:
+    await kept.post(SMALL)
+    markets.apply(feed(BTC, series=Series.SIMULATED))
+    reply = await kept.post(SMALL)
+    assert b"FEED_UNAVAILABLE" in reply.body
+    assert b"FEED_UNAVAILABLE" in (await kept.post(SMALL)).body
+    markets.apply(feed(BTC), ticker(BTC, "8"))
+    for _ in range(2):
+        assert data(await kept.post(SMALL)) == {"market": {"symbol": BTC, "ticker": {"last": "8"}}}
+    assert server.given == [False, False, False, False, True]
 
 
 async def test_points_are_each_callers_own_and_refusals_are_the_applications(markets: Markets, server: Front) -> None:
