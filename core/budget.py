@@ -80,6 +80,20 @@ class MemoryBudget:
             return None
         return allowance(level, 1, granted=False, restore_per_second=self.restore_per_second)
 
+    def has(self, key: str, points: int) -> bool:
+        """Whether `take_if_there` would give this caller so many now."""
+        level, _ = self._level(key)
+        return level >= max(points, 1) * THOUSANDTHS
+
+    def take_if_there(self, key: str, points: int) -> int | None:
+        """Spend `points` of this caller and say how many whole ones are left; None: not so many are there, or not even one, and nothing was spent."""
+        level, now = self._level(key)
+        left = level - points * THOUSANDTHS
+        if left < 0 or level < THOUSANDTHS:
+            return None
+        self.learn(key, left, now)
+        return left // THOUSANDTHS
+
     async def take(self, key: str, points: int, *, if_refused: int = 0) -> Allowance:
         return self.take_now(key, points, if_refused=if_refused)
 

@@ -5,6 +5,7 @@ configured, from right to left, and only past further trusted proxies (RFC 7239,
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 Header = tuple[bytes, bytes]
@@ -12,6 +13,10 @@ UNKNOWN = "unknown"
 """The address of a connection that has none, such as one over a Unix socket."""
 _HOPS_AT_MOST = 20
 _IPV6_SUBSCRIBER_PREFIX = 64
+_LONGEST_ADDRESS = 100
+"""With the name of a zone."""
+_ADDRESSES_HELD = 4_096
+"""Whose reading is remembered."""
 
 
 class ClientAddresses:
@@ -39,12 +44,13 @@ class ClientAddresses:
                 address = nearer
                 if not self._is_trusted(address):
                     break
-        return str(address)
+        return _text(address)
 
     def _is_trusted(self, address: IPv4Address | IPv6Address) -> bool:
         return any(address in network for network in self._trusted)
 
 
+@lru_cache(maxsize=_ADDRESSES_HELD)
 def limit_key(address: str) -> str:
     """What a limit is counted by: an IPv4 address, or the /64 an IPv6 subscriber holds."""
     parsed = _parse(address)
@@ -61,9 +67,17 @@ def _claims(headers: Iterable[Header]) -> list[str]:
     return [part.strip() for part in reversed(joined.decode("latin-1").split(",")[-_HOPS_AT_MOST:])]
 
 
+@lru_cache(maxsize=_ADDRESSES_HELD)
+def _text(address: IPv4Address | IPv6Address) -> str:
+    return str(address)
+
+
 def _parse(text: str | None) -> IPv4Address | IPv6Address | None:
-    if not text:
-        return None
+    return _read(text) if text and len(text) <= _LONGEST_ADDRESS else None
+
+
+@lru_cache(maxsize=_ADDRESSES_HELD)
+def _read(text: str) -> IPv4Address | IPv6Address | None:
     try:
         address = ip_address(text.partition("%")[0])
     except ValueError:

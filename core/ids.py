@@ -5,9 +5,12 @@ import secrets
 import string
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
+from functools import lru_cache
 from hashlib import sha256
 
 _ALPHANUMERIC = string.ascii_letters + string.digits
+_IDS_HELD = 16_384
+"""Those of markets and assets stand in most answers."""
 _SEQUENCE = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 
 
@@ -15,6 +18,7 @@ class MalformedId(ValueError):
     """The text is not an id of ours."""
 
 
+@lru_cache(maxsize=_IDS_HELD)
 def encode_id(kind: str, *parts: str | int) -> str:
     """The opaque, stable id of an object: its kind and key, URL-safe."""
     text = ":".join((kind, *map(str, parts)))

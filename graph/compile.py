@@ -9,7 +9,7 @@ Whether an operation is compiled at all is decided before anything of it runs (`
 """
 
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 
@@ -38,12 +38,13 @@ from graphql.language import Visitor, visit
 from graph.broadcast import SharedField, shared_field
 from graph.compiled.events import source_events
 from graph.compiled.fields import SelectedField, arguments_of
-from graph.compiled.objects import CompiledObjects, Execute, execute_fields, execute_serially
+from graph.compiled.objects import CompiledObjects, Execute, Select, execute_fields, execute_serially
 from graph.compiled.run import Run, Statics, is_pending
 from graph.execution import PipelineSchema
 
 Fragments = Mapping[str, FragmentDefinitionNode]
 """Those of an operation's document, by their names."""
+ObjectsFactory = Callable[[PipelineSchema, Select], CompiledObjects]
 _VARIANTS_HELD = 16
 """Of one operation, for different values of its conditions."""
 _CONDITIONS = ("skip", "include")
@@ -60,8 +61,16 @@ class Outcome:
 class CompiledOperation:
     """One operation of a document."""
 
-    def __init__(self, schema: PipelineSchema, operation: OperationDefinitionNode, fragments: Fragments) -> None:
+    def __init__(
+        self,
+        schema: PipelineSchema,
+        operation: OperationDefinitionNode,
+        fragments: Fragments,
+        objects: ObjectsFactory = CompiledObjects,
+    ) -> None:
+        """`objects`: makes what completes its objects."""
         self._schema = schema
+        self._objects = objects
         self._operation = operation
         self._fragments = {name: FragmentDetails(each) for name, each in fragments.items()}
         self._statics = Statics(schema._schema, operation, dict(fragments))
@@ -154,7 +163,7 @@ class CompiledOperation:
             found = collect_subfields(schema, self._fragments, conditions, self._operation, type_, field.details)
             return selected(type_, found.grouped_field_set)
 
-        objects = CompiledObjects(self._schema, select)
+        objects = self._objects(self._schema, select)
         collected = collect_fields(schema, self._fragments, conditions, root, self._operation)
         return [(each.key, objects.executing(each)) for each in selected(root, collected.grouped_field_set)]
 

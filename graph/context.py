@@ -65,12 +65,22 @@ class Context:
     services: Services
     caller: Caller
     estimate_cost: Callable[[str, Mapping[str, object] | None], Awaitable[Estimate]]
-    loaders: Loaders = field(init=False)
-    funds_loaders: FundsLoaders = field(init=False)
+    _loaders: Loaders | None = field(default=None, init=False)
+    _funds_loaders: FundsLoaders | None = field(default=None, init=False)
 
-    def __post_init__(self) -> None:
-        self.loaders = Loaders(self.services.market_data, self.services.trading.reads, self.caller.reader)
-        self.funds_loaders = FundsLoaders(self.services.funds, self.services.accounts.reads.person)
+    @property
+    def loaders(self) -> Loaders:
+        """Batched reads of this operation."""
+        if self._loaders is None:
+            self._loaders = Loaders(self.services.market_data, self.services.trading.reads, self.caller.reader)
+        return self._loaders
+
+    @property
+    def funds_loaders(self) -> FundsLoaders:
+        """Batched reads of balances and accounts, of this operation."""
+        if self._funds_loaders is None:
+            self._funds_loaders = FundsLoaders(self.services.funds, self.services.accounts.reads.person)
+        return self._funds_loaders
 
     @property
     def viewer(self) -> Viewer | None:

@@ -1,9 +1,8 @@
-"""Documents read once: parsed, measured, validated, and kept by the SHA-256 of their text."""
+"""Documents read once: parsed, measured, validated, and kept by their text."""
 
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from hashlib import sha256
 
 from graphql import (
     DocumentNode,
@@ -27,6 +26,7 @@ from core.errors import ExpectedError
 from graph.compile import CompiledOperation, compiled
 from graph.errors import ERRORS_SHOWN, OperationNotFound, RequestRefused, refusal_of
 from graph.execution import PipelineSchema
+from graph.judged import Judged, PublicOperation
 from graph.limits import AloneExceeded, DocumentLimits, parse_document
 from graph.numbers import ReadableNumbers
 
@@ -49,6 +49,10 @@ class Document:
     fragments: Mapping[str, FragmentDefinitionNode]
     compiled: Mapping[str | None, CompiledOperation | None] = field(default_factory=dict)
     """Its operations, but for those that are left to graphql-core."""
+    judged: dict[tuple[str | None, bytes], Judged] = field(default_factory=dict)
+    """By the operation's name as it was asked for, and its variables."""
+    public: dict[str | None, PublicOperation | None] = field(default_factory=dict)
+    """Operations that were looked at so far."""
 
     def operation(self, name: str | None) -> OperationDefinitionNode:
         """The operation to execute (GraphQL specification, GetOperation). Raises RequestRefused."""
@@ -79,18 +83,17 @@ class Documents:
         self._limits = limits
         self._suggestions = suggestions
         self._alone = _fields_that_stand_alone(self._schema)
-        self._documents: OrderedDict[bytes, Document] = OrderedDict()
+        self._documents: OrderedDict[str, Document] = OrderedDict()
         self._characters_held = 0
 
     def read(self, text: str) -> Document:
         """The document of this text. Raises RequestRefused."""
-        key = sha256(text.encode()).digest()
-        document = self._documents.get(key)
+        document = self._documents.get(text)
         if document is not None:
-            self._documents.move_to_end(key)
+            self._documents.move_to_end(text)
             return document
         document = self._validated(text)
-        self._documents[key] = document
+        self._documents[text] = document
         self._characters_held += len(text)
         while len(self._documents) > _DOCUMENTS_HELD or self._characters_held > _CHARACTERS_HELD:
             _, dropped = self._documents.popitem(last=False)

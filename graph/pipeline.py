@@ -1,58 +1,47 @@
 """From a document's text to an answer: parse, limits, validation and cost, then execution by Strawberry's own schema.
 
-What does not depend on variables is done once per document and kept by the SHA-256 of its text. A caller without a point is refused at
+What does not depend on variables is done once per document and kept by its text. A caller without a point is refused at
 the door, before the request is looked at. Every other request pays once: its cost before it runs, or what refusing it cost.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
 import orjson
-from graphql import (
-    GraphQLError,
-    OperationDefinitionNode,
-    OperationType,
-    get_variable_values,
-)
+from graphql import GraphQLError, OperationDefinitionNode, OperationType
 from graphql.execution.values import VariableValues
 from strawberry.types.execution import ExecutionResult, PreExecutionError
 
+from core.begun import Begun
 from core.budget import Allowance, Budget, MemoryBudget
-from core.clock import to_datetime
 from core.errors import ExpectedError, InvalidInput, RateLimited
-from graph.broadcast import Broadcast, SharedField
+from graph.compile import CompiledOperation
 from graph.compiled.events import NotStarted
-from graph.cost import LEAST_POINTS, CostModel, OperationCost
+from graph.cost import LEAST_POINTS, OperationCost
 from graph.documents import Document, Documents
 from graph.errors import (
-    BAD_USER_INPUT,
-    ERRORS_SHOWN,
     INTERNAL,
     ErrorRenderer,
-    OperationNotAllowed,
     OperationTimedOut,
     RequestRefused,
 )
 from graph.execution import PipelineSchema, with_document
+from graph.judged import Judged, PublicOperation
+from graph.judging import Judging
 from graph.limits import DocumentLimits
-from graph.numbers import unreadable_variables
 from graph.persisted import PersistedQueries, claimed_hash
-from graph.request import Answer, Caller, ContextFactory, GraphQLRequest
-from graph.scalars import LONG_MAX, datetime_text
+from graph.public import PublicData
+from graph.public_execution import executed_now
+from graph.read_marks import marks, take_mark
+from graph.request import Answer, Caller, ContextFactory, EncodedAnswer, GraphQLRequest
+from graph.response_cache import Encoded, ResponseCache
 from graph.sharing import EventsAccount, SharedStream, compact, encoding, sharing_key
+from graph.started import MakeBroadcast, Started, only, running
 
-EXCHANGE_SEQUENCE = "exchangeSequence"
-"""In `extensions` of requests and answers."""
 _CHARACTERS_PER_POINT = 100
 """What reading a document costs that is then refused."""
-
-
-class CostLimit(ExpectedError):
-    """One request asks for more than a request may. Details: `limit`, `actual`."""
-
-    code = "COST_LIMIT"
 
 
 class OutOfPoints(RateLimited):
@@ -86,35 +75,23 @@ class Operation:
     """What is to be executed."""
 
     document: Document
-    definition: OperationDefinitionNode
+    judged: Judged
     variables: Mapping[str, object]
-    coerced: VariableValues
-    cost: OperationCost
     remaining: int
     """Points the caller had left when it was admitted."""
-    label: str
 
+    @property
+    def definition(self) -> OperationDefinitionNode:
+        return self.judged.definition
 
-async def _never_shared(error: Exception) -> Answer:
-    raise error
+    @property
+    def cost(self) -> OperationCost:
+        return self.judged.cost
 
-
-MakeBroadcast = Callable[[SharedField, Mapping[str, object]], Broadcast[object, object]]
-
-
-@dataclass(frozen=True, slots=True)
-class Started:
-    """An operation that was admitted, or refused. Either its answers are iterated, or it is followed as `shared`."""
-
-    answers: Callable[[], AsyncGenerator[Answer, None]]
-    label: str
-    refused: Answer | None = None
-    """Why it was not admitted; its answers are this one."""
-    goes_on: bool = False
-    """Whether it may have more than one answer."""
-    shared: SharedStream | None = None
-    ended: Callable[[Exception], Awaitable[Answer]] = field(default=_never_shared)
-    """What a subscriber is told whose shared stream ended with this."""
+    @property
+    def label(self) -> str:
+        """Kind and first root field."""
+        return self.judged.label
 
 
 class Pipeline:
@@ -130,8 +107,13 @@ class Pipeline:
         persisted: PersistedQueries,
         limits: PipelineLimits,
         broadcast: MakeBroadcast,
+        public: PublicData | None = None,
+        answers: ResponseCache | None = None,
     ) -> None:
-        """`broadcast` makes what a shared field tells with these arguments."""
+        """`broadcast` makes what a shared field tells with these arguments.
+
+        `public`: what operations that are public as a whole are executed with; `answers`: where theirs are kept.
+        """
         if limits.cost_per_request > budget.capacity:
             raise ValueError("a request may not cost more than a caller's whole budget")
         self._schema = schema
@@ -142,19 +124,30 @@ class Pipeline:
         self._persisted = persisted
         self._broadcast = broadcast
         self._limits = limits
-        self._costs = CostModel(self._graphql)
+        self._public = public
+        self._answers = ResponseCache() if answers is None else answers
+        self._judging = Judging(
+            schema, suggestions=limits.suggestions, cost_per_request=limits.cost_per_request, public=public
+        )
         self._documents = Documents(
             schema, limits.document, suggestions=limits.suggestions, introspection=limits.introspection
         )
 
-    async def execute(self, request: GraphQLRequest, caller: Caller, *, allowed: Collection[OperationType]) -> Answer:
-        """Run a query or a mutation. Never raises for anything the caller or a resolver did."""
+    async def execute(
+        self, request: GraphQLRequest, caller: Caller, *, allowed: Collection[OperationType], encoded: bool = False
+    ) -> Answer:
+        """Run a query or a mutation. Never raises for anything the caller or a resolver did.
+
+        `encoded`: whether an answer may come as bytes, `Answer.encoded`, possibly those of an earlier execution.
+        """
         errors = ErrorRenderer(caller.request_id, caller.client.locale)
-        _take_mark(request, caller)
+        take_mark(request, caller)
         try:
             operation = await self._admit(request, caller, allowed)
         except RequestRefused as refused:
             return await self._refused(refused, errors, request, caller)
+        if encoded and operation.judged.public is not None:
+            return await self._run_public(operation, operation.judged.public, caller, errors)
         return await self._run(operation, caller, errors)
 
     async def stream(
@@ -166,17 +159,17 @@ class Pipeline:
             async for answer in answers:
                 yield answer
 
-    async def start(self, request: GraphQLRequest, caller: Caller, *, allowed: Collection[OperationType]) -> "Started":
+    async def start(self, request: GraphQLRequest, caller: Caller, *, allowed: Collection[OperationType]) -> Started:
         """Admit any operation: what it answers by itself, and how it may be shared."""
         errors = ErrorRenderer(caller.request_id, caller.client.locale)
-        _take_mark(request, caller)
+        take_mark(request, caller)
         try:
             operation = await self._admit(request, caller, allowed)
         except RequestRefused as refused:
             answer = await self._refused(refused, errors, request, caller)
-            return Started(lambda: _only(answer), "unknown", refused=answer)
+            return Started(lambda: only(answer), "unknown", refused=answer)
         if operation.definition.operation is not OperationType.SUBSCRIPTION:
-            return Started(lambda: _running(self._run(operation, caller, errors)), operation.label)
+            return Started(lambda: running(self._run(operation, caller, errors)), operation.label)
         return Started(
             lambda: self._events(operation, caller, errors),
             operation.label,
@@ -194,8 +187,7 @@ class Pipeline:
         try:
             document = self._documents.read(text)
             definition = document.operation(None)
-            coerced = self._coerced(definition, variables or {})
-            return self._costs.of(definition, document.fragments, coerced.coerced)
+            return self._judging.cost(document, definition, self._judging.coerced(definition, variables or {}))
         except RequestRefused as refused:
             first = refused.errors[0]
             if isinstance(first, ExpectedError):
@@ -208,6 +200,11 @@ class Pipeline:
         return self._budget
 
     @property
+    def answers(self) -> ResponseCache:
+        """Answers that are kept."""
+        return self._answers
+
+    @property
     def cost_limit(self) -> int:
         """Points one request may cost."""
         return self._limits.cost_per_request
@@ -216,24 +213,10 @@ class Pipeline:
         if (exhausted := self._budget.exhausted(caller.limit_key)) is not None:
             raise RequestRefused.because(OutOfPoints(LEAST_POINTS, exhausted))
         document = await self._find_document(request)
-        definition = document.operation(request.operation_name)
-        if definition.operation not in allowed:
-            raise RequestRefused.because(
-                OperationNotAllowed(f"a {definition.operation.value} is not served over this transport or method")
-            )
-        coerced = self._coerced(definition, request.variables or {})
-        cost = self._costs.of(definition, document.fragments, coerced.coerced)
-        if cost.points > self._limits.cost_per_request:
-            raise RequestRefused.because(
-                CostLimit(
-                    f"the operation costs {cost.points} points; a request may cost {self._limits.cost_per_request}",
-                    limit=self._limits.cost_per_request,
-                    actual=cost.points,
-                )
-            )
-        remaining = await self._spend(self._budget, caller.limit_key, cost.points)
-        label = self._label(definition)
-        return Operation(document, definition, request.variables or {}, coerced, cost, remaining, label)
+        variables = request.variables or {}
+        judged = self._judging.judged(document, request.operation_name, variables, allowed)
+        remaining = await self._spend(self._budget, caller.limit_key, judged.cost.points)
+        return Operation(document, judged, variables, remaining)
 
     async def _find_document(self, request: GraphQLRequest) -> Document:
         try:
@@ -248,20 +231,6 @@ class Pipeline:
             await self._persisted.remember(digest, text)
         return document
 
-    def _coerced(self, definition: OperationDefinitionNode, variables: Mapping[str, object]) -> VariableValues:
-        coerced = get_variable_values(
-            self._graphql,
-            definition.variable_definitions or (),
-            dict(variables),
-            max_errors=ERRORS_SHOWN,
-            hide_suggestions=not self._limits.suggestions,
-        )
-        if isinstance(coerced, list):
-            raise RequestRefused(coerced, BAD_USER_INPUT)
-        if faults := unreadable_variables(self._graphql, definition, coerced.coerced):
-            raise RequestRefused(faults[:ERRORS_SHOWN], BAD_USER_INPUT)
-        return coerced
-
     async def _spend(self, budget: Budget, key: str, points: int) -> int:
         """Points that are left."""
         allowance = await budget.take(key, points, if_refused=LEAST_POINTS)
@@ -269,10 +238,21 @@ class Pipeline:
             raise RequestRefused.because(OutOfPoints(points, allowance))
         return allowance.remaining
 
-    async def _run(self, operation: Operation, caller: Caller, errors: ErrorRenderer) -> Answer:
+    async def _run(
+        self,
+        operation: Operation,
+        caller: Caller,
+        errors: ErrorRenderer,
+        compiled: CompiledOperation | None = None,
+    ) -> Answer:
+        """`compiled`: in the place of the document's own."""
         try:
-            async with asyncio.timeout(self._limits.execution_seconds):
-                result = await self._executed(operation, self._context_factory(caller))
+            begun = Begun(self._executed(operation, caller, compiled))
+            if begun.done:
+                result = begun.value
+            else:
+                async with asyncio.timeout(self._limits.execution_seconds):
+                    result = await begun
         except TimeoutError:
             seconds = self._limits.execution_seconds
             refused = RequestRefused.because(OperationTimedOut(f"execution took longer than {seconds:g} s"))
@@ -281,14 +261,43 @@ class Pipeline:
         except Exception as error:  # noqa: BLE001 - the edge: whatever a resolver or extension did ends here
             body = {"errors": [errors.unexpected(error)]}
             return self._failed(body, operation, INTERNAL)
-        others = {**(result.extensions or {}), **_marks(caller)}
+        others = {**(result.extensions or {}), **marks(caller)}
         return self._answer(result, operation, errors, self._cost(operation.cost.points, operation.remaining, others))
 
-    async def _executed(self, operation: Operation, context: object) -> ExecutionResult:
-        name = _name(operation.definition)
-        compiled = operation.document.compiled.get(name)
+    def refreshed(self, judged: Judged) -> Encoded | None:
+        """The answer to a public operation, executed at once; None where that does not give one."""
+        return None if self._public is None else executed_now(judged, self._public.context, self._answers)
+
+    async def _run_public(
+        self, operation: Operation, public: PublicOperation, caller: Caller, errors: ErrorRenderer
+    ) -> Answer:
+        """As `_run`, from what is kept where that is true now."""
+        found = self._answers.find(operation.judged, public.version)
+        if found is None:
+            version = public.version()
+            answer = await self._run(operation, caller, errors, public.compiled)
+            if "errors" not in answer.body:
+                found = self._answers.keep_data(operation.judged, version, answer.body["data"])
+            if found is None:
+                return answer
+        return Answer(
+            {}, None, operation.label, remaining=operation.remaining, encoded=self._told(found, operation, caller)
+        )
+
+    def _told(self, found: Encoded, operation: Operation, caller: Caller) -> EncodedAnswer:
+        cost = self._cost(operation.cost.points, operation.remaining, marks(caller))
+        return EncodedAnswer(found, orjson.dumps(cost["extensions"]), operation.judged)
+
+    async def _executed(
+        self, operation: Operation, caller: Caller, compiled: CompiledOperation | None
+    ) -> ExecutionResult:
+        judged = operation.judged
+        name = _name(judged.definition)
+        nobodys = None if judged.public is None or self._public is None else self._public.context
+        context = nobodys or self._context_factory(caller)
+        compiled = compiled or operation.document.compiled.get(name)
         if compiled is not None:
-            outcome = await compiled.execute(context, operation.coerced)
+            outcome = await compiled.execute(context, self._coerced(operation))
             return ExecutionResult(outcome.data, list(outcome.errors))
         return await self._schema.execute(
             operation.document.text,
@@ -297,6 +306,9 @@ class Pipeline:
             operation_name=name,
             operation_extensions=with_document(operation.document.node),
         )
+
+    def _coerced(self, operation: Operation) -> VariableValues:
+        return operation.judged.coerced or self._judging.coerced(operation.definition, operation.variables)
 
     def _failed(self, body: dict[str, object], operation: Operation, code: str) -> Answer:
         cost = self._cost(operation.cost.points, operation.remaining)
@@ -312,7 +324,7 @@ class Pipeline:
                 async for result in results:
                     if not isinstance(result, PreExecutionError):
                         await self._spend(self._events_budget, caller.events_key, operation.cost.per_event or 0)
-                    extensions = {**cost, **_marks(caller)}
+                    extensions = {**cost, **marks(caller)}
                     yield self._answer(result, operation, errors, {"extensions": extensions} if extensions else {})
                     cost = {}
         except RequestRefused as refused:
@@ -325,17 +337,17 @@ class Pipeline:
         compiled = operation.document.compiled.get(_name(operation.definition))
         if compiled is None or compiled.shared is None or caller.reader.shown:
             return None
-        locale = caller.client.locale
+        locale, coerced = caller.client.locale, self._coerced(operation)
         try:
-            arguments = compiled.shared_arguments(compiled.shared, operation.coerced)
+            arguments = compiled.shared_arguments(compiled.shared, coerced)
             broadcast = self._broadcast(compiled.shared, arguments)
         except Exception:  # noqa: BLE001 - whatever it is, executing meets it again and tells it
             return None
         cost = self._cost(operation.cost.points, operation.remaining)["extensions"]
         return SharedStream(
-            key=sharing_key(compiled, compiled.shared, broadcast, operation.coerced, locale),
+            key=sharing_key(compiled, compiled.shared, broadcast, coerced, locale),
             broadcast=broadcast,
-            encode=encoding(compiled, operation.coerced, locale),
+            encode=encoding(compiled, coerced, locale),
             extensions=compact(orjson.dumps(cost)),
             account=EventsAccount(self._events_budget, caller.events_key, operation.cost.per_event or 0),
         )
@@ -365,7 +377,7 @@ class Pipeline:
                     yield result
             return
         try:
-            async with aclosing(compiled.events(context, operation.coerced, operation.variables)) as outcomes:
+            async with aclosing(compiled.events(context, self._coerced(operation), operation.variables)) as outcomes:
                 async for outcome in outcomes:
                     yield ExecutionResult(outcome.data, list(outcome.errors))
         except NotStarted as refused:
@@ -429,38 +441,6 @@ class Pipeline:
                 },
             }
         }
-
-    def _label(self, definition: OperationDefinitionNode) -> str:
-        root = self._graphql.get_root_type(definition.operation)
-        first = definition.selection_set.selections[0] if definition.selection_set.selections else None
-        name = getattr(getattr(first, "name", None), "value", "")
-        known = root is not None and name in root.fields
-        return f"{definition.operation.value} {name if known else 'other'}"
-
-
-async def _only(answer: Answer) -> AsyncGenerator[Answer, None]:
-    yield answer
-
-
-async def _running(answer: Awaitable[Answer]) -> AsyncGenerator[Answer, None]:
-    yield await answer
-
-
-def _take_mark(request: GraphQLRequest, caller: Caller) -> None:
-    """What the client says it has been shown of the exchange's journal, in `extensions` as it was told."""
-    shown = (request.extensions or {}).get(EXCHANGE_SEQUENCE)
-    if type(shown) is int and 0 < shown <= LONG_MAX:
-        caller.reader.see(shown)
-
-
-def _marks(caller: Caller) -> dict[str, object]:
-    """What the client has been shown by now, and since when the answer is behind it, if it is."""
-    reader = caller.reader
-    marks: dict[str, object] = {EXCHANGE_SEQUENCE: reader.shown} if reader.shown else {}
-    if reader.stale_since_ms is not None:
-        marks["staleSince"] = datetime_text(to_datetime(reader.stale_since_ms))
-        reader.stale_since_ms = None
-    return marks
 
 
 def _name(definition: OperationDefinitionNode) -> str | None:

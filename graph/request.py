@@ -8,6 +8,8 @@ from graphql import OperationType
 
 from core.client_address import limit_key
 from core.errors import InvalidInput
+from graph.judged import Judged
+from graph.response_cache import Encoded
 from services.read_marks import Reader
 from services.sessions import IssuedTokens
 from services.viewer import Client, Viewer
@@ -94,6 +96,36 @@ class Answer:
     retry_after_seconds: int | None = None
     remaining: int | None = None
     """Points the caller has left; None where nothing was charged."""
+    encoded: "EncodedAnswer | None" = None
+    """The answer in the place of `body`, where the transport takes bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedAnswer:
+    """An answer whose data may be shared with other callers, and what this one is told beside it, as JSON."""
+
+    shared: Encoded
+    extensions: bytes
+    judged: Judged
+    """What was asked for."""
+
+    @classmethod
+    def of(cls, shared: Encoded, judged: Judged, *, remaining: int, restore_rate: int) -> "EncodedAnswer":
+        """For a caller who is told nothing but the cost, and has so many points left."""
+        cost = b'{"cost":{"requested":%d,"remaining":%d,"restoreRate":%d}}' % (
+            judged.cost.points,
+            remaining,
+            restore_rate,
+        )
+        return cls(shared, cost, judged)
+
+    def plain(self) -> bytes:
+        """The whole answer."""
+        return self.shared.with_extensions(self.extensions)
+
+    def gzipped(self) -> bytes:
+        """The whole answer, compressed."""
+        return self.shared.gzipped(self.extensions)
 
 
 def request_from_json(value: object) -> GraphQLRequest:

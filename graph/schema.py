@@ -15,6 +15,7 @@ from graph.directives import Cost
 from graph.execution import PipelineSchema
 from graph.fields import mutation, query, subscription
 from graph.operator_roots import OperatorMutation, OperatorQuery
+from graph.public_data import MarketSource, public
 from graph.scalars import SCALARS
 from graph.step_up import StepUpDemanded
 from graph.swap_roots import SwapMutation, SwapQuery, SwapSubscription
@@ -78,16 +79,24 @@ class Query(OperatorQuery, TradingQuery, CustodyQuery, ChainQuery, SwapQuery, Tr
         resolver=server_resolvers.status, description="The server's own state."
     )
     assets: Connection[Asset] | None = strawberry.field(
-        resolver=asset_resolvers.assets, description="Assets by code. At most 500 a page, 50 without a size."
+        resolver=asset_resolvers.assets,
+        description="Assets by code. At most 500 a page, 50 without a size.",
+        metadata=public(MarketSource.CATALOGUE),
     )
     asset: Asset | None = strawberry.field(
-        resolver=asset_resolvers.asset, description="One asset; null with UNKNOWN_ASSET when there is none."
+        resolver=asset_resolvers.asset,
+        description="One asset; null with UNKNOWN_ASSET when there is none.",
+        metadata=public(MarketSource.CATALOGUE),
     )
     markets: Connection[Market] | None = strawberry.field(
-        resolver=market_resolvers.markets, description="Markets. At most 500 a page, 50 without a size."
+        resolver=market_resolvers.markets,
+        description="Markets. At most 500 a page, 50 without a size.",
+        metadata=public(MarketSource.CATALOGUE, MarketSource.TICKER),
     )
     market: Market | None = strawberry.field(
-        resolver=market_resolvers.market, description="One market; null with UNKNOWN_MARKET when there is none."
+        resolver=market_resolvers.market,
+        description="One market; null with UNKNOWN_MARKET when there is none.",
+        metadata=public(MarketSource.CATALOGUE),
     )
     estimate_cost: CostEstimate | None = strawberry.field(
         resolver=server_resolvers.estimate_cost,

@@ -1,6 +1,7 @@
 """People: who they are, what they may do, and what proves it. Every change is one atomic update of one document."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from beanie import Document
@@ -64,6 +65,36 @@ class UserDocument(Document):
             IndexModel([("created_ms", ASCENDING)]),
             IndexModel([("status", ASCENDING), ("created_ms", ASCENDING)]),
         ]
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What a person is shown of themselves first. Whatever changes any of it raises the row's `authority_version`, or never does."""
+
+    id: str
+    email: str | None
+    email_verified: bool
+    display_name: str | None
+    role: Role
+    status: UserStatus
+    locale: str
+    quote_asset: str
+    created_ms: int
+
+
+def profile_of(row: UserDocument) -> Profile:
+    """The profile in a row."""
+    return Profile(
+        id=row.id,
+        email=row.email,
+        email_verified=row.email_verified_ms is not None,
+        display_name=row.display_name,
+        role=row.role,
+        status=row.status,
+        locale=row.locale,
+        quote_asset=row.quote_asset,
+        created_ms=row.created_ms,
+    )
 
 
 async def insert(user: UserDocument) -> bool:

@@ -20,7 +20,7 @@ from graph.types.price import PriceTick
 from graph.types.ticker import Ticker
 from graph.types.trade import Trade
 from resolvers import market_live
-from services.markets import MarketCriteria
+from services.markets import MarketCriteria, MarketPage
 
 Info = strawberry.Info[Context, None]
 
@@ -54,7 +54,11 @@ def markets(
         search=wanted.search,
         watched=wanted.watched,
     )
-    page, total = info.context.markets.list_markets(criteria, order_by, PageRequest(first, after, last, before))
+    request = PageRequest(first, after, last, before)
+    return info.context.markets.show_markets(criteria, order_by, request, _connection)
+
+
+def _connection(page: MarketPage, total: int) -> Connection[Market]:
     return connect(
         page, node=lambda placed: Market.of(placed.row), cursor=lambda placed: placed.cursor, total_count=total
     )

@@ -99,8 +99,8 @@ async def _user(context: Context, parts: list[str]) -> Node | None:
     viewer = context.viewer
     if viewer is None or parts != [viewer.user_id]:
         return None
-    person = await context.accounts.reads.person(viewer.user_id)
-    return None if person is None else User.of(person, viewer.session_id)
+    profile = await context.accounts.reads.profile(viewer.user_id)
+    return None if profile is None else User.of(profile, viewer.session_id)
 
 
 async def _session(context: Context, parts: list[str]) -> Node | None:

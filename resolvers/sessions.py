@@ -122,7 +122,7 @@ def log_in_payload(info: Info, result: LogInResult) -> LogInPayload:
         info.context.outgoing.tokens = opened.tokens
         info.context.outgoing.device_token = result.device_token
     return LogInPayload(
-        viewer=User.of(opened.user, opened.session.id),
+        viewer=User.of(opened.profile, opened.session.id),
         session=Session.of(opened.session, opened.session.id),
         tokens=_tokens(opened) if result.delivery is TokenDelivery.VALUES else None,
     )

@@ -21,8 +21,8 @@ def viewer_of(info: Info) -> Viewer:
 async def present(info: Info) -> User | None:
     """The viewer's account as it is now; None when nobody is signed in."""
     viewer = info.context.viewer
-    person = await info.context.accounts.reads.person(viewer.user_id) if viewer is not None else None
-    return None if viewer is None or person is None else User.of(person, viewer.session_id)
+    profile = await info.context.accounts.reads.profile(viewer.user_id) if viewer is not None else None
+    return None if viewer is None or profile is None else User.of(profile, viewer.session_id)
 
 
 async def account_payload(info: Info) -> AuthPayload:

@@ -55,7 +55,13 @@ def build_app(resources: Resources) -> ASGIApp:
         metrics=TransportMetrics(resources.metrics.registry),
         explorer=explorer,
     )
-    return at_the_edge(_GraphQLFirst(graphql, app), resources)
+    answers = graphql.answers
+    resources.metrics.watch_count("kept_answers_used", "Answers given from what is kept", lambda: answers.hits)
+    resources.metrics.watch_count("kept_answers_missed", "Public answers that were executed", lambda: answers.misses)
+    edge = at_the_edge(_GraphQLFirst(graphql, app), resources)
+    if graphql.at_once is not None:
+        edge.put_in_front(GRAPHQL_PATH, graphql.at_once)
+    return edge
 
 
 class _GraphQLFirst:
@@ -112,7 +118,7 @@ def _explorer_routes(explorer: Explorer | None) -> list[BaseRoute]:
     return [Mount(ASSETS_PATH, explorer.assets), Route("/", to_explorer)]
 
 
-def at_the_edge(app: ASGIApp, resources: Resources) -> ASGIApp:
+def at_the_edge(app: ASGIApp, resources: Resources) -> Edge:
     """Put the layer that every request passes around an application."""
     return Edge(
         app,

@@ -6,7 +6,7 @@ send. A cookie that is over is as none.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from core.client_address import ClientAddresses, limit_key
 from core.errors import RateLimited, TranslatableError
@@ -15,6 +15,7 @@ from core.translations import accepted_locale
 from graph.errors import database_may_be_away
 from graph.request import Caller, Outgoing, ShownCookies
 from server.cookies import ACCESS, BROWSER, DEVICE, REFRESH, Header, read_cookies
+from server.header_values import header_values
 from server.media_types import is_json_in_utf8
 from server.origins import Origins
 from services.authority import API_KEY_START, Authority, CredentialRejected
@@ -24,6 +25,7 @@ PREFLIGHTED = (b"apollo-require-preflight", b"x-apollo-operation-name", b"x-requ
 """Headers that make a browser ask first before it sends a request to another site."""
 WRONG_CREDENTIALS = Limit("wrong credentials by address", 100, 60)
 _LONGEST_AGENT = 512
+NO_COOKIES = ShownCookies()
 _INIT_NAMES = ("authorization", "accesstoken", "token", "apikey", "xapikey")
 
 
@@ -33,18 +35,34 @@ class CrossSiteRefused(TranslatableError):
     code = "CSRF_REFUSED"
 
 
-@dataclass(frozen=True, slots=True)
 class Handshake:
     """What a transport knows of a request, or of a socket's opening."""
 
-    headers: Sequence[Header]
-    peer: str | None
-    request_id: str
-    is_get: bool = False
+    __slots__ = ("_values", "headers", "is_get", "peer", "request_id")
+
+    def __init__(
+        self,
+        headers: Sequence[Header],
+        peer: str | None,
+        request_id: str,
+        *,
+        is_get: bool = False,
+        values: Mapping[bytes, str] | None = None,
+    ) -> None:
+        """`values`: the headers by name, where somebody has read them already."""
+        self.headers = headers
+        self.peer = peer
+        self.request_id = request_id
+        self.is_get = is_get
+        self._values = header_values(headers) if values is None else values
 
     def header(self, name: bytes) -> str:
         """All values of a header, joined by commas; empty when there is none."""
-        return ",".join([value.decode("latin-1") for key, value in self.headers if key == name])
+        return self._values.get(name, "")
+
+    def cookies(self) -> dict[str, str]:
+        """The cookies it shows."""
+        return read_cookies(self.headers) if b"cookie" in self._values else {}
 
 
 class Authentication:
@@ -60,9 +78,9 @@ class Authentication:
 
     async def of_request(self, request: Handshake) -> Caller:
         """Who an HTTP request is from. Raises CredentialRejected, CrossSiteRefused, RateLimited, DatabaseAway."""
-        cookies = read_cookies(request.headers)
+        cookies = request.cookies()
         client = self.client(request, cookies)
-        shown = ShownCookies(cookies.get(REFRESH), cookies.get(BROWSER))
+        shown = ShownCookies(cookies.get(REFRESH), cookies.get(BROWSER)) if cookies else NO_COOKIES
         outgoing = Outgoing()
         credential = _header_credential(request)
         if credential is not None:
@@ -78,7 +96,7 @@ class Authentication:
 
         Raises CredentialRejected, CrossSiteRefused, RateLimited, DatabaseAway.
         """
-        cookies = read_cookies(handshake.headers)
+        cookies = handshake.cookies()
         client = self.client(handshake, cookies)
         credential = _init_credential(payload)
         if credential is not None:
@@ -142,9 +160,9 @@ def _caller(
     cookies: ShownCookies | None = None,
     outgoing: Outgoing | None = None,
 ) -> Caller:
-    if viewer is not None:
+    if viewer is not None and viewer.locale != client.locale:
         client = replace(client, locale=viewer.locale)
-    return Caller(client, transport, viewer, cookies or ShownCookies(), outgoing)
+    return Caller(client, transport, viewer, cookies or NO_COOKIES, outgoing)
 
 
 def _header_credential(request: Handshake) -> str | None:

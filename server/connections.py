@@ -11,10 +11,17 @@ from asyncio import TimerHandle
 from collections.abc import Callable
 from typing import TypedDict
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+import structlog
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 from websockets.http11 import Request
+
+from server.middleware import Edge
+from server.whole_answers import WHOLE, WholeAnswers
+
+log = structlog.get_logger(__name__)
 
 HEAD_SECONDS = 10.0
 """For a request's line and headers to arrive."""
@@ -95,15 +102,87 @@ class HttpProtocol(HttpToolsProtocol):
         _send_at_once(transport)
         self._head = _Deadline()
         self._stalled = _Deadline()
+        self._in_head = True
+        self._held: list[bytes] | None = None
+        self._at_once = self.app.at_once if isinstance(self.app, Edge) else None
         self._await_head()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._held is not None:
+            body, self._held = b"".join(self._held), None
+            if not self.transport.is_closing():
+                self._as_usual(body)
+        if self._in_head:
+            self._await_head()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._await_head()
+        self._in_head = True
 
     def on_headers_complete(self) -> None:
+        self._in_head = False
         self._head.stop()
+        if self._at_once is not None and self._may_be_at_once():
+            self._held = []
+        else:
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        if self._held is None:
+            super().on_body(body)
+        else:
+            self._held.append(body)
+
+    def on_message_complete(self) -> None:
+        if self._held is not None:
+            body, self._held = b"".join(self._held), None
+            if self._answered_at_once(body):
+                return
+            self._as_usual(body)
+        super().on_message_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        cycle.scope["extensions"] = {WHOLE: {}}
+        cycle.send = WholeAnswers(cycle).send  # type: ignore[method-assign, assignment]
+        super()._start_asgi_task(cycle, app)
+
+    def _may_be_at_once(self) -> bool:
+        """Whether the request may be answered as soon as it has arrived: nothing is under way on this connection, and it goes on afterwards."""
+        return (
+            (self.cycle is None or self.cycle.response_complete)
+            and not self.pipeline
+            and self.parser.get_method() == b"POST"
+            and self.parser.get_http_version() == "1.1"
+            and self.parser.should_keep_alive()
+            and not self.parser.should_upgrade()
+            and not self.flow.write_paused
+            and self.limit_concurrency is None
+        )
+
+    def _answered_at_once(self, body: bytes) -> bool:
+        """Answer, if that can be done at once."""
+        if self._at_once is None:
+            return False
+        peer = self.client[0] if self.client else None
+        try:
+            answer = self._at_once(self.url, self.headers, body, peer, self.server_state.default_headers)
+        except Exception:
+            log.exception("http.not_at_once")
+            return False
+        if answer is None:
+            return False
+        self.transport.write(answer)
+        self.server_state.total_requests += 1
+        self._unset_keepalive_if_required()
+        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+        return True
+
+    def _as_usual(self, body: bytes) -> None:
+        """Hand over to the application what was held back."""
         super().on_headers_complete()
+        if body:
+            super().on_body(body)
 
     def pause_writing(self) -> None:
         """The peer has left more unread than the transport buffers."""

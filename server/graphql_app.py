@@ -3,27 +3,31 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from core.budget import Budget, MemoryBudget
 from core.cache import Cache
 from core.client_address import ClientAddresses
 from core.clock import Clock
+from core.ids import random_id
 from core.rate_limits import RateLimits
-from core.request_id import accepted_or_new, current_request_id
+from core.request_id import current_request_id
 from core.settings import Mode, Settings
 from core.vocabulary import MarketDataOrigin
 from graph.broadcast import Broadcast, SharedField
 from graph.context import Context, Estimate, Services
 from graph.persisted import PersistedQueries
 from graph.pipeline import Pipeline, PipelineLimits
+from graph.public import PublicContext, PublicData
 from graph.request import Caller
+from graph.response_cache import ResponseCache
 from graph.schema import build_schema
+from server.at_once import AtOnce
 from server.authentication import Authentication
 from server.explorer import Explorer, accepts_page
 from server.graphql_http import GraphQLHTTP, HttpLimits
 from server.graphql_ws import GraphQLWebSocket
+from server.header_values import header_values
 from server.http_streams import HttpStreams
 from server.open_connections import OpenConnections
 from server.origins import page_origins
@@ -36,7 +40,18 @@ from services.market_view import MarketView
 class GraphQLApp:
     """Everything that happens at /graphql: HTTP, sockets and, for a browser's address bar, the explorer."""
 
-    def __init__(self, http: ASGIApp, socket: ASGIApp, explorer: Explorer | None) -> None:
+    def __init__(
+        self,
+        http: ASGIApp,
+        socket: ASGIApp,
+        explorer: Explorer | None,
+        *,
+        answers: ResponseCache,
+        at_once: AtOnce | None = None,
+    ) -> None:
+        """`answers`: those that are kept. `at_once`: answers POSTs that need nothing done; None where points are not counted in this process."""
+        self.at_once = at_once
+        self.answers = answers
         self._http = http
         self._socket = socket
         self._explorer = explorer
@@ -50,8 +65,7 @@ class GraphQLApp:
             await self._http(scope, receive, send)
 
     def _wants_page(self, scope: Scope) -> bool:
-        request = Request(scope)
-        return accepts_page(request.method, ",".join(request.headers.getlist("accept")))
+        return scope["method"] == "GET" and accepts_page("GET", header_values(scope["headers"]).get(b"accept", ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +89,11 @@ def build_graphql(
     """The transports on one pipeline."""
     pipeline = build_pipeline(settings=settings, clock=clock, cache=cache, services=services, budget=limiters.budget)
     origins = page_origins(settings)
+    addresses = ClientAddresses(settings.trusted_proxies)
     authentication = Authentication(
         services.accounts.authority,
         origins=origins,
-        addresses=ClientAddresses(settings.trusted_proxies),
+        addresses=addresses,
         limits=limiters.limits,
     )
     hub = Hub()
@@ -89,7 +104,7 @@ def build_graphql(
         limits=HttpLimits(),
         origins=origins,
         clock=clock,
-        request_id=lambda: accepted_or_new(current_request_id()),
+        request_id=lambda: current_request_id() or random_id(),
         metrics=metrics,
         streams=HttpStreams(hub, services.accounts.authority, clock=clock, connections=connections, metrics=metrics),
     )
@@ -103,7 +118,20 @@ def build_graphql(
         hub=hub,
         connections=connections,
     )
-    return GraphQLApp(http, socket, explorer)
+    at_once = (
+        AtOnce(
+            http.known_bodies,
+            pipeline.answers,
+            pipeline.refreshed,
+            budget=limiters.budget,
+            addresses=addresses,
+            origins=origins,
+            metrics=metrics,
+        )
+        if isinstance(limiters.budget, MemoryBudget)
+        else None
+    )
+    return GraphQLApp(http, socket, explorer, answers=pipeline.answers, at_once=at_once)
 
 
 def build_pipeline(*, settings: Settings, clock: Clock, cache: Cache, services: Services, budget: Budget) -> Pipeline:
@@ -140,5 +168,10 @@ def build_pipeline(*, settings: Settings, clock: Clock, cache: Cache, services: 
             introspection=settings.introspection,
         ),
         broadcast=broadcast,
+        public=PublicData(
+            PublicContext(
+                services.catalogue, services.view, services.exchange_view, services.markets, services.market_data
+            )
+        ),
     )
     return pipeline

@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl
 import orjson
 from starlette.types import Receive, Scope, Send
 
+from core.begun import Begun
 from core.clock import Clock
 from core.errors import ExpectedError, InvalidInput, RateLimited, TranslatableError
 from core.translations import accepted_locale
@@ -37,8 +38,10 @@ from graph.request import (
     GraphQLRequest,
     request_from_json,
 )
+from server.at_once import KnownBodies
 from server.authentication import Authentication, CrossSiteRefused, Handshake
 from server.cookies import set_cookies
+from server.graphql_answers import answer_headers, is_sent_compressed, rate_headers
 from server.http_exchange import ClientGone, HttpExchange
 from server.http_streams import HttpStreams, streaming_caller
 from server.media_types import JSON, MULTIPART, RESPONSE_JSON, answer_type, is_json_in_utf8, streaming_type
@@ -174,6 +177,7 @@ class GraphQLHTTP:
         self._request_id = request_id
         self._metrics = metrics
         self._streams = streams
+        self.known_bodies = KnownBodies()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
@@ -199,6 +203,8 @@ class GraphQLHTTP:
                 answer = given
             else:
                 return
+            if answer.encoded is not None and exchange.body is not None and request.extensions is None:
+                self.known_bodies.learn(exchange.body, answer.encoded.judged)
         except ClientGone:
             return
         except HttpRefused as refused:
@@ -258,18 +264,27 @@ class GraphQLHTTP:
         declared = exchange.header(b"content-length")
         if declared.isascii() and declared.isdigit() and int(declared[:20]) > self._limits.body_bytes:
             raise self._too_large()
-        body = bytearray()
-        try:
-            async with asyncio.timeout(self._limits.body_seconds):
-                async for chunk in exchange.chunks():
-                    body += chunk
-                    if len(body) > self._limits.body_bytes:
-                        raise self._too_large()
-        except TimeoutError as error:
-            raise BodyTimedOut(f"the body did not arrive within {self._limits.body_seconds:g} s") from error
+        arriving = Begun(self._body(exchange))
+        if arriving.done:
+            body = arriving.value
+        else:
+            try:
+                async with asyncio.timeout(self._limits.body_seconds):
+                    body = await arriving
+            except TimeoutError as error:
+                raise BodyTimedOut(f"the body did not arrive within {self._limits.body_seconds:g} s") from error
         if not body:
             raise HttpRefused("the body is empty; it must be a JSON object with a query")
-        return _decode(bytes(body))
+        exchange.body = body
+        return _decode(body)
+
+    async def _body(self, exchange: HttpExchange) -> bytes:
+        body = bytearray()
+        while (chunk := await exchange.chunk()) is not None:
+            body += chunk
+            if len(body) > self._limits.body_bytes:
+                raise self._too_large()
+        return bytes(body)
 
     def _too_large(self) -> BodyTooLarge:
         limit = self._limits.body_bytes
@@ -278,11 +293,14 @@ class GraphQLHTTP:
     async def _execute(self, exchange: HttpExchange, request: GraphQLRequest, caller: Caller) -> Answer:
         """Run it, until it is answered or the client has gone."""
         allowed = QUERIES if exchange.method == "GET" else QUERIES_AND_MUTATIONS
+        begun = Begun(self._pipeline.execute(request, caller, allowed=allowed, encoded=True))
+        if begun.done:
+            return begun.value
         answer: Answer | None = None
         try:
             async with asyncio.TaskGroup() as group:
                 watcher = group.create_task(exchange.until_gone())
-                answer = await self._pipeline.execute(request, caller, allowed=allowed)
+                answer = await begun
                 watcher.cancel()
         except* ClientGone:
             answer = None
@@ -323,34 +341,30 @@ class GraphQLHTTP:
         errors: ErrorRenderer,
         caller: Caller | None,
     ) -> None:
-        try:
-            body = orjson.dumps(answer.body)
-        except orjson.JSONEncodeError as error:
-            answer = Answer({"errors": [errors.unexpected(error)]}, INTERNAL)
-            body = orjson.dumps(answer.body)
+        encoded = answer.encoded
+        zipped = encoded is not None and is_sent_compressed(encoded, exchange.header(b"accept-encoding"))
+        if encoded is not None:
+            body = encoded.gzipped() if zipped else encoded.plain()
+        else:
+            try:
+                body = orjson.dumps(answer.body)
+            except orjson.JSONEncodeError as error:
+                answer = Answer({"errors": [errors.unexpected(error)]}, INTERNAL)
+                body = orjson.dumps(answer.body)
         status = _status(answer, exchange.method, media_type)
-        headers = self._headers(exchange, media_type or JSON)
+        headers = self._headers(exchange, media_type or JSON, zipped=zipped)
         if status == MethodNotAllowed.status:
             headers.append((b"allow", b"POST"))
         if answer.retry_after_seconds is not None:
             headers.append((b"retry-after", str(answer.retry_after_seconds).encode()))
         if answer.remaining is not None:
-            headers += self._rate_headers(answer.remaining)
+            headers += rate_headers(self._pipeline.budget, answer.remaining)
         if caller is not None and caller.reader.shown:
             headers.append((_SEQUENCE, str(caller.reader.shown).encode()))
         outgoing = None if caller is None else caller.outgoing
         if outgoing is not None and (exchange.origin is None or self._origins.allows_credentials(exchange.origin)):
             headers += set_cookies(outgoing, self._clock)
         await exchange.respond(status, body, headers)
-
-    def _rate_headers(self, remaining: int) -> list[Header]:
-        """What is left and when all of it is back (draft-ietf-httpapi-ratelimit-headers)."""
-        capacity, rate = self._pipeline.budget.capacity, self._pipeline.budget.restore_per_second
-        full_in = -(-(capacity - remaining) // rate)
-        return [
-            (b"ratelimit-policy", f'"points";q={capacity};w={capacity // rate}'.encode()),
-            (b"ratelimit", f'"points";r={remaining};t={full_in}'.encode()),
-        ]
 
     async def _refuse(self, exchange: HttpExchange, refused: HttpRefused, body: bytes, media_type: str) -> None:
         headers = self._headers(exchange, media_type)
@@ -365,13 +379,8 @@ class GraphQLHTTP:
             headers.append((b"connection", b"close"))
         await exchange.respond(refused.status, b"" if exchange.method == "HEAD" else body, headers, drain=unread)
 
-    def _headers(self, exchange: HttpExchange, media_type: str) -> list[Header]:
-        return [
-            (b"content-type", f"{media_type}; charset=utf-8".encode()),
-            (b"cache-control", b"no-store"),
-            (b"vary", b"Accept, Authorization, Cookie, Origin"),
-            *self._origins.response_headers(exchange.origin),
-        ]
+    def _headers(self, exchange: HttpExchange, media_type: str, *, zipped: bool = False) -> list[Header]:
+        return answer_headers(media_type, self._origins.response_headers(exchange.origin), zipped=zipped)
 
 
 def _status(answer: Answer, method: str, media_type: str | None) -> int:

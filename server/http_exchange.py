@@ -2,12 +2,13 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
 
 from starlette.types import Message, Receive, Scope, Send
 
 from server.authentication import Handshake
+from server.header_values import header_values
 from server.origins import Header
+from server.whole_answers import WHOLE, takes_whole
 
 _DRAIN_BYTES = 16 * 1024 * 1024
 _DRAIN_SECONDS = 2.0
@@ -24,34 +25,40 @@ class HttpExchange:
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.method: str = scope["method"]
         self.headers: list[Header] = scope["headers"]
+        self.values = header_values(self.headers)
         self.query_string: bytes = scope["query_string"]
         client = scope.get("client")
         self.peer: str | None = client[0] if client else None
+        self.body: bytes | None = None
+        """The whole of it, once it was read."""
         self._receive = receive
         self._send = send
         self._body_ended = False
+        self._takes_whole = takes_whole(scope)
 
     def handshake(self, request_id: str) -> Handshake:
         """What tells who asks."""
-        return Handshake(self.headers, self.peer, request_id, is_get=self.method == "GET")
+        return Handshake(self.headers, self.peer, request_id, is_get=self.method == "GET", values=self.values)
 
     def header(self, name: bytes) -> str:
         """All values of a header, joined by commas; empty when there is none."""
-        return ",".join([value.decode("latin-1") for key, value in self.headers if key == name])
+        return self.values.get(name, "")
 
     @property
     def origin(self) -> str | None:
         """The page's origin a browser names."""
-        return self.header(b"origin") or None
+        return self.values.get(b"origin") or None
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """The body as it arrives. Raises ClientGone."""
-        while not self._body_ended:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                raise ClientGone
-            self._body_ended = not message.get("more_body", False)
-            yield message.get("body", b"")
+    async def chunk(self) -> bytes | None:
+        """The next piece of the body; None after the last. Raises ClientGone."""
+        if self._body_ended:
+            return None
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        self._body_ended = not message.get("more_body", False)
+        chunk: bytes = message.get("body", b"")
+        return chunk
 
     async def until_gone(self) -> None:
         """Raises ClientGone when the client closes the connection; a body that was not read is thrown away until then."""
@@ -62,8 +69,12 @@ class HttpExchange:
 
     async def respond(self, status: int, body: bytes, headers: list[Header], *, drain: bool = False) -> None:
         """Send the answer. `drain`: go on reading a while, so that a client that is still sending gets to read it."""
-        length = [] if status == 204 else [(b"content-length", str(len(body)).encode())]
-        start: Message = {"type": "http.response.start", "status": status, "headers": [*headers, *length]}
+        if status != 204:
+            headers = [*headers, (b"content-length", b"%d" % len(body))]
+        if self._takes_whole and not drain:
+            await self._send({"type": WHOLE, "status": status, "headers": headers, "body": body})
+            return
+        start: Message = {"type": "http.response.start", "status": status, "headers": headers}
         await self._send(start)
         await self._send({"type": "http.response.body", "body": body, "more_body": drain})
         if drain:
@@ -86,7 +97,7 @@ class HttpExchange:
         thrown_away = 0
         with contextlib.suppress(TimeoutError, ClientGone):
             async with asyncio.timeout(_DRAIN_SECONDS):
-                async for chunk in self.chunks():
+                while (chunk := await self.chunk()) is not None:
                     thrown_away += len(chunk)
                     if thrown_away > _DRAIN_BYTES:
                         return

@@ -13,8 +13,8 @@ import orjson
 from core.clock import Clock
 from core.ids import random_id
 from graph.errors import ErrorRenderer, RequestRefused
-from graph.pipeline import Started
 from graph.request import Answer, Caller
+from graph.started import Started
 from server.http_exchange import ClientGone, HttpExchange
 from server.media_types import EVENT_STREAM, MULTIPART
 from server.open_connections import OpenConnections

@@ -48,6 +48,16 @@ def is_json_in_utf8(content_type: str) -> bool:
     return name == JSON and all(charset in {"utf-8", "utf8"} for charset in charsets)
 
 
+@lru_cache(maxsize=256)
+def accepts_gzip(accept_encoding: str) -> bool:
+    """Whether a body may be sent compressed by gzip (RFC 9110, 12.5.3)."""
+    qualities: dict[str, float] = {}
+    for entry in accept_encoding[:_LONGEST_HEADER].split(","):
+        name, *parameters = (part.strip().lower() for part in entry.split(";"))
+        qualities[name] = _quality(parameters)
+    return qualities.get("gzip", qualities.get("*", 0.0)) > 0
+
+
 def _quality(parameters: list[str]) -> float:
     for parameter in parameters:
         key, _, value = parameter.partition("=")

@@ -6,7 +6,7 @@ The GraphQL transports add their own to the same registry (`transport_metrics.py
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, Counter, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -14,6 +14,7 @@ from core.clock import Clock
 from core.vocabulary import FeedStatus
 from events.chain import ChainState
 from events.market import FeedChanged
+from server.timings import Timings
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 NAMESPACE = "cryptovault"
@@ -35,7 +36,14 @@ class Metrics:
         self._paths = paths
         ProcessCollector(registry=self.registry)
         self._http_requests = self._counter("http_requests", "Answered HTTP requests", "method", "path", "status")
-        self._http_seconds = self._histogram("http_request_seconds", "Time to answer, streams excepted", "path")
+        self._http_counters: dict[tuple[str, str, int], Counter] = {}
+        self._http_seconds = Timings(
+            f"{NAMESPACE}_http_request_seconds",
+            "Time to answer, streams excepted",
+            ["path"],
+            bounds=LATENCY_BUCKETS,
+            registry=self.registry,
+        )
         self._dropped = self._counter("dropped_messages", "Messages a slow reader lost, told to it", "stream")
         self._conflated = self._counter("conflated_messages", "Messages replaced by a newer one", "stream")
         self._bus_gaps = self._counter("bus_gaps", "Times this process may have missed messages of the bus")
@@ -43,13 +51,14 @@ class Metrics:
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(name, text, labels, namespace=NAMESPACE, registry=self.registry)
 
-    def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
-        return Histogram(name, text, labels, namespace=NAMESPACE, registry=self.registry, buckets=LATENCY_BUCKETS)
-
     def http_request(self, *, method: str, path: str, status: int, seconds: float | None) -> None:
         """Count an answered request; `seconds` is None for a stream, whose length says nothing."""
         path = path if path in self._paths else "other"
-        self._http_requests.labels(method if method in _METHODS else "other", path, str(status)).inc()
+        key = (method if method in _METHODS else "other", path, status)
+        counter = self._http_counters.get(key)
+        if counter is None:
+            counter = self._http_counters[key] = self._http_requests.labels(*map(str, key))
+        counter.inc()
         if seconds is not None:
             self._http_seconds.labels(path).observe(seconds)
 

@@ -3,7 +3,7 @@
 Plain ASGI, so that streams are not buffered and context variables reach the application and its tasks.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import structlog
 from starlette.requests import ClientDisconnect
@@ -11,9 +11,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.client_address import ClientAddresses
 from core.clock import Clock
-from core.request_id import HEADER, accepted_or_new, current_request_id, request_scope
+from core.request_id import HEADER, accepted_or_new, request_scope
+from server.at_once import SETS, AtOnce
 from server.metrics import Metrics
 from server.refusals import failure
+from server.whole_answers import WHOLE, lines
 
 log = structlog.get_logger(__name__)
 
@@ -62,13 +64,51 @@ class Edge:
         self._clock = clock
         self._headers = security_headers(https=https)
         self._quiet_paths = quiet_paths
+        self._at_once: dict[str, AtOnce] = {}
+        self._defaults: Sequence[tuple[bytes, bytes]] | None = None
+        self._beginning = b""
+        self._security_lines = lines(header for header in self._headers if header[0] not in SETS)
+
+    def put_in_front(self, path: str, at_once: AtOnce) -> None:
+        """Let POSTs to this path be answered without the application, where they can be."""
+        self._at_once[path] = at_once
+
+    def at_once(
+        self, path: bytes, headers: Headers, body: bytes, peer: str | None, defaults: Sequence[tuple[bytes, bytes]]
+    ) -> bytes | None:
+        """The whole answer to a POST, its head included; None: the application is to be asked.
+
+        `defaults`: headers of the server itself, always the same list while they are the same.
+        """
+        name = path.decode("latin-1")
+        found = self._at_once.get(name)
+        ready = None if found is None else found.answer(headers, body, peer)
+        if ready is None:
+            return None
+        request_id = accepted_or_new(_value(headers, _REQUEST_ID))
+        self._metrics.http_request(method="POST", path=name, status=200, seconds=ready.seconds)
+        log.info(
+            "http.answered",
+            method="POST",
+            status=200,
+            path=name,
+            duration_ms=round(ready.seconds * 1000, 2),
+            client=ready.address,
+            request_id=request_id,
+        )
+        if defaults is not self._defaults:
+            self._defaults = defaults
+            self._beginning = b"HTTP/1.1 200 OK\r\n" + lines(defaults)
+        last = b"x-request-id: %s\r\n\r\n" % request_id.encode()
+        return b"".join((self._beginning, ready.head, self._security_lines, last, ready.body))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
-        with request_scope(accepted_or_new(_header(scope, _REQUEST_ID))):
-            exchange = _Exchange(receive, send, (*self._headers, (_REQUEST_ID, (current_request_id() or "").encode())))
+        request_id = accepted_or_new(_value(scope["headers"], _REQUEST_ID))
+        exchange = _Exchange(receive, send, (*self._headers, (_REQUEST_ID, request_id.encode())))
+        with request_scope(request_id):
             start = self._clock.monotonic()
             if scope["type"] == "http":
                 await self._http(scope, exchange)
@@ -138,7 +178,10 @@ class _Exchange:
 
     async def send(self, message: Message) -> None:
         kind = message["type"]
-        if kind in {"http.response.start", "websocket.http.response.start"}:
+        if kind == WHOLE:
+            self.status, self.ended = message["status"], True
+            message = {**message, "headers": self._complete(message["headers"])}
+        elif kind in {"http.response.start", "websocket.http.response.start"}:
             self.status = message["status"]
             message = {**message, "headers": self._complete(message.get("headers", ()))}
         elif kind == "websocket.accept":
@@ -156,11 +199,15 @@ class _Exchange:
 
     def _complete(self, given: Iterable[tuple[bytes, bytes]]) -> Headers:
         headers = [(name.lower(), value) for name, value in given]
-        present = {name for name, _ in headers}
-        self.streamed = any(name == b"content-type" and value.startswith(_STREAMS) for name, value in headers)
-        headers.extend(header for header in self._headers if header[0] not in present)
+        present = dict(headers)
+        self.streamed = present.get(b"content-type", b"").startswith(_STREAMS)
+        headers += [header for header in self._headers if header[0] not in present]
         return headers
 
 
-def _header(scope: Scope, name: bytes) -> str | None:
-    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), None)
+def _value(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str | None:
+    for key, value in headers:
+        if key == name:
+            found: str = value.decode("latin-1")
+            return found
+    return None

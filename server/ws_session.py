@@ -15,9 +15,10 @@ from starlette.types import Receive, Send
 from core.ids import random_id
 from core.request_id import request_scope
 from graph.errors import DatabaseAway, ErrorRenderer, RequestRefused
-from graph.pipeline import Pipeline, Started
+from graph.pipeline import Pipeline
 from graph.request import ALL_OPERATIONS, Answer, Caller
 from graph.sharing import SharedStream
+from graph.started import Started
 from server.realtime.following import Following
 from server.realtime.hub import Hub
 from server.realtime.sink import WEBSOCKET, Sink

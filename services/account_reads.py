@@ -10,21 +10,27 @@ from models import audit_event, identity, passkey, user, wallet
 from models.audit_event import AuditEventDocument
 from models.identity import IdentityDocument
 from models.passkey import PasskeyDocument
-from models.user import UserDocument
+from models.user import Profile, UserDocument
 from models.wallet import WalletDocument
 from services import audit_pages, operators
+from services.account_states import AccountStates
 from services.time_ranks import Ranked
 
 
 class AccountReads:
     """Reads. Who may see what was decided by whoever asks."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, states: AccountStates) -> None:
         self._clock = clock
+        self._states = states
 
     async def person(self, user_id: str) -> UserDocument | None:
         """An account by its id."""
         return await user.by_id(user_id)
+
+    async def profile(self, user_id: str) -> Profile | None:
+        """What a person is shown of themselves first: as current as the authority that requests are judged by."""
+        return await self._states.profile(user_id)
 
     async def passkeys(self, user_id: str) -> list[PasskeyDocument]:
         """A person's passkeys, oldest first."""

@@ -182,7 +182,7 @@ def build_account_services(rules: AccountRules, parts: AccountParts) -> AccountS
     wallet_chains = WalletChains(parts.chains)
     wallet_control = WalletControl(wallet_chains, parts.contracts)
     return AccountServices(
-        reads=AccountReads(clock),
+        reads=AccountReads(clock, states),
         tokens=tokens,
         revocations=revocations,
         authority=authority,

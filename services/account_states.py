@@ -8,7 +8,7 @@ back by keeping what lay there once.
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import orjson
 
@@ -19,7 +19,7 @@ from core.clock import Clock
 from core.message_seal import SEAL_BYTES, MessageSeal
 from events.account import AUTHORITY_TOPIC, AccountChanged
 from models import user
-from models.user import UserDocument
+from models.user import Profile, UserDocument, profile_of
 from services.revocations import Revocations
 
 _HELD = 50_000
@@ -38,6 +38,8 @@ class AccountState:
     status: UserStatus
     email_verified: bool
     locale: str
+    profile: Profile | None = field(default=None, compare=False, repr=False)
+    """The person's, of the same version; None where the state came from the shared cache, which knows nobody's name."""
 
 
 class AccountStates:
@@ -61,6 +63,15 @@ class AccountStates:
         if state is not None:
             self._hold(state)
         return state
+
+    async def profile(self, user_id: str) -> Profile | None:
+        """The account's profile, as current as its state; None when there is no such account."""
+        state = await self.of(user_id)
+        if state is not None and state.profile is None:
+            state = await self._stored(user_id)
+            if state is not None:
+                self._hold(state)
+        return None if state is None else state.profile
 
     async def changed(self, user_id: str) -> None:
         """To be called after a change was stored: makes it known here and everywhere."""
@@ -130,6 +141,7 @@ def _state(row: UserDocument) -> AccountState:
         status=row.status,
         email_verified=row.email_verified_ms is not None,
         locale=row.locale,
+        profile=profile_of(row),
     )
 
 

@@ -10,9 +10,11 @@ from core.channel import Channel
 from core.errors import ExpectedError
 from core.vocabulary import CandleInterval, FeedStatus, MarketDataOrigin, MarketStatus, Series
 from events.market import CandleChanged, FeedChanged, TickAccepted, TickerChanged, TradeAccepted
+from services.market_changes import MarketChanges
 
 RECENT_TRADES = 1000
 RECENT_CANDLES = 3
+_COUNTED = frozenset({"tick", "ticker", "feed"})
 
 Item = TypeVar("Item")
 Received_contra = TypeVar("Received_contra", contravariant=True)
@@ -48,7 +50,10 @@ class Observer(Protocol):
 
 @dataclass(slots=True)
 class MarketState:
-    """What is known of one market now. None: not known."""
+    """What is known of one market now. None: not known.
+
+    Whatever sets `tick`, `ticker` or `feed` is counted, here and in `changes`.
+    """
 
     symbol: str
     origin: MarketDataOrigin = MarketDataOrigin.REFERENCE
@@ -61,6 +66,16 @@ class MarketState:
     candles: dict[CandleInterval, deque[CandleChanged]] = field(
         default_factory=lambda: {interval: deque(maxlen=RECENT_CANDLES) for interval in CandleInterval}
     )
+    changes: MarketChanges = field(default_factory=MarketChanges)
+    """Of all markets of the view together."""
+    own_changes: MarketChanges = field(default_factory=MarketChanges)
+    """Of this market."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
+        if name in _COUNTED and hasattr(self, "own_changes"):
+            for counters in (self.changes, self.own_changes):
+                setattr(counters, name, getattr(counters, name) + 1)
 
     @property
     def series(self) -> Series:

@@ -44,6 +44,7 @@ from events.market import (
 from services.book_windows import BookWindow
 from services.books import Book
 from services.catalogue import Catalogue
+from services.market_changes import MarketChanges
 from services.market_states import ExchangeUnavailable, FeedUnavailable, MarketState, Observer, TradesMissed, Watchers
 
 log = structlog.get_logger(__name__)
@@ -78,8 +79,10 @@ class MarketView:
         self.catalogue = catalogue
         self.observer = observer
         self.synced = asyncio.Event()
+        self.changes = MarketChanges()
         self.states = {
-            symbol: MarketState(symbol, origin, market.status) for symbol, market in catalogue.markets.items()
+            symbol: MarketState(symbol, origin, market.status, changes=self.changes)
+            for symbol, market in catalogue.markets.items()
         }
         self.books = {symbol: Book(symbol) for symbol in catalogue.markets}
         self.ticks: Watchers[TickAccepted] = Watchers()

@@ -1,8 +1,10 @@
 """Reading the catalogue: lists of assets and markets with filter, order and pages, and an asset's price."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import TypeVar, cast
 
 from core.errors import ExpectedError, InvalidInput
 from core.paging import Page, PageRequest
@@ -18,6 +20,9 @@ from services.ranked_paging import Placed, RankedList, SortKey
 DEFAULT_QUOTES = ("USD", "USDT", "USDC")
 """Tried in this order when a price is asked for without a quote."""
 MAX_SEARCH_LENGTH = 100
+_LISTS_HELD = 64
+_NAMES_HELD = 20
+"""Symbols and states of a list that is kept."""
 MAX_NAMES = 500
 """Codes or symbols a filter may list."""
 _HUNDRED = Decimal(100)
@@ -50,12 +55,18 @@ class AssetCriteria:
     search: str | None = None
 
 
+MarketPage = Page[Placed[MarketEntry]]
+Shown = TypeVar("Shown")
+
+
 class MarketReads:
     """Questions about assets and markets, answered from this process's memory."""
 
     def __init__(self, catalogue: Catalogue, view: MarketView) -> None:
         self._catalogue = catalogue
         self._view = view
+        self._shown: OrderedDict[Hashable, tuple[int, object]] = OrderedDict()
+        """Beginnings of lists as they were shown, with the catalogue's version."""
 
     def list_assets(self, criteria: AssetCriteria, page: PageRequest) -> tuple[Page[Placed[AssetEntry]], int]:
         """A page of assets by code, and how many there are in all. Raises InvalidInput."""
@@ -86,6 +97,29 @@ class MarketReads:
         ]
         listed = RankedList(f"markets_{order}", self._catalogue.markets, key=self._sort_key(order))
         return listed.page(found, page), len(found)
+
+    def show_markets(
+        self,
+        criteria: MarketCriteria,
+        order: MarketOrderBy,
+        page: PageRequest,
+        show: Callable[[MarketPage, int], Shown],
+    ) -> Shown:
+        """The list in the form that `show` gives it, which must depend on nothing else. Raises as `list_markets`.
+
+        The beginning of the list by symbols is kept while the catalogue has not changed: it is what most clients open first.
+        """
+        key = _kept_under(criteria, order, page)
+        if key is None:
+            return show(*self.list_markets(criteria, order, page))
+        version, known = self._catalogue.version, self._shown.get(key)
+        if known is not None and known[0] == version:
+            return cast(Shown, known[1])
+        shown = show(*self.list_markets(criteria, order, page))
+        self._shown[key] = (version, shown)
+        if len(self._shown) > _LISTS_HELD:
+            self._shown.popitem(last=False)
+        return shown
 
     def _matches(self, market: MarketEntry, criteria: MarketCriteria, search: str) -> bool:
         return (
@@ -129,6 +163,22 @@ class MarketReads:
         if not priced:
             raise FeedUnavailable(f"no price source has delivered {symbols[0]} yet; see Market.feed")
         return min(priced, key=lambda found: found[1])
+
+
+def _kept_under(criteria: MarketCriteria, order: MarketOrderBy, page: PageRequest) -> Hashable | None:
+    """What this list is kept under; None where it is not kept."""
+    names, statuses = tuple(criteria.symbols or ()), tuple(criteria.status or ())
+    if (
+        order is not MarketOrderBy.SYMBOL
+        or criteria.watched is not None
+        or page.after is not None
+        or page.before is not None
+        or len(names) + len(statuses) > _NAMES_HELD
+        or len(f"{criteria.search or ''}{criteria.base or ''}{criteria.quote or ''}") > MAX_SEARCH_LENGTH
+    ):
+        return None
+    wanted = (None if criteria.symbols is None else names, None if criteria.status is None else statuses)
+    return (*wanted, criteria.base, criteria.quote, criteria.search, page)
 
 
 def _change_percent(ticker: TickerChanged) -> Decimal | None:

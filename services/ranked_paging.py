@@ -9,15 +9,18 @@ import re
 import zlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import Generic, TypeVar
 
 from core.errors import InvalidInput
 from core.paging import Page, PageRequest
 
 MAX_CURSOR_LENGTH = 2_000
+_CURSORS_HELD = 4_096
+"""A list whose order does not change has the same cursors every time."""
 _CURSOR = re.compile(r"([a-zA-Z0-9_]+)\|([01])\|(-?[0-9]+(?:\.[0-9]+)?)\|([^|]+)\|([0-9a-f]+)\|([0-9a-f]+)", re.ASCII)
 
 Row = TypeVar("Row")
@@ -37,11 +40,9 @@ class RankedList(Generic[Row]):
     """A list called `name`; `names` are those of all rows it can ever show, `key` ranks one."""
 
     def __init__(self, name: str, names: Collection[str], key: Callable[[Row], SortKey]) -> None:
-        ordered = sorted(names)
         self._name = name
         self._key = key
-        self._bits = {known: 1 << place for place, known in enumerate(ordered)}
-        self._fingerprint = format(zlib.crc32("\n".join(ordered).encode()), "x")
+        self._bits, self._fingerprint = _places(tuple(names))
 
     def page(self, rows: Sequence[Row], request: PageRequest) -> Page[Placed[Row]]:
         """The page of these rows that a request names. Raises InvalidInput for a foreign cursor."""
@@ -57,16 +58,12 @@ class RankedList(Generic[Row]):
         items = []
         for key, row in page:
             preceding |= self._bits[key[2]]
-            items.append(Placed(row, self._cursor(key, preceding)))
+            items.append(Placed(row, _cursor(self._name, key, self._fingerprint, preceding)))
         return Page(
             items=items,
             has_next=start + len(page) < len(rest),
             has_previous=bool(shown) or start > 0,
         )
-
-    def _cursor(self, key: SortKey, rows: int) -> str:
-        text = f"{self._name}|{int(key[0])}|{key[1]:f}|{key[2]}|{self._fingerprint}|{rows:x}"
-        return urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
     def _read(self, cursor: str, field: str) -> "_Place":
         try:
@@ -87,6 +84,24 @@ class RankedList(Generic[Row]):
 
     def _precedes(self, key: SortKey, place: "_Place") -> bool:
         return key[2] != place.key[2] and self._reaches(place, key)
+
+
+@lru_cache(maxsize=8)
+def _places(names: tuple[str, ...]) -> tuple[Mapping[str, int], str]:
+    """A bit for each name, and what tells these names from others."""
+    ordered = sorted(names)
+    bits = {known: 1 << place for place, known in enumerate(ordered)}
+    return bits, format(zlib.crc32("\n".join(ordered).encode()), "x")
+
+
+@lru_cache(maxsize=_CURSORS_HELD)
+def _encoded(beginning: str, fingerprint: str, rows: int) -> str:
+    text = f"{beginning}|{fingerprint}|{rows:x}"
+    return urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _cursor(name: str, key: SortKey, fingerprint: str, rows: int) -> str:
+    return _encoded(f"{name}|{int(key[0])}|{key[1]:f}|{key[2]}", fingerprint, rows)
 
 
 @dataclass(frozen=True, slots=True)

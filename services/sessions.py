@@ -26,7 +26,7 @@ from core.refusals import AccountFrozen, AuthRefused, UnknownObject
 from core.secret_box import SecretBox
 from models import session, user
 from models.session import KEPT_AFTER_END_MS, SessionDocument
-from models.user import UserDocument
+from models.user import Profile, UserDocument, profile_of
 from services.access_tokens import AccessTokens
 from services.audit import AuditLog
 from services.mail import Mailbox
@@ -66,6 +66,11 @@ class OpenedSession:
     user: UserDocument
     session: SessionDocument
     tokens: IssuedTokens
+
+    @property
+    def profile(self) -> Profile:
+        """What the person is shown of themselves."""
+        return profile_of(self.user)
 
 
 @dataclass(frozen=True, slots=True)

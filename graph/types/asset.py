@@ -10,6 +10,8 @@ from core.ids import encode_id
 from core.vocabulary import AssetKind, ChainFamily
 from graph.context import Context
 from graph.directives import Cost
+from graph.public_data import MarketSource, public, public_attributes
+from graph.remembered import Remembered
 from graph.scalars import URL, Long, link
 from graph.types.chain import ChainStatus, GasPrice
 from graph.types.node import Node
@@ -20,6 +22,7 @@ from models.chain import ChainEntry
 Info = strawberry.Info[Context, None]
 
 
+@public_attributes
 @strawberry.type(description="A blockchain this server knows.")
 class Chain(Node):
     entry: strawberry.Private[ChainEntry]
@@ -30,7 +33,7 @@ class Chain(Node):
     chain_id: Long | None = strawberry.field(description="EIP-155 chain id; null outside EVM.")
     explorer: URL | None = strawberry.field(description="Block explorer; null where there is none.")
 
-    @strawberry.field(description="The asset that pays for transactions.")
+    @strawberry.field(description="The asset that pays for transactions.", metadata=public(MarketSource.CATALOGUE))
     def native(self, info: Info) -> "Asset":
         return Asset.of(info.context.catalogue.asset(self.entry.native))
 
@@ -64,6 +67,7 @@ class Chain(Node):
         )
 
 
+@public_attributes
 @strawberry.type(description="An asset's form on one chain, and the rules for moving it there. Amounts in the asset.")
 class AssetNetwork:
     id: strawberry.ID = strawberry.field(description="Stable per asset and chain.")
@@ -78,11 +82,11 @@ class AssetNetwork:
     withdrawal_fee: Decimal | None = strawberry.field(description="Fee of a withdrawal.")
     code: strawberry.Private[str]
 
-    @strawberry.field(description="The chain.")
+    @strawberry.field(description="The chain.", metadata=public(MarketSource.CATALOGUE))
     def chain(self, info: Info) -> Chain:
         return Chain.of(info.context.catalogue.chains[self.entry.chain])
 
-    @strawberry.field(description="The contract in the chain's explorer.")
+    @strawberry.field(description="The contract in the chain's explorer.", metadata=public(MarketSource.CATALOGUE))
     def explorer_url(self, info: Info) -> URL | None:
         if self.contract is None:
             return None
@@ -106,6 +110,7 @@ class AssetNetwork:
         )
 
 
+@public_attributes
 @strawberry.type(description="Something that can be owned and priced.")
 class Asset(Node):
     entry: strawberry.Private[AssetEntry]
@@ -114,7 +119,10 @@ class Asset(Node):
     decimals: int = strawberry.field(description="Digits after the point that amounts may have.")
     kind: AssetKind = strawberry.field(description="What it is.")
 
-    @strawberry.field(description="Chains it can be moved on; empty: it cannot be deposited or withdrawn here.")
+    @strawberry.field(
+        description="Chains it can be moved on; empty: it cannot be deposited or withdrawn here.",
+        metadata=public(MarketSource.CATALOGUE),
+    )
     def networks(self) -> list[AssetNetwork]:
         return [AssetNetwork.of(self.code, network) for network in self.entry.networks]
 
@@ -122,7 +130,8 @@ class Asset(Node):
         description=(
             "Newest reference price. Null with FEED_UNAVAILABLE while no source delivers, "
             "and with UNKNOWN_MARKET when no market quotes it."
-        )
+        ),
+        metadata=public(MarketSource.CATALOGUE, MarketSource.TICK, MarketSource.FEED),
     )
     def price(
         self,
@@ -140,14 +149,21 @@ class Asset(Node):
     @staticmethod
     def of(asset: AssetEntry) -> "Asset":
         """The asset as clients see it."""
-        return Asset(
-            id=strawberry.ID(encode_id("Asset", asset.code)),
-            entry=asset,
-            code=asset.code,
-            name=asset.name,
-            decimals=asset.decimals,
-            kind=asset.kind,
+        return _ASSETS.of(
+            asset.code,
+            asset,
+            lambda: Asset(
+                id=strawberry.ID(encode_id("Asset", asset.code)),
+                entry=asset,
+                code=asset.code,
+                name=asset.name,
+                decimals=asset.decimals,
+                kind=asset.kind,
+            ),
         )
+
+
+_ASSETS: Remembered[AssetEntry, Asset] = Remembered()
 
 
 @strawberry.type(description="So much of an asset.")

@@ -6,6 +6,7 @@ from typing import Annotated, Generic, TypeVar
 import strawberry
 
 from core.paging import Page
+from graph.public_data import public_attributes
 
 Row = TypeVar("Row")
 Node = TypeVar("Node")
@@ -16,6 +17,7 @@ Last = Annotated[int | None, strawberry.argument(description="How many rows to r
 Before = Annotated[str | None, strawberry.argument(description="Return rows before this cursor.")]
 
 
+@public_attributes
 @strawberry.type(description="Where a page lies in its list.")
 class PageInfo:
     has_next_page: bool = strawberry.field(description="Whether rows follow this page.")
@@ -28,12 +30,14 @@ class PageInfo:
     )
 
 
+@public_attributes
 @strawberry.type(description="A row with its cursor.")
 class Edge(Generic[Node]):
     cursor: str = strawberry.field(description="Opaque place of this row; never expires.")
     node: Node = strawberry.field(description="The row itself.")
 
 
+@public_attributes
 @strawberry.type(description="A page of a list.")
 class Connection(Generic[Node]):
     edges: list[Edge[Node]] = strawberry.field(description="The rows with their cursors.")

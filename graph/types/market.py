@@ -18,6 +18,8 @@ from core.vocabulary import (
 )
 from graph.context import Context
 from graph.directives import Cost
+from graph.public_data import MarketSource, public, public_attributes
+from graph.remembered import Remembered
 from graph.types.asset import Asset
 from graph.types.candle import Candle
 from graph.types.connection import After, Before, Connection, First, Last, connect
@@ -32,6 +34,10 @@ from models.market import MarketEntry
 Info = strawberry.Info[Context, None]
 
 DEFAULT_CANDLES = 100
+_TICKERS = {
+    MarketDataOrigin.REFERENCE: MarketSource.TICKER,
+    MarketDataOrigin.EXCHANGE: MarketSource.EXCHANGE_TICKER,
+}
 
 Origin = Annotated[
     MarketDataOrigin,
@@ -44,6 +50,7 @@ From = Annotated[
 To = Annotated[datetime | None, strawberry.argument(description="Before this moment; without it, no limit.")]
 
 
+@public_attributes
 @strawberry.type(description="What an order in a market must keep to.")
 class MarketRules:
     id: strawberry.ID = strawberry.field(description="Stable per market.")
@@ -58,24 +65,25 @@ class MarketRules:
     taker_fee: Decimal = strawberry.field(description="Fee of the taker as a fraction.")
 
 
+@public_attributes
 @strawberry.type(description="A pair that can be watched and traded.")
 class Market(Node):
     entry: strawberry.Private[MarketEntry]
     symbol: str = strawberry.field(description="BASE-QUOTE, such as `BTC-USDT`.")
 
-    @strawberry.field(description="The asset that is bought and sold.")
+    @strawberry.field(description="The asset that is bought and sold.", metadata=public(MarketSource.CATALOGUE))
     def base(self, info: Info) -> Asset:
         return Asset.of(info.context.catalogue.asset(self.entry.base))
 
-    @strawberry.field(description="The asset that prices are in.")
+    @strawberry.field(description="The asset that prices are in.", metadata=public(MarketSource.CATALOGUE))
     def quote(self, info: Info) -> Asset:
         return Asset.of(info.context.catalogue.asset(self.entry.quote))
 
-    @strawberry.field(description="What the market accepts.")
+    @strawberry.field(description="What the market accepts.", metadata=public(MarketSource.CATALOGUE))
     def status(self, info: Info) -> MarketStatus:
         return info.context.catalogue.market(self.symbol).status
 
-    @strawberry.field(description="What an order here must keep to.")
+    @strawberry.field(description="What an order here must keep to.", metadata=public(MarketSource.CATALOGUE))
     def rules(self, info: Info) -> MarketRules:
         rules = info.context.catalogue.market(self.symbol).rules
         return MarketRules(
@@ -96,14 +104,16 @@ class Market(Node):
         return None
 
     @strawberry.field(
-        description="Where its prices come from, and how well. Null with FEED_UNAVAILABLE before the first report."
+        description="Where its prices come from, and how well. Null with FEED_UNAVAILABLE before the first report.",
+        metadata=public(MarketSource.FEED, of_one_market=True),
     )
     def feed(self, info: Info) -> PriceFeed | None:
         return PriceFeed.of(info.context.market_data.feed(self.symbol))
 
     @strawberry.field(
         description="Last price, quotes and 24-hour figures. Null with FEED_UNAVAILABLE before the first price; of this "
-        "exchange null with EXCHANGE_UNAVAILABLE before its first word, and null `last` before its first trade."
+        "exchange null with EXCHANGE_UNAVAILABLE before its first word, and null `last` before its first trade.",
+        metadata=public(by_origin=_TICKERS, of_one_market=True),
     )
     def ticker(self, info: Info, origin: Origin = MarketDataOrigin.REFERENCE) -> Ticker | None:
         return Ticker.of(info.context.market_data.ticker(self.symbol, origin), origin)
@@ -230,4 +240,11 @@ class Market(Node):
     @staticmethod
     def of(market: MarketEntry) -> "Market":
         """The market as clients see it."""
-        return Market(id=strawberry.ID(encode_id("Market", market.symbol)), entry=market, symbol=market.symbol)
+        return _MARKETS.of(
+            market.symbol,
+            market,
+            lambda: Market(id=strawberry.ID(encode_id("Market", market.symbol)), entry=market, symbol=market.symbol),
+        )
+
+
+_MARKETS: Remembered[MarketEntry, Market] = Remembered()

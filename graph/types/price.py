@@ -9,9 +9,11 @@ from core.clock import to_datetime
 from core.ids import encode_id
 from core.vocabulary import FeedStatus, PriceSource
 from events.market import FeedChanged, SourceHealth, TickAccepted
+from graph.public_data import public_attributes
 from graph.scalars import Long
 
 
+@public_attributes
 @strawberry.type(description="The aggregated price of a market at a moment.")
 class PriceTick:
     id: strawberry.ID = strawberry.field(description="Stable per market, so that a cache keeps the newest tick.")
@@ -40,6 +42,7 @@ class PriceTick:
         )
 
 
+@public_attributes
 @strawberry.type(description="One source's health, for one market or for the whole server.")
 class PriceSourceHealth:
     source: PriceSource = strawberry.field(description="The source.")
@@ -62,6 +65,7 @@ class PriceSourceHealth:
         )
 
 
+@public_attributes
 @strawberry.type(description="Where a market's prices come from, and how well.")
 class PriceFeed:
     id: strawberry.ID = strawberry.field(description="Stable per market.")

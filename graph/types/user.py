@@ -34,14 +34,14 @@ from graph.types.transaction import Transaction, TransactionSummary, WhichTransa
 from graph.types.transfer import TransferFilter, criteria_of
 from graph.types.wallet import Wallet
 from graph.types.withdrawal import Withdrawal, WithdrawalAddress, WithdrawalLimits
-from models.user import UserDocument
+from models.user import Profile
 
 Info = strawberry.Info[Context, None]
 
 
 @strawberry.type(description="The person whose account this is.")
 class User(Node):
-    person: strawberry.Private[UserDocument]
+    person: strawberry.Private[Profile]
     session_id: strawberry.Private[str | None]
     email: str | None = strawberry.field(description="The address.")
     email_verified: bool = strawberry.field(description="Whether the address was proven.")
@@ -57,7 +57,9 @@ class User(Node):
 
     @strawberry.field(description="What protects the account.")
     async def security(self, info: Info) -> SecurityState:
-        person = self.person
+        person = await info.context.accounts.reads.person(self.person.id)
+        if person is None:
+            raise LookupError("a viewer's account is gone; accounts are never removed")
         passkeys = await info.context.accounts.reads.passkeys(person.id)
         identities = await info.context.accounts.reads.identities(person.id)
         return SecurityState(
@@ -301,14 +303,14 @@ class User(Node):
         return None if proof is None else LiabilityProof.of(proof)
 
     @staticmethod
-    def of(person: UserDocument, session_id: str | None) -> "User":
+    def of(person: Profile, session_id: str | None) -> "User":
         """The person as they see themselves in this session."""
         return User(
             id=strawberry.ID(encode_id("User", person.id)),
             person=person,
             session_id=session_id,
             email=person.email,
-            email_verified=person.email_verified_ms is not None,
+            email_verified=person.email_verified,
             display_name=person.display_name,
             role=person.role,
             status=person.status,

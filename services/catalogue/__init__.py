@@ -59,6 +59,11 @@ class Catalogue:
     """By chain and contract, the chain's own coin (None) first: coins and tokens that this server vouches for."""
     version: int = field(default=1)
 
+    def __setattr__(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
+        if name != "version" and hasattr(self, "version"):
+            object.__setattr__(self, "version", self.version + 1)
+
     def chain(self, key: str, *, field: Sequence[str] = ("chain",)) -> ChainEntry:
         """The chain of this key. Raises UnknownChain, which names the input `field`."""
         chain = self.chains.get(key)

@@ -519,7 +519,7 @@ async def test_numbers_and_times_look_as_promised() -> None:
 def test_the_change_in_percent_is_rounded_half_to_even() -> None:
     for last, opened, expected in (("1.0000005", "1", "0.0000"), ("1.0000015", "1", "0.0002"), ("2", "3", "-33.3333")):
         assert (
-            str(Ticker.of(ticker(last=last, opened=opened), MarketDataOrigin.REFERENCE).change_percent24h()) == expected
+            str(Ticker.of(ticker(last=last, opened=opened), MarketDataOrigin.REFERENCE).change_percent24h) == expected
         )
 
 

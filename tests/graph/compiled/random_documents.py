@@ -53,6 +53,10 @@ class RandomDocuments:
         text = self._field(name, definition, 0)
         return f"{{ ... on {root.name} {{ {text} }} }}" if self.random.random() < 0.2 else f"{{ {text} }}"
 
+    def may_ask(self, type_: GraphQLObjectType | GraphQLInterfaceType, field: GraphQLField) -> bool:
+        """Whether documents ask for this field of this type."""
+        return True
+
     def _selection(self, type_: GraphQLNamedType, depth: int) -> str:
         parts: list[str] = []
         for _ in range(self.random.randint(1, 4)):
@@ -71,7 +75,9 @@ class RandomDocuments:
         assert isinstance(type_, GraphQLObjectType | GraphQLInterfaceType)
         leaves = depth >= self.deepest or self._budget < 0
         names = [
-            name for name, each in type_.fields.items() if not (leaves and is_composite_type(get_named_type(each.type)))
+            name
+            for name, each in type_.fields.items()
+            if not (leaves and is_composite_type(get_named_type(each.type))) and self.may_ask(type_, each)
         ]
         if not names:
             return "__typename"

@@ -14,9 +14,10 @@ from core.budget import MemoryBudget
 from core.channel import ReaderTooSlow
 from core.clock import ManualClock
 from events.market import BookChanged
-from graph.pipeline import OutOfPoints, Started
+from graph.pipeline import OutOfPoints
 from graph.request import ALL_OPERATIONS, Caller, GraphQLRequest
 from graph.sharing import EventsAccount, SharedStream
+from graph.started import Started
 from server.realtime.following import Following
 from server.realtime.hub import Hub
 from server.realtime.sink import WebSocketFraming

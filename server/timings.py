@@ -1,0 +1,61 @@
+"""Histograms of durations that are observed for every request: a count in a list, not four locks. They are shown as Prometheus' own."""
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.metrics_core import HistogramMetricFamily
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
+
+
+class Timing:
+    """Observations under one set of labels."""
+
+    __slots__ = ("_bounds", "counts", "total")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self._bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        """By bucket, the last for what is above all bounds."""
+        self.total = 0.0
+
+    def observe(self, seconds: float) -> None:
+        """Count one. For the thread of the event loop only."""
+        self.counts[bisect_left(self._bounds, seconds)] += 1
+        self.total += seconds
+
+
+class Timings(Collector):
+    """One histogram with its labels. `bounds`: upper ones of the buckets, ascending, in seconds."""
+
+    def __init__(
+        self, name: str, text: str, labels: Sequence[str], *, bounds: Sequence[float], registry: CollectorRegistry
+    ) -> None:
+        self._name = name
+        self._text = text
+        self._labels = tuple(labels)
+        self._bounds = tuple(bounds)
+        self._names = (*map(floatToGoString, bounds), "+Inf")
+        self._timings: dict[tuple[str, ...], Timing] = {}
+        registry.register(self)
+
+    def labels(self, *values: str) -> Timing:
+        """The observations under these values of the labels."""
+        timing = self._timings.get(values)
+        if timing is None:
+            timing = self._timings[values] = Timing(self._bounds)
+        return timing
+
+    def describe(self) -> list[HistogramMetricFamily]:
+        return [HistogramMetricFamily(self._name, self._text, labels=self._labels)]
+
+    def collect(self) -> Iterator[HistogramMetricFamily]:
+        family = HistogramMetricFamily(self._name, self._text, labels=self._labels)
+        for values, timing in self._timings.items():
+            buckets, below = [], 0
+            for name, count in zip(self._names, timing.counts, strict=True):
+                below += count
+                buckets.append((name, below))
+            family.add_metric(values, buckets, timing.total)
+        yield family
