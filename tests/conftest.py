@@ -2,7 +2,6 @@
 
 import gc
 from collections.abc import AsyncIterator, Iterator
-from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ from core.clock import SystemClock
 from core.database import Database
 from core.money import use_wide_context
 from core.settings import Settings
-from graph.documents import Documents
 from models import DOCUMENTS
 from tests import components
 from tests.chains import litecoind
@@ -48,14 +46,6 @@ def logging_as_it_is() -> Iterator[None]:
     """Commands that a test runs in its own process leave logging alone: loggers keep their configuration for ever, and later tests read what they say."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("server.commands.configure_logging", lambda *_, **__: None)
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def documents_read_once() -> Iterator[None]:
-    """Pipelines on the same schema share what they read of a document, which depends on nothing else: a test makes a pipeline of its own."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("graph.pipeline.Documents", lru_cache(maxsize=8)(Documents))
         yield
 
 

@@ -77,7 +77,7 @@ async def raw_exchange(server: Served, request: bytes, *more: bytes) -> bytes:
         ("text/html", 406, "application/json"),
         ("application/json;q=0", 406, "application/json"),
         ("application/json;q=x", 406, "application/json"),
-        ("multipart/mixed;deferSpec=20220824, text/event-stream", 406, "application/json"),
+        ("multipart/mixed;deferSpec=20220824, text/html", 406, "application/json"),
     ],
 )
 async def test_the_answer_has_the_best_type_the_client_accepts(
