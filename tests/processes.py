@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import psutil
 
+from integrations.certificates import trusted
 from tests.components import ENCRYPTION_KEY, ROOT, START_SECONDS, free_port
 
 _NOWHERE = "127.0.0.1:9"
@@ -54,7 +55,7 @@ class Server:
 
     async def wait_until_answering(self, query: str) -> dict[str, object]:
         """The body of the first answer to this query."""
-        async with asyncio.timeout(START_SECONDS), httpx.AsyncClient(base_url=self.url) as client:
+        async with asyncio.timeout(START_SECONDS), httpx.AsyncClient(base_url=self.url, verify=trusted()) as client:
             while True:
                 assert self.process.returncode is None, self.err
                 with contextlib.suppress(httpx.TransportError):
@@ -65,7 +66,7 @@ class Server:
 
     async def wait_for_database(self, *, healthy: bool = True) -> httpx.Response:
         """The first answer of /health/ready that says this of the database."""
-        async with asyncio.timeout(START_SECONDS), httpx.AsyncClient(base_url=self.url) as client:
+        async with asyncio.timeout(START_SECONDS), httpx.AsyncClient(base_url=self.url, verify=trusted()) as client:
             while True:
                 assert self.process.returncode is None, self.err
                 with contextlib.suppress(httpx.TransportError):

@@ -4,7 +4,7 @@ import asyncio
 import random
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -17,7 +17,8 @@ from tests.processes import Server, gone, server
 
 SECONDS = 8.0
 """The last flush, requests in flight and the database have 2, 3 and a little; the rest is for a busy machine."""
-SIMULATED = {"SIMULATED_FALLBACK": "true", "SIMULATED_AFTER_SECONDS": "0"}
+SIMULATED = {"SIMULATED_FALLBACK": "true", "SIMULATED_AFTER_SECONDS": "0", "SIMULATED_HISTORY_DAYS": "0"}
+WITH_A_PAST = {**SIMULATED, "SIMULATED_HISTORY_DAYS": "400"}
 TICKS = 'subscription { priceTicks(symbols: ["BTC-USDT", "BTC-USD", "ETH-USD"]) { symbol price sequence } }'
 BOOK = 'subscription { orderBook(symbol: "BTC-USDT") { __typename } }'
 
@@ -33,12 +34,12 @@ async def ends(dev: Server, number: signal.Signals = signal.SIGTERM) -> int:
 
 
 @asynccontextmanager
-async def simulating(folder: Path) -> AsyncIterator[Server]:
-    async with server("dev", data_dir=folder, environment=SIMULATED) as dev:
+async def simulating(folder: Path, settings: Mapping[str, str] = SIMULATED) -> AsyncIterator[Server]:
+    async with server("dev", data_dir=folder, environment=settings) as dev:
         yield dev
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.soak)])
 async def test_while_the_database_starts(tmp_path: Path, number: signal.Signals) -> None:
     async with simulating(tmp_path) as dev:
         async with asyncio.timeout(30):
@@ -55,7 +56,7 @@ async def test_when_the_worker_begins(tmp_path: Path) -> None:
 
 
 async def test_while_history_is_filled(tmp_path: Path) -> None:
-    async with simulating(tmp_path) as dev:
+    async with simulating(tmp_path, WITH_A_PAST) as dev:
         await dev.wait_for_line("history.filled")
         assert await ends(dev) == 0
 
@@ -96,6 +97,6 @@ async def test_at_any_moment(tmp_path: Path) -> None:
     seed = random.randrange(2**32)
     chance = random.Random(seed)
     for turn in range(40):
-        async with simulating(tmp_path / str(turn // 4)) as dev:
+        async with simulating(tmp_path / str(turn // 4), WITH_A_PAST) as dev:
             await asyncio.sleep(chance.uniform(0.3, 4.0))
             assert await ends(dev) in (0, -signal.SIGTERM), f"seed {seed}, turn {turn}"

@@ -149,7 +149,7 @@ async def until(
     look: Callable[[], Awaitable[Seen]],
     true: Callable[[Seen], bool],
     *,
-    pause: float = 0.03,
+    pause: float = 0.1,
     within: float = START_SECONDS,
 ) -> Seen:
     """The first look of which this holds, with a pause (seconds) after each."""
