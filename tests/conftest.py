@@ -4,6 +4,7 @@ import gc
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import pytest_asyncio
 
@@ -17,6 +18,8 @@ from tests.chains import litecoind
 from tests.models import query_guard
 
 use_wide_context()
+hypothesis.settings.register_profile("busy", deadline=None)  # how long an example takes is the machine's affair
+hypothesis.settings.load_profile("busy")
 gc.disable()
 _LONGEST = [Path(__file__).with_name(name) for name in ("flows", "faults", "simulation")]
 _SETTINGS = Settings(_env_file=None, mongo_database="tests")
