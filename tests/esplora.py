@@ -25,6 +25,7 @@ class Esplora:
     def __init__(self, node: JsonRpc) -> None:
         self._node = node
         self._blocks: dict[str, Json] = {}
+        self._headers: dict[str, Json] = {}
         self.change: Change = lambda path, reply: reply
         self.asked: list[str] = []
 
@@ -151,7 +152,9 @@ class Esplora:
     async def _status(self, tx: Json) -> Json:
         if not tx.get("blockhash"):
             return {"confirmed": False}
-        header: Json = await self._absent("getblockheader", tx["blockhash"])
+        if tx["blockhash"] not in self._headers:
+            self._headers[tx["blockhash"]] = await self._absent("getblockheader", tx["blockhash"])
+        header = self._headers[tx["blockhash"]]
         return {
             "confirmed": True,
             "block_height": header["height"],
@@ -161,14 +164,15 @@ class Esplora:
 
     async def _all(self) -> list[Json]:
         """Every transaction of the best chain and those that wait, the oldest first."""
-        found: list[Json] = []
+        blocks: list[Json] = []
         at = await self._node.call("getbestblockhash")
         while at is not None:
             if at not in self._blocks:
-                self._blocks[str(at)] = await self._absent("getblock", at, 2)
-            block = self._blocks[str(at)]
-            found = [each | {"blockhash": block["hash"]} for each in block["tx"]] + found
-            at = block.get("previousblockhash")
+                read: Json = await self._absent("getblock", at, 2)
+                self._blocks[str(at)] = read | {"tx": [each | {"blockhash": read["hash"]} for each in read["tx"]]}
+            blocks.append(self._blocks[str(at)])
+            at = blocks[-1].get("previousblockhash")
+        found = [each for block in reversed(blocks) for each in block["tx"]]
         waiting = await self._node.call("getrawmempool")
         for txid in waiting if isinstance(waiting, list) else []:
             found.append(await self._absent("getrawtransaction", txid, True))
