@@ -187,7 +187,8 @@ async def test_coins_and_tokens_arrive_and_the_ledger_knows_what_they_cost(site:
     ]
 
 
-@pytest.mark.parametrize("after", [True, pytest.param(False, marks=pytest.mark.soak)])
+@pytest.mark.soak
+@pytest.mark.parametrize("after", [True, False])
 async def test_killed_at_any_step_the_chain_pays_once(site: Site, after: bool) -> None:
     at, paid = 1, 0
     while True:
