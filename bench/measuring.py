@@ -6,12 +6,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import orjson
 import psutil
 
 from bench import clients, shape
-from bench.clients import Cores, Measured
+from bench.clients import ClientFailed, Cores, Measured
 from bench.contenders import WITHOUT_SUBSCRIBING, Started
 from bench.rows import FanRow, QueryRow
 
@@ -73,13 +74,31 @@ async def queries(row: QueryRow, started: Started, client: Client) -> Sample:
     if row.signed_in:
         arguments += ["--header", f"authorization: Bearer {started.token}"]
     patience = _PATIENCE_SECONDS + client.seconds
+    await asyncio.to_thread(_judge_answer, row, started)
     async with ticking(started.control_port):
         alone = await _share_of_a_core(started.watched["server"])
-        before = started.counters() if started.counters else {}
+        before = await _counted(started)
         measured = await clients.run(client.programs["load"], arguments, core=client.cores.rest, seconds=patience)
-        after = started.counters() if started.counters else {}
+        after = await _counted(started)
     grown = {name: value - before.get(name, 0.0) for name, value in after.items()}
     return Sample(measured, alone, {name: value for name, value in grown.items() if value > 0})
+
+
+async def _counted(started: Started) -> Mapping[str, float]:
+    return await asyncio.to_thread(started.counters) if started.counters else {}
+
+
+def _judge_answer(row: QueryRow, started: Started) -> None:
+    """Every contender answers alike but for values. Raises ClientFailed."""
+    headers = {"content-type": "application/json", "authorization": f"Bearer {started.token}"}
+    if not row.signed_in:
+        del headers["authorization"]
+    body = orjson.dumps({"query": row.query.text})
+    with urlopen(Request(f"http://127.0.0.1:{started.port}/graphql", body, headers), timeout=30) as answer:
+        data = orjson.loads(answer.read()).get("data")
+    difference = shape.difference(row.query.answer["data"], data)
+    if difference is not None:
+        raise ClientFailed(f"another answer than the other contenders': {difference}")
 
 
 async def _share_of_a_core(pid: int) -> float:

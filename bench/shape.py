@@ -123,6 +123,24 @@ def markets_query(*fields: str) -> Query:
     return Query(text, {"data": {"markets": page}})
 
 
+def difference(expected: object, found: object, where: str = "data") -> str | None:
+    """Where two answers differ otherwise than by values; None: nowhere."""
+    if type(expected) is not type(found):
+        return f"{where} is {type(found).__name__}, not {type(expected).__name__}"
+    if isinstance(expected, dict) and isinstance(found, dict):
+        if [*expected] != [*found]:
+            return f"{where} has {', '.join(found)}, not {', '.join(expected)}"
+        parts = [(f"{where}.{name}", value, found[name]) for name, value in expected.items()]
+    elif isinstance(expected, list) and isinstance(found, list):
+        if len(expected) != len(found):
+            return f"{where} has {len(found)} rows, not {len(expected)}"
+        parts = [(f"{where}.{place}", *pair) for place, pair in enumerate(zip(expected, found, strict=True))]
+    else:
+        return None
+    differences = (difference(wanted, got, path) for path, wanted, got in parts)
+    return next((each for each in differences if each is not None), None)
+
+
 def viewer_query() -> Query:
     """Who is signed in."""
     return Query("query Viewer { viewer { id email } }", {"data": {"viewer": VIEWER}})

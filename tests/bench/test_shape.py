@@ -92,3 +92,17 @@ async def test_stock_tells_ticks_and_follows_them(tmp_path: Path) -> None:
 def test_frames_of_the_limit(length: int, head: bytes) -> None:
     payload = b"x" * length
     assert limits.frame_of(payload) == head + payload
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ({"rows": [{"a": "x"}], "none": None}, None),
+        ({"rows": [{"a": 1}], "none": None}, "data.rows.0.a is int, not str"),
+        ({"rows": [{"a": "1"}, {"a": "2"}], "none": None}, "data.rows has 2 rows, not 1"),
+        ({"rows": [{"b": "1"}], "none": None}, "data.rows.0 has b, not a"),
+        (None, "data is NoneType, not dict"),
+    ],
+)
+def test_differences_of_answers(found: object, said: str | None) -> None:
+    assert shape.difference({"rows": [{"a": "1"}], "none": None}, found) == said
