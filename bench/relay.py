@@ -7,6 +7,7 @@ every CHECK_SECONDS a market, encoded, numbered and sealed by the product's own 
 
 import asyncio
 import sys
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -73,11 +74,12 @@ class Relay:
             await asyncio.sleep(CHECK_SECONDS)
             changed, self._changed = self._changed, set()
             for symbol in changed:
-                tick, figures = self._ticks[symbol], self._tickers[symbol]
-                told = {name: getattr(figures, name) for name in TickerChanged.__slots__}
-                told |= {"time_ms": tick.time_ms, "last": tick.price, "bid": tick.bid, "ask": tick.ask}
-                self._tickers[symbol] = TickerChanged(**told)
-                self._bus.publish(MARKET_TOPIC, self._tickers[symbol])
+                tick = self._ticks[symbol]
+                ticker = replace(
+                    self._tickers[symbol], time_ms=tick.time_ms, last=tick.price, bid=tick.bid, ask=tick.ask
+                )
+                self._tickers[symbol] = ticker
+                self._bus.publish(MARKET_TOPIC, ticker)
 
     async def answer(self) -> None:
         """Tell everything to whoever asks, until cancelled."""
