@@ -1,11 +1,11 @@
 """Medians, ratios and the Markdown of them."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from bench.contenders import DESCRIBED, MERCURIUS, MERCURIUS_JIT, UVLOOP, VAULT
 from bench.measuring import Sample
-from bench.rows import FanRow, Goal, Measure, Row
+from bench.rows import Goal, Measure, QueryRow, Row
 
 Samples = Mapping[str, Sequence[Sample]]
 """Of one row, by contender."""
@@ -35,31 +35,48 @@ def _value(sample: Sample, measure: Measure) -> float:
 
 def table(row: Row, samples: Samples) -> str:
     """Every contender of a row."""
-    mercurius = MERCURIUS if isinstance(row, FanRow) else MERCURIUS_JIT
-    head = (
-        "contender",
-        *(str(each) for each in Measure),
-        f"of {UVLOOP}",
-        f"of {mercurius}",
-        "CPU",
-        "client CPU",
-        "faults",
-    )
-    lines = [f"### {row.title}", "", f"| {' | '.join(head)} |", f"|---{'|---:' * (len(head) - 2)}|---|"]
+    columns = _columns(row, samples)
+    lines = [f"### {row.title}", "", f"| {' | '.join(columns)} |", f"|---{'|---:' * (len(columns) - 2)}|---|"]
     for name in row.contenders:
         if found := samples.get(name):
-            cells = (
-                DESCRIBED[name],
-                *(_figure(median(found, measure), measure) for measure in Measure),
-                *(_ratio(samples, name, other) for other in (UVLOOP, mercurius)),
-                _cpu(found),
-                f"{statistics.median([each.measured['client_cpu'] for each in found]):.0%}",
-                faults(found) or "none",
-            )
-            lines.append(f"| {' | '.join(cells)} |")
+            lines.append(f"| {' | '.join(cell(name, found) for cell in columns.values())} |")
     if counted := _counted(samples.get(VAULT, ())):
         lines += ["", f"Counted by CryptoVault meanwhile: {counted}."]
     return "\n".join(lines)
+
+
+def _columns(row: Row, samples: Samples) -> dict[str, Callable[[str, Sequence[Sample]], str]]:
+    """Heads, and what makes a contender's cells."""
+
+    def of(measure: Measure) -> Callable[[str, Sequence[Sample]], str]:
+        return lambda _, found: _figure(median(found, measure), measure)
+
+    mercurius = MERCURIUS_JIT if isinstance(row, QueryRow) else MERCURIUS
+    net: dict[str, Callable[[str, Sequence[Sample]], str]] = {"less ticks": lambda _, found: _less_ticks(found)}
+    return {
+        "contender": lambda name, _: DESCRIBED[name],
+        Measure.PER_CPU: of(Measure.PER_CPU),
+        f"of {UVLOOP}": lambda name, _: _ratio(samples, name, UVLOOP),
+        f"of {mercurius}": lambda name, _: _ratio(samples, name, mercurius),
+        **(net if isinstance(row, QueryRow) else {}),
+        Measure.PER_SECOND: of(Measure.PER_SECOND),
+        Measure.P50: of(Measure.P50),
+        Measure.P99: of(Measure.P99),
+        "CPU": lambda _, found: _cpu(found),
+        "client CPU": lambda _, found: f"{statistics.median([each.measured['client_cpu'] for each in found]):.0%}",
+        "faults": lambda _, found: faults(found) or "none",
+    }
+
+
+def _less_ticks(samples: Sequence[Sample]) -> str:
+    """Per second of the server's CPU time that it did not spend on ticks: on a machine that others use, they would weigh more than they do."""
+    nets = []
+    for sample in samples:
+        measured = sample.measured
+        spent = measured["cpu"]["server"] - (sample.ticks_alone or 0.0) * measured["seconds"]
+        if spent > 0:
+            nets.append(measured["per_second"] * measured["seconds"] / spent)
+    return f"{statistics.median(nets):,.0f}" if nets else ""
 
 
 def _figure(value: float, measure: Measure) -> str:

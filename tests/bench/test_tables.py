@@ -1,11 +1,14 @@
 """Medians, ratios and goals, and what the command line refuses."""
 
+from dataclasses import replace
+
 import pytest
 
 from bench import compare, tables
 from bench.clients import Measured
 from bench.measuring import Sample
-from bench.rows import FanRow, Goal, Measure
+from bench.rows import FanRow, Goal, Measure, QueryRow
+from bench.shape import Query
 
 ROW = FanRow(
     key="row",
@@ -46,9 +49,21 @@ SAMPLES = {
 def test_table_shows_medians_ratios_and_faults() -> None:
     lines = tables.table(ROW, SAMPLES).splitlines()
     assert lines[0] == "### A row"
-    assert lines[4] == "| CryptoVault | 600 | 300 | 1.0 | 4.0 | 0.60 |  | server 50% | 25% | 6 lost |"
-    assert lines[5] == "| limit: uvloop, prepared bytes | 1,000 | 500 | 1.0 | 2.0 | 1.00 |  | server 50% | 25% | none |"
+    assert lines[4] == "| CryptoVault | 600 | 0.60 |  | 300 | 1.0 | 4.0 | server 50% | 25% | 6 lost |"
+    assert lines[5] == "| limit: uvloop, prepared bytes | 1,000 | 1.00 |  | 500 | 1.0 | 2.0 | server 50% | 25% | none |"
     assert len(lines) == 6
+
+
+def test_queries_are_also_shown_less_what_ticks_cost_and_with_the_hit_rate() -> None:
+    row = QueryRow(key="q", title="Q", query=Query("{ a }", {}), goals=(), contenders=("cryptovault",))
+    busy = replace(sample(600, 4), ticks_alone=0.25, counted={"cache_hits_total": 30.0, "cache_misses_total": 10.0})
+    lines = tables.table(row, {"cryptovault": [busy]}).splitlines()
+    assert lines[4] == (
+        "| CryptoVault | 600 |  |  | 1,200 | 300 | 1.0 | 4.0 | server 50%; ticks alone 25% | 25% | none |"
+    )
+    assert lines[6] == (
+        "Counted by CryptoVault meanwhile: `cache_hits_total` 30, `cache_misses_total` 10, hit rate 75.0%."
+    )
 
 
 def test_goals_say_what_was_reached_of_what_was_measured() -> None:
