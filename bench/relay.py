@@ -16,7 +16,7 @@ import uvloop
 
 from bench import shape
 from bench.peers import control
-from core.bus import BusGap
+from core.bus import Bus, BusGap
 from core.clock import SystemClock
 from core.ids import random_id
 from core.message_seal import MessageSeal
@@ -43,14 +43,14 @@ SOURCE = PriceSource.BINANCE
 class Relay:
     """The newest tick and ticker of every market, and who is told of them."""
 
-    def __init__(self, bus: RedisBus) -> None:
+    def __init__(self, bus: Bus) -> None:
         self._bus = bus
         now_ms = SystemClock().now_ms()
         self._tickers = {
             pair.symbol: _first_ticker(pair.symbol, place, now_ms) for place, pair in enumerate(shape.pairs())
         }
         self._ticks: dict[str, TickAccepted] = {}
-        self._changed: set[str] = set()
+        self._changed: dict[str, None] = {}
 
     def take(self, line: bytes) -> None:
         """A tick of the load client."""
@@ -65,14 +65,14 @@ class Relay:
             sequence=told["sequence"],
         )
         self._ticks[tick.symbol] = tick
-        self._changed.add(tick.symbol)
+        self._changed[tick.symbol] = None
         self._bus.publish(MARKET_TOPIC, tick)
 
     async def tell_tickers(self) -> None:
         """Tickers that changed, until cancelled."""
         while True:
             await asyncio.sleep(CHECK_SECONDS)
-            changed, self._changed = self._changed, set()
+            changed, self._changed = self._changed, {}
             for symbol in changed:
                 tick = self._ticks[symbol]
                 ticker = replace(
