@@ -13,6 +13,8 @@ FAULTS = (
     *("lost", "missed", "repeated", "wrong_id", "binary", "errors", "closed", "stalled"),
     *("not_2xx", "with_errors"),
 )
+HIT_AND_MISS = (("hits", "misses"), ("used", "missed"))
+"""What counters of the two are called."""
 
 
 def median(samples: Sequence[Sample], measure: Measure) -> float:
@@ -124,9 +126,9 @@ def _counted(samples: Sequence[Sample]) -> str:
             sums[name] = sums.get(name, 0.0) + value
     texts = [f"`{name}` {value:,.0f}" for name, value in sums.items()]
     for name, hits in sums.items():
-        misses = sums.get(name.replace("hits", "misses"), 0.0) if "hits" in name else None
-        if misses is not None:
-            texts.append(f"hit rate {hits / (hits + misses):.1%}")
+        for hit, miss in HIT_AND_MISS:
+            if hit in name:
+                texts.append(f"hit rate {hits / (hits + sums.get(name.replace(hit, miss), 0.0)):.1%}")
     return ", ".join(texts)
 
 

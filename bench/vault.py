@@ -38,7 +38,7 @@ LIMITS = {
     "PASSWORD_HASH_PASSES": "1",
     "LOG_LEVEL": "error",
 }
-_COUNTER = re.compile(r"^(\w*(?:cache|fragment)\w*(?:\{[^}]*\})?) ([0-9.e+]+)$", re.MULTILINE)
+_COUNTER = re.compile(r"^(\w*(?:cache|kept)\w*(?:\{[^}]*\})?) ([0-9.e+]+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
