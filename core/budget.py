@@ -61,6 +61,14 @@ class Budget(Protocol):
         """Whole points this caller has now."""
         ...
 
+    def has(self, key: str, points: int) -> bool:
+        """Whether `take_if_there` would give this caller so many now, and it has one at least."""
+        ...
+
+    def take_if_there(self, key: str, points: int) -> int | None:
+        """Spend `points` of this caller without asking anybody, and say how many whole ones are left; None: not so many are known to be there, and nothing was spent."""
+        ...
+
 
 class MemoryBudget:
     """Buckets of this process. When too many callers are known, the one unseen for longest is forgotten (its bucket is full again)."""
@@ -108,6 +116,10 @@ class MemoryBudget:
         return allowance(level, points, granted=granted, restore_per_second=self.restore_per_second)
 
     async def remaining(self, key: str) -> int:
+        return self.level(key)
+
+    def level(self, key: str) -> int:
+        """Whole points this caller has now."""
         return self._level(key)[0] // THOUSANDTHS
 
     def give_back(self, key: str, points: int) -> None:

@@ -3,11 +3,12 @@
 One script per `take`, atomic, on the server's own clock, so that processes agree; a bucket's key lives until it would be full. What an
 answer says is also kept in this process: a caller that spent everything is refused without asking the server again until a point must
 have come back, and while the server is away each process goes on from the last level it knew. A caller can then spend up to one bucket
-per process, and what it spent meanwhile is not told to the server.
+per process, and what it spent meanwhile is not told to the server. Of callers that ask often some points are taken ahead (`core/points_ahead.py`).
 """
 
 from core.budget import THOUSANDTHS, Allowance, MemoryBudget, allowance
 from core.clock import Clock
+from core.points_ahead import PointsAhead
 from core.redis_client import connect
 from core.redis_guard import RedisAway, RedisGuard
 
@@ -52,6 +53,7 @@ class RedisBudget:
         self._clock = clock
         self._prefix = f"{namespace}:budget:"
         self._guard = RedisGuard("budget", clock, turns=max_connections)
+        self._ahead = PointsAhead(clock, capacity=self.capacity)
 
     @property
     def degraded(self) -> bool:
@@ -68,11 +70,39 @@ class RedisBudget:
         await self._client.aclose()
 
     def exhausted(self, key: str) -> Allowance | None:
-        return self._local.exhausted(key)
+        return None if self._ahead.held(key) else self._local.exhausted(key)
+
+    def has(self, key: str, points: int) -> bool:
+        return self._ahead.held(key) >= max(points, 1)
+
+    def take_if_there(self, key: str, points: int) -> int | None:
+        return self._left(key) if self._ahead.spend(key, points) else None
 
     async def take(self, key: str, points: int, *, if_refused: int = 0) -> Allowance:
+        if self._ahead.spend(key, points):
+            return Allowance(granted=True, remaining=self._left(key), retry_after_ms=0)
         if points > 0 and self.exhausted(key) is not None:
             return await self._local.take(key, points)
+        more = self._ahead.wanted(key, points) if points > 0 else 0
+        if more:
+            took = 0
+            try:
+                if (await self._ask(key, points + more)).granted:
+                    took = more
+            finally:
+                self._ahead.took(key, took)
+            if took:
+                return Allowance(granted=True, remaining=self._left(key), retry_after_ms=0)
+        return await self._ask(key, points, if_refused=if_refused)
+
+    async def remaining(self, key: str) -> int:
+        return (await self.take(key, 0)).remaining + self._ahead.held(key)
+
+    def _left(self, key: str) -> int:
+        """Whole points, as far as this process knows."""
+        return self._local.level(key) + self._ahead.held(key)
+
+    async def _ask(self, key: str, points: int, *, if_refused: int = 0) -> Allowance:
         asked_ms = int(self._clock.monotonic() * 1000)
         try:
             granted, level = await self._guard.ask(self._take, key, points, if_refused)
@@ -80,9 +110,6 @@ class RedisBudget:
             return await self._local.take(key, points, if_refused=if_refused)
         self._local.learn(key, level, asked_ms)
         return allowance(level, points, granted=granted, restore_per_second=self.restore_per_second)
-
-    async def remaining(self, key: str) -> int:
-        return (await self.take(key, 0)).remaining
 
     async def _take(self, key: str, points: int, if_refused: int) -> tuple[bool, int]:
         """Whether it was granted, and the thousandths that are left."""

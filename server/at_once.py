@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from core.budget import MemoryBudget
+from core.budget import Budget
 from core.client_address import ClientAddresses, limit_key
 from graph.judged import Judged
 from graph.request import EncodedAnswer
@@ -85,7 +85,7 @@ class AtOnce:
         answers: ResponseCache,
         refreshed: Callable[[Judged], Encoded | None],
         *,
-        budget: MemoryBudget,
+        budget: Budget,
         addresses: ClientAddresses,
         origins: Origins,
         metrics: TransportMetrics,

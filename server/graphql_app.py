@@ -118,18 +118,14 @@ def build_graphql(
         hub=hub,
         connections=connections,
     )
-    at_once = (
-        AtOnce(
-            http.known_bodies,
-            pipeline.answers,
-            pipeline.refreshed,
-            budget=limiters.budget,
-            addresses=addresses,
-            origins=origins,
-            metrics=metrics,
-        )
-        if isinstance(limiters.budget, MemoryBudget)
-        else None
+    at_once = AtOnce(
+        http.known_bodies,
+        pipeline.answers,
+        pipeline.refreshed,
+        budget=limiters.budget,
+        addresses=addresses,
+        origins=origins,
+        metrics=metrics,
     )
     return GraphQLApp(http, socket, explorer, answers=pipeline.answers, at_once=at_once)
 

@@ -28,8 +28,8 @@ class Shared:
         self.clock = ManualClock()
         self._operator = operator
 
-    def budget(self, namespace: str = "cryptovault") -> RedisBudget:
-        return RedisBudget(self.url, clock=self.clock, per_minute=PER_MINUTE, namespace=namespace)
+    def budget(self, namespace: str = "cryptovault", per_minute: int = PER_MINUTE) -> RedisBudget:
+        return RedisBudget(self.url, clock=self.clock, per_minute=per_minute, namespace=namespace)
 
     async def advance_ms(self, milliseconds: int) -> None:
         self.clock.advance(milliseconds / 1000)
@@ -176,3 +176,66 @@ async def test_two_installations_on_one_server_do_not_meet(shared: Shared) -> No
 def test_a_rate_that_is_no_whole_number_a_second_is_refused() -> None:
     with pytest.raises(ValueError, match="multiple of 60"):
         RedisBudget("redis://127.0.0.1:1/0", clock=ManualClock(), per_minute=90)
+
+
+BUSY = 120_000
+"""Points a minute, of which 600 are taken ahead at most."""
+
+
+async def test_who_asks_often_is_not_asked_about_each_time(shared: Shared, monkeypatch: pytest.MonkeyPatch) -> None:
+    budget, asked = shared.budget(per_minute=BUSY), 0
+    real = budget._take
+
+    async def counted(key: str, points: int, if_refused: int) -> tuple[bool, int]:
+        nonlocal asked
+        asked += 1
+        return await real(key, points, if_refused)
+
+    monkeypatch.setattr(budget, "_take", counted)
+    spent = 0
+    for number in range(1, 101):
+        spent += 10
+        assert await budget.take("a", 10) == (True, BUSY - spent, 0), number
+    assert asked == 3 + 6
+    assert budget.has("a", 10)
+    assert budget.take_if_there("a", 10) == BUSY - spent - 10
+    await shared.advance_ms(1_000)
+    assert not budget.has("a", 10)
+    assert budget.take_if_there("a", 10) is None
+    assert await budget.take("b", 10) == (True, BUSY - 10, 0)
+    await budget.close()
+
+
+async def test_two_processes_never_grant_more_than_there_is(shared: Shared) -> None:
+    budgets = [shared.budget(per_minute=BUSY) for _ in range(2)]
+    granted = 0
+    for number in range(4_000):
+        answer = await budgets[number % 2].take("a", 70, if_refused=1)
+        granted += 70 if answer.granted else 1 if answer.remaining else 0
+    assert BUSY - 2 * 70 <= granted <= BUSY
+    for budget in budgets:
+        assert budget.exhausted("a") is not None or budget.has("a", 1)
+        await budget.close()
+
+
+async def test_of_many_at_once_one_takes_ahead(shared: Shared) -> None:
+    budgets = [shared.budget(per_minute=BUSY) for _ in range(2)]
+    answers = await asyncio.gather(*(budgets[number % 2].take("a", 100) for number in range(1_400)))
+    granted = sum(answer.granted for answer in answers)
+    held = [budget._ahead.held("a") for budget in budgets]
+    assert max(held) <= BUSY // 200
+    assert granted * 100 + sum(held) == BUSY
+    for budget in budgets:
+        await budget.close()
+
+
+async def test_points_that_were_taken_ahead_and_not_used_are_few(shared: Shared) -> None:
+    budget = shared.budget(per_minute=BUSY)
+    for _ in range(10):
+        await budget.take("a", 10)
+    await shared.advance_ms(1_001)
+    assert await budget.remaining("a") == BUSY
+    for _ in range(10):
+        await budget.take("a", 1_000)
+    assert await budget.remaining("a") >= BUSY - 10_000 - BUSY // 200
+    await budget.close()

@@ -175,7 +175,7 @@ async def test_a_full_server_that_refuses_writes_is_done_without(tmp_path: Path,
 
 async def test_callers_wait_for_few_connections_in_turn_and_nobody_starves(patient: None, tmp_path: Path) -> None:
     async with components.redis(tmp_path) as (_, url), Redis.from_url(url) as operator:
-        budget = RedisBudget(url, clock=SystemClock(), per_minute=600_000, max_connections=2)
+        budget = RedisBudget(url, clock=SystemClock(), per_minute=180, max_connections=2)
         answered = [0] * 40
 
         async def spend(caller: int) -> None:

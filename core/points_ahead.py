@@ -1,0 +1,81 @@
+"""Points that a process has taken of a caller before it asked for them, so that a busy caller does not cost a question to Redis each time.
+
+A caller that asks often has the points of its next few requests taken along. They are out of everybody's reach until they are spent here or a second has passed; what was
+not spent by then is forgotten: at most a 200th of a bucket, once at the end of a busy time.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from core.clock import Clock
+
+OFTEN = 4
+"""Requests within a second."""
+KEPT_MS = 1_000
+_REQUESTS_AHEAD = 16
+_WORTH_IT = 100
+"""Points: of smaller buckets none are taken ahead, and all processes know to the point what is left."""
+_CALLERS_REMEMBERED = 10_000
+
+
+@dataclass(slots=True)
+class _Caller:
+    begun_ms: int
+    """When the second began in which requests are counted."""
+    requests: int = 0
+    held: int = 0
+    held_until_ms: int = 0
+    asking: bool = False
+    """Points are being taken along; one request at a time does."""
+
+
+class PointsAhead:
+    """Of one process. Whole points throughout."""
+
+    def __init__(self, clock: Clock, *, capacity: int) -> None:
+        """`capacity`: of a bucket."""
+        self._clock = clock
+        most = capacity // 200
+        self._most = most if most >= _WORTH_IT else 0
+        self._callers: OrderedDict[str, _Caller] = OrderedDict()
+
+    def held(self, key: str) -> int:
+        """Points that are there for this caller."""
+        caller = self._callers.get(key)
+        return caller.held if caller is not None and caller.held_until_ms > self._now_ms() else 0
+
+    def spend(self, key: str, points: int) -> bool:
+        """Spend so many of those that are there; False: they are not, and nothing was spent."""
+        if points <= 0 or self.held(key) < points:
+            return False
+        self._callers[key].held -= points
+        return True
+
+    def wanted(self, key: str, points: int) -> int:
+        """A request for so many points is about to be asked for: how many are to be taken along. If any, `took` must follow."""
+        now = self._now_ms()
+        caller = self._callers.get(key)
+        if caller is None:
+            caller = self._callers[key] = _Caller(now)
+            if len(self._callers) > _CALLERS_REMEMBERED:
+                self._callers.popitem(last=False)
+        if now - caller.begun_ms >= KEPT_MS:
+            caller.begun_ms, caller.requests = now, 0
+        caller.requests += 1
+        self._callers.move_to_end(key)
+        if caller.asking or caller.requests < OFTEN or points > self._most:
+            return 0
+        caller.asking = True
+        return min(self._most, points * _REQUESTS_AHEAD)
+
+    def took(self, key: str, points: int) -> None:
+        """So many were taken along; none when there were not so many. They count from now on, with what was left of earlier ones."""
+        left = self.held(key)
+        caller = self._callers.setdefault(key, _Caller(self._now_ms()))
+        caller.asking = False
+        if points:
+            caller.held = left + points
+            caller.held_until_ms = self._now_ms() + KEPT_MS
+
+    def _now_ms(self) -> int:
+        return int(self._clock.monotonic() * 1000)
