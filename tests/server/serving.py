@@ -176,7 +176,9 @@ async def served(
         await (websocket if scope["type"] == "websocket" else http)(scope, receive, send)
 
     options = uvicorn_options(frame_bytes=MOST_FRAME_BYTES)
-    config = uvicorn.Config(app, lifespan="off", log_level="critical", timeout_graceful_shutdown=3, **options)
+    config = uvicorn.Config(
+        app, lifespan="off", log_config=None, log_level="critical", timeout_graceful_shutdown=3, **options
+    )
     server = _Server(config)
     listener = socket.create_server(("127.0.0.1", 0))
     async with asyncio.TaskGroup() as group:
