@@ -36,7 +36,7 @@ WISH: dict[str, Any] = {
     **{"fromChain": "ethereum", "toChain": "ethereum", "from": "USDC", "to": USDT.lower()},
     **{"amount": "1000", "address": ALICE},
 }
-QUICK = NodeLimits(total_seconds=0.3)
+PATIENT, QUICK = NodeLimits(total_seconds=20), NodeLimits(total_seconds=0.3)
 
 
 class Market:
@@ -59,8 +59,8 @@ class Market:
 
 
 @asynccontextmanager
-async def market(settler: str = SETTLER, bsc: str | None = None) -> AsyncIterator[Market]:
-    """Where 0x's registry names this contract."""
+async def market(settler: str = SETTLER, bsc: str | None = None, limits: NodeLimits = PATIENT) -> AsyncIterator[Market]:
+    """Where 0x's registry names this contract. `limits`: how long aggregators are waited for."""
     lifi, zerox = SwapServer(out=990_000_000), SwapServer(out=991_000_000)
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(anvil(chain_id=1))
@@ -69,7 +69,7 @@ async def market(settler: str = SETTLER, bsc: str | None = None) -> AsyncIterato
         chains = open_chains(settings, catalogue.read_files(), SystemClock(), stack)
         for server in (lifi, zerox):
             await stack.enter_async_context(server.listening())
-        sources = (Lifi(lifi.url, limits=QUICK), ZeroEx(zerox.url, "a key", limits=QUICK))
+        sources = (Lifi(lifi.url, limits=limits), ZeroEx(zerox.url, "a key", limits=limits))
         for source in sources:
             stack.push_async_callback(source.close)
         options: dict[str, Any] = {"aggregators": sources, "followers": {SwapProvider.LIFI: sources[0]}}
@@ -156,7 +156,7 @@ async def test_a_settler_that_the_chain_does_not_know_is_left_out(known: str, ca
 
 
 async def test_who_stalls_holds_nobody_up() -> None:
-    async with market() as here:
+    async with market(limits=QUICK) as here:
         here.lifi.reply = Reply(200, {}, stall=True)
         assert [quote["provider"] for quote in await here.found()] == ["ZEROX"]
 
