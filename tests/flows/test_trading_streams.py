@@ -90,12 +90,14 @@ async def test_streams_under_load(tmp_path: Path, rounds: int) -> None:
         fills = await listen(stack, url, ann, FILLS, "fillReceived")
         funds = await listen(stack, url, ann, FUNDS, "balanceUpdated")
         snapshots: list[tuple[Json, Heard]] = []
-        pieces: list[list[Json]] = []
+        pieces: list[tuple[str, list[Json]]] = []
         async with load.running():
             for _ in range(rounds):
                 await load.more(40)
-                after = pieces[-1][-1]["cursor"] if pieces else start
-                pieces.append(await a_piece(ann, url, after))
+                after = whole.said[-1]["cursor"]
+                for _ in range(2):
+                    pieces.append((after, await a_piece(ann, url, after)))
+                    after = pieces[-1][1][-1]["cursor"]
                 snapshot = (await ann.data(SNAPSHOT))["viewer"]
                 joined = await listen(stack, url, ann, EVENTS, "accountEvents", after=snapshot["eventCursor"])
                 snapshots.append((snapshot, joined))
@@ -146,10 +148,12 @@ def assert_whole(said: list[Json], start: str, last: int) -> None:
     assert [place_of(event["cursor"]) for event in said] == list(range(place_of(start) + 1, last + 1))
 
 
-def assert_pieces(pieces: list[list[Json]], whole: list[Json]) -> None:
-    """Each piece goes on where the one before was dropped."""
-    told = [event for piece in pieces for event in piece]
-    assert told == whole[: len(told)]
+def assert_pieces(pieces: list[tuple[str, list[Json]]], whole: list[Json]) -> None:
+    """Each piece goes on right behind its cursor, also where the one before was dropped."""
+    places = {event["cursor"]: place for place, event in enumerate(whole)}
+    for after, piece in pieces:
+        begin = places[after] + 1
+        assert piece == whole[begin : begin + len(piece)]
 
 
 def assert_joined(snapshot: Json, events: list[Json], final: dict[str, tuple[str, Decimal, int]]) -> None:
