@@ -12,7 +12,7 @@ import orjson
 
 from core.clock import Clock
 from core.ids import random_id
-from graph.errors import ErrorRenderer, RequestRefused
+from graph.errors import INTERNAL, ErrorRenderer, RequestRefused
 from graph.request import Answer, Caller
 from graph.started import Started
 from server.http_exchange import ClientGone, HttpExchange
@@ -58,7 +58,7 @@ class HttpStreams:
         """Answer with a stream. Raises TooManyConnections before anything is sent, ClientGone."""
         framing = _FRAMINGS[kind]
         sink = HttpSink()
-        with self._connections.opened(caller):
+        with self._connections.opened(caller), self._metrics.streams.labels(caller.transport).track_inprogress():
             await exchange.begin_stream([(b"content-type", framing.content_type), *headers])
             sink.write(framing.opening)
             errors = ErrorRenderer(caller.request_id, caller.client.locale)
@@ -103,6 +103,12 @@ class _Stream:
 
     async def write_events(self, started: Started, hub: Hub) -> Answer | None:
         """Write what it tells; the answer it ended with, None when it came to its end."""
+        try:
+            return await self._written(started, hub)
+        except Exception as error:  # noqa: BLE001 - the edge: what has begun cannot be answered otherwise
+            return Answer({"errors": [self._errors.unexpected(error)]}, INTERNAL)
+
+    async def _written(self, started: Started, hub: Hub) -> Answer | None:
         if started.shared is not None:
             following = hub.follow(started.shared, self.sink, self.framing, self.framing.suffix)
             try:

@@ -25,6 +25,13 @@ class TransportMetrics:
             registry=registry,
         )
         self.sockets = Gauge("graphql_sockets", "Open sockets", registry=registry, multiprocess_mode="livesum")
+        self.streams = Gauge(
+            "graphql_streams",
+            "Streaming responses under way",
+            ["transport"],
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
         self.socket_operations = Gauge(
             "graphql_socket_operations",
             "Operations under way on sockets, subscriptions included",

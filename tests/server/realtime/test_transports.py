@@ -83,6 +83,26 @@ async def test_what_ends_a_stream_is_named(server: Served, markets: Markets, tra
 
 
 @each_transport
+async def test_what_nobody_foresaw_is_masked_and_ends_this_stream_alone(
+    server: Served, markets: Markets, transport: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("a secret of the house")
+
+    async with stream(server, transport, TRADES) as other:
+        await other.next()
+        with monkeypatch.context() as patch:
+            patch.setattr("resolvers.market_live.PriceTick.of", fails)
+            async with stream(server, transport, TICKS, symbols=[BTC]) as told:
+                (error,) = await told.until_ended()
+        assert (error["message"], error["extensions"]["code"]) == ("Internal error", "INTERNAL")
+        markets.apply(trade(4))
+        await other.next()
+    if transport != "websocket":
+        await eventually(lambda: server.metric("graphql_streams", transport=transport) == 0)
+
+
+@each_transport
 @pytest.mark.parametrize(
     ("query", "code"),
     [
