@@ -15,8 +15,9 @@ from graphql.execution.values import VariableValues
 from strawberry.types.execution import ExecutionResult, PreExecutionError
 
 from core.begun import Begun
-from core.budget import Allowance, Budget, MemoryBudget
-from core.errors import ExpectedError, InvalidInput, RateLimited
+from core.budget import Budget, MemoryBudget
+from core.errors import ExpectedError, InvalidInput
+from graph.answering import Answering, Operation, OutOfPoints
 from graph.compile import CompiledOperation
 from graph.compiled.events import NotStarted
 from graph.cost import LEAST_POINTS, OperationCost
@@ -40,22 +41,6 @@ from graph.response_cache import Encoded, ResponseCache
 from graph.sharing import EventsAccount, SharedStream, compact, encoding, sharing_key
 from graph.started import MakeBroadcast, Started, only, running
 
-_CHARACTERS_PER_POINT = 100
-"""What reading a document costs that is then refused."""
-
-
-class OutOfPoints(RateLimited):
-    """The caller has spent its points."""
-
-    def __init__(self, points: int, allowance: Allowance) -> None:
-        self.remaining = allowance.remaining
-        seconds = max(1, -(-allowance.retry_after_ms // 1000))
-        super().__init__(
-            "{points} points are needed and {remaining} are left; try again in {seconds} s",
-            {"points": points, "remaining": allowance.remaining, "seconds": seconds},
-            retryAfter=seconds,
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class PipelineLimits:
@@ -68,30 +53,6 @@ class PipelineLimits:
     """Whether error messages may name what the schema has (`Did you mean`)."""
     introspection: bool = True
     """Whether the schema may be asked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """What is to be executed."""
-
-    document: Document
-    judged: Judged
-    variables: Mapping[str, object]
-    remaining: int
-    """Points the caller had left when it was admitted."""
-
-    @property
-    def definition(self) -> OperationDefinitionNode:
-        return self.judged.definition
-
-    @property
-    def cost(self) -> OperationCost:
-        return self.judged.cost
-
-    @property
-    def label(self) -> str:
-        """Kind and first root field."""
-        return self.judged.label
 
 
 class Pipeline:
@@ -120,6 +81,7 @@ class Pipeline:
         self._graphql = schema._schema
         self._context_factory = context_factory
         self._budget = budget
+        self._answering = Answering(budget)
         self._events_budget = events_budget
         self._persisted = persisted
         self._broadcast = broadcast
@@ -145,7 +107,7 @@ class Pipeline:
         try:
             operation = await self._admit(request, caller, allowed)
         except RequestRefused as refused:
-            return await self._refused(refused, errors, request, caller)
+            return await self._answering.refused(refused, errors, request, caller)
         if encoded and operation.judged.public is not None:
             return await self._run_public(operation, operation.judged.public, caller, errors)
         return await self._run(operation, caller, errors)
@@ -166,7 +128,7 @@ class Pipeline:
         try:
             operation = await self._admit(request, caller, allowed)
         except RequestRefused as refused:
-            answer = await self._refused(refused, errors, request, caller)
+            answer = await self._answering.refused(refused, errors, request, caller)
             return Started(lambda: only(answer), "unknown", refused=answer)
         if operation.definition.operation is not OperationType.SUBSCRIPTION:
             return Started(lambda: running(self._run(operation, caller, errors)), operation.label)
@@ -257,12 +219,14 @@ class Pipeline:
             seconds = self._limits.execution_seconds
             refused = RequestRefused.because(OperationTimedOut(f"execution took longer than {seconds:g} s"))
             body: dict[str, object] = {"errors": errors.refusal(refused)}
-            return self._failed(body, operation, refused.code)
+            return self._answering.failed(body, operation, refused.code)
         except Exception as error:  # noqa: BLE001 - the edge: whatever a resolver or extension did ends here
             body = {"errors": [errors.unexpected(error)]}
-            return self._failed(body, operation, INTERNAL)
+            return self._answering.failed(body, operation, INTERNAL)
         others = {**(result.extensions or {}), **marks(caller)}
-        return self._answer(result, operation, errors, self._cost(operation.cost.points, operation.remaining, others))
+        return self._answering.answer(
+            result, operation, errors, self._answering.cost(operation.cost.points, operation.remaining, others)
+        )
 
     def refreshed(self, judged: Judged) -> Encoded | None:
         """The answer to a public operation, executed at once; None where that does not give one."""
@@ -285,7 +249,7 @@ class Pipeline:
         )
 
     def _told(self, found: Encoded, operation: Operation, caller: Caller) -> EncodedAnswer:
-        cost = self._cost(operation.cost.points, operation.remaining, marks(caller))
+        cost = self._answering.cost(operation.cost.points, operation.remaining, marks(caller))
         return EncodedAnswer(found, orjson.dumps(cost["extensions"]), operation.judged)
 
     async def _executed(
@@ -310,25 +274,23 @@ class Pipeline:
     def _coerced(self, operation: Operation) -> VariableValues:
         return operation.judged.coerced or self._judging.coerced(operation.definition, operation.variables)
 
-    def _failed(self, body: dict[str, object], operation: Operation, code: str) -> Answer:
-        cost = self._cost(operation.cost.points, operation.remaining)
-        return Answer({**body, **cost}, code, operation.label, remaining=operation.remaining)
-
     async def _events(
         self, operation: Operation, caller: Caller, errors: ErrorRenderer
     ) -> AsyncGenerator[Answer, None]:
         """One answer per event. The first also says what the subscription cost and what is left."""
-        cost: Mapping[str, object] = self._cost(operation.cost.points, operation.remaining)["extensions"]
+        cost: Mapping[str, object] = self._answering.cost(operation.cost.points, operation.remaining)["extensions"]
         try:
             async with aclosing(self._results(operation, self._context_factory(caller))) as results:
                 async for result in results:
                     if not isinstance(result, PreExecutionError):
                         await self._spend(self._events_budget, caller.events_key, operation.cost.per_event or 0)
                     extensions = {**cost, **marks(caller)}
-                    yield self._answer(result, operation, errors, {"extensions": extensions} if extensions else {})
+                    yield self._answering.answer(
+                        result, operation, errors, {"extensions": extensions} if extensions else {}
+                    )
                     cost = {}
         except RequestRefused as refused:
-            yield await self._refused(refused, errors, None, caller, operation)
+            yield await self._answering.refused(refused, errors, None, caller, operation)
         except Exception as error:  # noqa: BLE001 - the edge, as above
             yield Answer({"errors": [errors.unexpected(error)]}, INTERNAL, operation.label)
 
@@ -343,7 +305,7 @@ class Pipeline:
             broadcast = self._broadcast(compiled.shared, arguments)
         except Exception:  # noqa: BLE001 - whatever it is, executing meets it again and tells it
             return None
-        cost = self._cost(operation.cost.points, operation.remaining)["extensions"]
+        cost = self._answering.cost(operation.cost.points, operation.remaining)["extensions"]
         return SharedStream(
             key=sharing_key(compiled, compiled.shared, broadcast, coerced, locale),
             broadcast=broadcast,
@@ -355,9 +317,9 @@ class Pipeline:
     async def _ended(self, error: Exception, operation: Operation, caller: Caller, errors: ErrorRenderer) -> Answer:
         """What a subscriber is told whose shared subscription ended with this."""
         if isinstance(error, OutOfPoints):
-            return await self._refused(RequestRefused.because(error), errors, None, caller, operation)
+            return await self._answering.refused(RequestRefused.because(error), errors, None, caller, operation)
         result = ExecutionResult(None, [GraphQLError(str(error), original_error=error)])
-        return self._answer(result, operation, errors, {})
+        return self._answering.answer(result, operation, errors, {})
 
     async def _results(self, operation: Operation, context: object) -> AsyncGenerator[ExecutionResult, None]:
         """What each event of a subscription gives. The last may be what it failed with; a PreExecutionError when it never began."""
@@ -387,76 +349,6 @@ class Pipeline:
         except Exception as error:  # noqa: BLE001 - what a source ends with is told
             yield ExecutionResult(None, [GraphQLError(str(error), original_error=error)])
 
-    def _answer(
-        self,
-        result: ExecutionResult,
-        operation: Operation,
-        errors: ErrorRenderer,
-        extensions: Mapping[str, object],
-    ) -> Answer:
-        rendered = [errors.during_execution(error) for error in result.errors or ()]
-        failed_whole = result.data is None and all(error.path is None for error in result.errors or ())
-        if isinstance(result, PreExecutionError) or failed_whole:
-            refused: str | None = _code(rendered)
-            body: dict[str, object] = {"errors": rendered, **extensions}
-        else:
-            refused = None
-            body = {"data": result.data, **({"errors": rendered} if rendered else {}), **extensions}
-        return Answer(body, refused, operation.label, _retry_after(rendered), operation.remaining)
-
-    async def _refused(
-        self,
-        refused: RequestRefused,
-        errors: ErrorRenderer,
-        request: GraphQLRequest | None,
-        caller: Caller,
-        operation: Operation | None = None,
-    ) -> Answer:
-        rendered = errors.refusal(refused)
-        points = LEAST_POINTS
-        first = refused.errors[0]
-        if isinstance(first, OutOfPoints):
-            remaining = first.remaining
-        else:
-            points += len((request and request.query) or "") // _CHARACTERS_PER_POINT
-            remaining = (await self._budget.take(caller.limit_key, points, if_refused=LEAST_POINTS)).remaining
-        return Answer(
-            {"errors": rendered, **self._cost(points, remaining)},
-            _code(rendered),
-            operation.label if operation else "unknown",
-            _retry_after(rendered),
-            remaining,
-        )
-
-    def _cost(
-        self, requested: int, remaining: int, others: Mapping[str, object] | None = None
-    ) -> dict[str, dict[str, object]]:
-        return {
-            "extensions": {
-                **(others or {}),
-                "cost": {
-                    "requested": requested,
-                    "remaining": remaining,
-                    "restoreRate": self._budget.restore_per_second,
-                },
-            }
-        }
-
 
 def _name(definition: OperationDefinitionNode) -> str | None:
     return definition.name.value if definition.name else None
-
-
-def _code(rendered: list[dict[str, object]]) -> str:
-    extensions = rendered[0].get("extensions") if rendered else None
-    return str(extensions.get("code", INTERNAL)) if isinstance(extensions, dict) else INTERNAL
-
-
-def _retry_after(rendered: list[dict[str, object]]) -> int | None:
-    """Seconds that the first error which says so asks to wait."""
-    for error in rendered:
-        extensions = error.get("extensions")
-        seconds = extensions.get("retryAfter") if isinstance(extensions, dict) else None
-        if isinstance(seconds, int):
-            return seconds
-    return None

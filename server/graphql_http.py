@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from core.begun import Begun
 from core.clock import Clock
-from core.errors import ExpectedError, InvalidInput, RateLimited, TranslatableError
+from core.errors import InvalidInput, RateLimited
 from core.translations import accepted_locale
 from graph.errors import (
     INTERNAL,
@@ -43,6 +43,19 @@ from server.authentication import Authentication, CrossSiteRefused, Handshake
 from server.cookies import set_cookies
 from server.graphql_answers import answer_headers, is_sent_compressed, rate_headers
 from server.http_exchange import ClientGone, HttpExchange
+from server.http_refusals import (
+    AddressNotServed,
+    AuthorityAway,
+    BodyTimedOut,
+    BodyTooLarge,
+    ConnectionNotServed,
+    CredentialNotServed,
+    HttpRefused,
+    MethodNotAllowed,
+    NotAcceptable,
+    SiteNotServed,
+    UnsupportedMediaType,
+)
 from server.http_streams import HttpStreams, streaming_caller
 from server.media_types import JSON, MULTIPART, RESPONSE_JSON, answer_type, is_json_in_utf8, streaming_type
 from server.open_connections import TooManyConnections
@@ -63,94 +76,6 @@ class HttpLimits:
     body_bytes: int = 262_144
     body_seconds: float = 10.0
     """For the whole body to arrive."""
-
-
-class HttpRefused(ExpectedError):
-    """A request that is no GraphQL request; `status` is its HTTP status."""
-
-    status = 400
-    code = "BAD_REQUEST"
-
-
-class MethodNotAllowed(HttpRefused):
-    """Neither GET nor POST."""
-
-    status = 405
-    code = "METHOD_NOT_ALLOWED"
-
-
-class NotAcceptable(HttpRefused):
-    """The client accepts no type we answer in."""
-
-    status = 406
-    code = "NOT_ACCEPTABLE"
-
-
-class BodyTimedOut(HttpRefused):
-    """The body did not arrive in time."""
-
-    status = 408
-    code = "REQUEST_TIMEOUT"
-
-
-class BodyTooLarge(HttpRefused):
-    """More bytes than are read."""
-
-    status = 413
-    code = "PAYLOAD_TOO_LARGE"
-
-
-class NotServed(HttpRefused):
-    """Who asks, or where from, is not accepted; the reason is told in the reader's language."""
-
-    def __init__(self, reason: TranslatableError) -> None:
-        super().__init__(reason.message, **reason.details)
-        self._reason = reason
-
-    def message_in(self, locale: str) -> str:
-        return self._reason.message_in(locale)
-
-
-class CredentialNotServed(NotServed):
-    """The credential is not valid."""
-
-    status = 401
-    code = CredentialRejected.code
-
-
-class SiteNotServed(NotServed):
-    """Another site could have caused the request."""
-
-    status = 403
-    code = CrossSiteRefused.code
-
-
-class AddressNotServed(NotServed):
-    """Wrong credentials again and again."""
-
-    status = 429
-    code = RateLimited.code
-
-
-class AuthorityAway(HttpRefused):
-    """Whether the credential is valid cannot be told at the moment."""
-
-    status = 503
-    code = DatabaseAway.code
-
-
-class UnsupportedMediaType(HttpRefused):
-    """The body is not JSON in UTF-8."""
-
-    status = 415
-    code = "UNSUPPORTED_MEDIA_TYPE"
-
-
-class ConnectionNotServed(HttpRefused):
-    """Too many streams and sockets are open."""
-
-    status = 429
-    code = TooManyConnections.code
 
 
 class GraphQLHTTP:

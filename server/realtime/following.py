@@ -5,7 +5,7 @@ from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING
 
 from core.channel import ReaderTooSlow
-from graph.pipeline import OutOfPoints
+from graph.answering import OutOfPoints
 from graph.sharing import SharedStream
 from server.realtime.audience import Event, Source
 from server.realtime.sink import Framing, Sink

@@ -14,7 +14,7 @@ from core.budget import MemoryBudget
 from core.channel import ReaderTooSlow
 from core.clock import ManualClock
 from events.market import BookChanged
-from graph.pipeline import OutOfPoints
+from graph.answering import OutOfPoints
 from graph.request import ALL_OPERATIONS, Caller, GraphQLRequest
 from graph.sharing import EventsAccount, SharedStream
 from graph.started import Started
