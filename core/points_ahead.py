@@ -12,7 +12,7 @@ from core.clock import Clock
 OFTEN = 4
 """Requests within a second."""
 KEPT_MS = 1_000
-_REQUESTS_AHEAD = 16
+_REQUESTS_AHEAD = 128
 _WORTH_IT = 100
 """Points: of smaller buckets none are taken ahead, and all processes know to the point what is left."""
 _CALLERS_REMEMBERED = 10_000

@@ -59,8 +59,7 @@ def build_app(resources: Resources) -> ASGIApp:
     resources.metrics.watch_count("kept_answers_used", "Answers given from what is kept", lambda: answers.hits)
     resources.metrics.watch_count("kept_answers_missed", "Public answers that were executed", lambda: answers.misses)
     edge = at_the_edge(_GraphQLFirst(graphql, app), resources)
-    if graphql.at_once is not None:
-        edge.put_in_front(GRAPHQL_PATH, graphql.at_once)
+    edge.put_in_front(GRAPHQL_PATH, graphql.at_once)
     return edge
 
 

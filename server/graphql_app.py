@@ -47,9 +47,9 @@ class GraphQLApp:
         explorer: Explorer | None,
         *,
         answers: ResponseCache,
-        at_once: AtOnce | None = None,
+        at_once: AtOnce,
     ) -> None:
-        """`answers`: those that are kept. `at_once`: answers POSTs that need nothing done; None where points are not counted in this process."""
+        """`answers`: those that are kept. `at_once`: answers POSTs that need nothing done."""
         self.at_once = at_once
         self.answers = answers
         self._http = http
