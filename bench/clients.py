@@ -31,6 +31,7 @@ class Measured(TypedDict, total=False):
 
     seconds: float
     ticks: int
+    deliveries: int
     answers: int
     per_second: float
     per_server_cpu_second: float
