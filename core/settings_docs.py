@@ -20,7 +20,6 @@ one counts as unset. `python -m server settings` prints the effective values, se
   cannot be read or is empty. A line end at its end does not count.
 - A wrong value stops the start. All wrong values are reported together, one line each: the variable, what is wrong, what would be right.
 - A name in `.env` that is no setting but looks like one is reported.
-- Those of chains other than Ethereum are checked at start; nothing uses them yet.
 """
 
 _PRODUCTION = """\

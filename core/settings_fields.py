@@ -60,8 +60,17 @@ class ServerSettings(BaseSettings):
     )
     host: str = Field(default="127.0.0.1", min_length=1, description="Address the API listens on.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port the API listens on; 0: any free one.")
+    api_processes: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="Processes of `python -m server api` behind `PORT`, one for each core that is left to them (Linux).",
+    )
     worker_port: int = Field(
-        default=8001, ge=0, le=65535, description="Port of a worker process' health and metrics; 0: any free one."
+        default=8001,
+        ge=0,
+        le=65535,
+        description="Port of a worker process' health and metrics; 0: any free one. Of several API processes the first has this one, the second the next, and so on.",
     )
     app_url: HttpUrl = Field(default="http://localhost:8000", description="Public URL of this API.")
     security_contact: Contact | None = Field(

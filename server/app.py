@@ -16,7 +16,7 @@ from server.explorer import ASSETS_PATH, Explorer
 from server.graphql_app import build_graphql
 from server.liabilities import KEY_PATH as LIABILITY_KEY_PATH
 from server.middleware import Edge
-from server.monitoring import MONITORING_PATHS, monitoring_routes
+from server.monitoring import MONITORING_PATHS, health_routes, metrics_route
 from server.refusals import refuse_in_code
 from server.schema import served_sdl
 from server.transport_metrics import TransportMetrics
@@ -28,15 +28,16 @@ _CONTACT_PATH = "/.well-known/security.txt"
 _CONTACT_MS = 90 * 86_400_000
 
 
-def build_app(resources: Resources) -> ASGIApp:
-    """Everything the API serves."""
+def build_app(resources: Resources, *, shares_port: bool = False) -> ASGIApp:
+    """Everything the API serves; without /metrics where several processes share the port, since whoever asked would get those of any."""
     explorer = None if resources.settings.mode is Mode.PRODUCTION else Explorer(resources.notice)
     app = FastAPI(
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
         routes=[
-            *monitoring_routes(resources.health, resources.metrics),
+            *health_routes(resources.health),
+            *(() if shares_port else (metrics_route(resources.metrics),)),
             Route("/schema.graphql", _schema(served_sdl())),
             Route("/.well-known/jwks.json", _public_keys(resources.services.accounts.tokens)),
             Route(LIABILITY_KEY_PATH, _public_keys(resources.services.liabilities.key)),

@@ -64,8 +64,11 @@ def _dispatch(options: argparse.Namespace, settings: Settings) -> int:
         return int(_load(_COMMANDS_WITH_OPTIONS[options.command]).run(settings, options))
     if options.command == "worker":
         return int(_load("server.workers").run(settings, options.names))
-    module = "server.api" if options.command == "api" else "server.dev"
-    return int(_load(module).run(settings))
+    if options.command == "api":
+        if settings.api_processes > 1 and options.fd is None:
+            return int(_load("server.several").run(settings))
+        return int(_load("server.api").run(settings, options.fd))
+    return int(_load("server.dev").run(settings))
 
 
 def _load(module: str) -> ModuleType:
@@ -95,7 +98,10 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser(
         "dev", help="API, all workers and, unless MONGO_URL is set, the embedded database in one process"
     )
-    commands.add_parser("api", help="the API alone (needs MONGO_URL and REDIS_URL)")
+    api = commands.add_parser("api", help="the API alone (needs MONGO_URL and REDIS_URL)")
+    api.add_argument(
+        "--fd", type=int, help="serve on this listening socket, which others may share; metrics at WORKER_PORT"
+    )
     worker = commands.add_parser("worker", help="some workers alone (needs MONGO_URL and REDIS_URL)")
     worker.add_argument("names", nargs="+", metavar="NAME", help="worker to run")
     schema = commands.add_parser("schema", help="write schema.graphql, or check it")

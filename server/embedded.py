@@ -12,7 +12,6 @@ import shutil
 import signal
 import socket
 import sys
-from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,17 +21,17 @@ import structlog
 from pymongo import AsyncMongoClient
 from pymongo.errors import PyMongoError
 
-from core.backoff import Backoff
 from core.clock import Clock
 from server.bounded_log import BoundedLog
 from server.data_folder import DataFolder, lock_data_folder
 from server.errors import CannotRun
+from server.restarts import Restarts, how_it_ended
+from server.tether import tethered
 
 log = structlog.get_logger(__name__)
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 PROGRAM = Path(sys.executable).parent / "secantusd-py"
-TETHER = Path(__file__).with_name("tether.py")
 HOST = "127.0.0.1"
 READY_SECONDS = 20.0
 STOP_SECONDS = 10.0
@@ -41,9 +40,6 @@ CLIENT_OPTIONS = "directConnection=true&retryWrites=false"
 """The engine keeps what it answered to retryable writes in memory: one tried again after a restart would be done twice; and from the
 10,000th on it looks through all of them at every write, which costs 5 to 15 ms.
 """
-MOST_RESTARTS = 3
-"""Restarts within RESTART_WINDOW_SECONDS; one death more and the process gives up."""
-RESTART_WINDOW_SECONDS = 60.0
 
 
 class EmbeddedDatabase:
@@ -88,21 +84,14 @@ class EmbeddedDatabase:
         """Restart the child whenever it dies, with backoff, on the same port and files; runs until cancelled.
 
         Raises:
-            CannotRun: when it died more than MOST_RESTARTS times within RESTART_WINDOW_SECONDS.
+            CannotRun: when it died too often (`Restarts`).
         """
-        deaths: deque[float] = deque(maxlen=MOST_RESTARTS + 1)
-        backoff = Backoff(first_seconds=0.5, most_seconds=8.0)
+        restarts = Restarts(self._clock)
         while True:
             process = self._running()
             await process.wait()
             reason = await self._obituary(process)
-            now = self._clock.monotonic()
-            deaths.append(now)
-            if len(deaths) > MOST_RESTARTS and now - deaths[0] < RESTART_WINDOW_SECONDS:
-                raise CannotRun(f"giving up after {MOST_RESTARTS} restarts in a minute: {reason}")
-            if len(deaths) == 1 or now - deaths[-2] > RESTART_WINDOW_SECONDS:
-                backoff.reset()
-            delay = backoff.next_delay()
+            delay = restarts.delay_after(reason)
             log.error("embedded_database.died", detail=reason, restart_in_seconds=round(delay, 2))
             await asyncio.sleep(delay)
             with contextlib.suppress(CannotRun):
@@ -146,10 +135,10 @@ class EmbeddedDatabase:
         config = self._folder.path / "database.toml"
         config.touch()
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-I", "-S", str(TETHER), str(os.getpid())),
-            *(str(self._program), "--host", HOST, "--port", str(self._port)),
-            *("--storage-path", str(self._storage), "--sync-on-commit", "--config", str(config)),
+            *tethered(
+                *(str(self._program), "--host", HOST, "--port", str(self._port)),
+                *("--storage-path", str(self._storage), "--sync-on-commit", "--config", str(config)),
+            ),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
@@ -174,8 +163,7 @@ class EmbeddedDatabase:
         """Why it ended, in one line: its status and the last thing it said."""
         if self._copying is not None:
             await self._copying
-        status = process.returncode or 0
-        how = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+        how = how_it_ended(process.returncode or 0)
         last = f" ({self._output.last_line})" if self._output.last_line else ""
         return f"the embedded database {how}{last}; see {self._folder.path}/database.log"
 

@@ -6,9 +6,7 @@ Anvil runs as a child with its state in DATA_DIR/chain.json and makes a block a 
 
 import asyncio
 import json
-import os
 import secrets
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -25,8 +23,9 @@ from integrations.chains.json_rpc import JsonRpc
 from integrations.signers.base import Curve
 from integrations.signers.evm import evm_address
 from integrations.signers.keystore import create_keystore, open_keystore
-from server.embedded import HOST, TETHER
+from server.embedded import HOST
 from server.errors import CannotRun
+from server.tether import tethered
 
 FOLDER = Path(__file__).resolve().parent.parent / "deploy" / "chain"
 PROGRAM = FOLDER / "node_modules" / ".bin" / "anvil"
@@ -115,10 +114,10 @@ def _chain_settings(url: str) -> dict[str, object]:
 
 async def _start(data_dir: Path, port: int) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-I", "-S", str(TETHER), str(os.getpid()), str(PROGRAM)),
-        *("--host", HOST, "--port", str(port), "--chain-id", str(CHAIN_ID), "--block-time", "1"),
-        *("--state", str(data_dir / "chain.json"), "--state-interval", "5", "--silent"),
+        *tethered(
+            *(str(PROGRAM), "--host", HOST, "--port", str(port), "--chain-id", str(CHAIN_ID), "--block-time", "1"),
+            *("--state", str(data_dir / "chain.json"), "--state-interval", "5", "--silent"),
+        ),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,

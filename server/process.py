@@ -111,6 +111,21 @@ def listen(host: str, port: int) -> socket.socket:
         raise CannotRun(f"cannot listen on {host}:{port}: {error.strerror}; set HOST or PORT to another one") from error
 
 
+def handed_over(fd: int) -> socket.socket:
+    """The listening socket that this process was started with.
+
+    Raises:
+        CannotRun: it was started with none.
+    """
+    try:
+        listener = socket.socket(fileno=fd)
+    except OSError as error:
+        raise CannotRun(f"--fd {fd} is no listening socket: {error.strerror}") from error
+    if not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        raise CannotRun(f"--fd {listener.detach()} is a socket that does not listen")
+    return listener
+
+
 def address_of(listener: socket.socket) -> str:
     """host:port of a listening socket, as a URL writes it."""
     host, port = listener.getsockname()[:2]

@@ -13,6 +13,11 @@ from typing import NoReturn
 _PR_SET_PDEATHSIG = 1
 
 
+def tethered(*program: str) -> tuple[str, ...]:
+    """The command that runs this program and ends it with the process that asks."""
+    return (sys.executable, "-I", "-S", __file__, str(os.getpid()), *program)
+
+
 def become(parent_pid: int, program: list[str]) -> NoReturn:
     """Replace this process by `program`, or end with status 1 when the parent was gone before the tie was made."""
     if sys.platform == "linux":

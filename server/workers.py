@@ -3,17 +3,14 @@
 import asyncio
 import functools
 
-from starlette.applications import Starlette
-
 from core.settings import Settings
 from server import process
-from server.api import require_external
 from server.app import at_the_edge
 from server.bootstrap import Loop, Resources, open_resources
 from server.encryption_keys import configured_box
 from server.errors import CannotRun
-from server.monitoring import monitoring_routes
-from server.refusals import refuse_in_code
+from server.external import require_external
+from server.monitoring import monitoring_app
 from workers import runner
 
 
@@ -30,9 +27,7 @@ async def _main(settings: Settings, names: list[str]) -> None:
             asyncio.TaskGroup() as group,
         ):
             group.create_task(runner.run({**resources.background, **_chosen(resources, names)}))
-            monitoring = Starlette(routes=list(monitoring_routes(resources.health, resources.metrics)))
-            refuse_in_code(monitoring)
-            await process.serve(at_the_edge(monitoring, resources), listener)
+            await process.serve(at_the_edge(monitoring_app(resources.health, resources.metrics), resources), listener)
 
 
 def _chosen(resources: Resources, names: list[str]) -> dict[str, Loop]:

@@ -13,7 +13,7 @@ from core.bus import Bus, BusGap, BusItem, BusMessage, MemoryBus, Subscription
 from core.clock import SystemClock
 from core.ids import random_id
 from core.message_seal import MessageSeal
-from core.redis_bus import RedisBus
+from core.redis_bus import Decode, RedisBus
 from core.request_id import request_scope
 from core.secret_box import SecretBox
 from core.vocabulary import MarketStatus
@@ -74,11 +74,11 @@ def bus_seal(key: bytes = KEY) -> MessageSeal:
     return MessageSeal(SecretBox([key]), "bus")
 
 
-def redis_bus(url: str, *, outbox_capacity: int = 10_000) -> RedisBus:
+def redis_bus(url: str, *, outbox_capacity: int = 10_000, decode: Decode = codec.decode) -> RedisBus:
     return RedisBus(
         url,
         encode=codec.encode,
-        decode=codec.decode,
+        decode=decode,
         publisher=random_id(),
         clock=SystemClock(),
         seal=bus_seal(),

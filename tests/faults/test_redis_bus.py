@@ -454,3 +454,23 @@ async def test_an_event_that_cannot_be_encoded_is_the_callers_error(server: Serv
             bus.publish("a", object())
         bus.publish("a", event(1))
         assert numbers(await take(subscription, 1)) == [1]
+
+
+async def test_a_message_is_decoded_once_for_all_who_read_it_here(server: Server) -> None:
+    decoded: list[bytes] = []
+
+    def decode(body: bytes) -> object:
+        decoded.append(body)
+        return codec.decode(body)
+
+    publisher, reader = redis_bus(server.url), redis_bus(server.url, decode=decode)
+    await publisher.start()
+    await reader.start()
+    subscriptions = [reader.subscribe("prices") for _ in range(3)]
+    for subscription in subscriptions:
+        await take(subscription, 1)
+    publisher.publish("prices", event(1))
+    assert [numbers(await take(subscription, 1)) for subscription in subscriptions] == [[1]] * 3
+    assert len(decoded) == 1
+    await publisher.close()
+    await reader.close()

@@ -97,3 +97,11 @@ def test_replay_reaches_the_settings(tmp_path: Path) -> None:
     assert refused.returncode == 1
     (line,) = refused.stderr.splitlines()
     assert "cannot listen on 203.0.113.1:9999" in line
+
+
+def test_each_of_several_processes_needs_a_port_of_its_own() -> None:
+    settings = {"MONGO_URL": "mongodb://127.0.0.1:9/", "REDIS_URL": "redis://127.0.0.1:9/0"}
+    refused = run("api", API_PROCESSES="3", WORKER_PORT="65534", **settings)
+    assert refused.returncode == 1
+    (line,) = refused.stderr.splitlines()
+    assert "65534 is too high" in line

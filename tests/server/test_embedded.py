@@ -10,7 +10,7 @@ import pytest
 from pymongo import AsyncMongoClient
 
 from core.clock import SystemClock
-from server import embedded
+from server import embedded, restarts
 from server.bounded_log import BoundedLog
 from server.embedded import EmbeddedDatabase, embedded_database
 from server.errors import CannotRun
@@ -103,7 +103,7 @@ async def test_acknowledged_writes_outlive_a_killed_database(tmp_path: Path) -> 
 
 
 async def test_giving_up_cancels_the_body_and_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded, "MOST_RESTARTS", 0)
+    monkeypatch.setattr(restarts, "MOST_RESTARTS", 0)
 
     async def work_while_it_dies() -> None:
         async with embedded_database(tmp_path, SystemClock()) as database:

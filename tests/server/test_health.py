@@ -3,7 +3,6 @@ from collections.abc import Awaitable, Callable
 
 import httpx
 import pytest
-from starlette.applications import Starlette
 from structlog.testing import capture_logs
 
 from core.bus import MemoryBus
@@ -14,7 +13,7 @@ from events.market import FeedChanged
 from server import health as health_module
 from server.health import Answer, Health, feeds_check
 from server.metrics import Metrics
-from server.monitoring import monitoring_routes
+from server.monitoring import monitoring_app
 
 
 def part(*, healthy: bool, asked: list[str] | None = None) -> Callable[[], Awaitable[Answer]]:
@@ -27,7 +26,7 @@ def part(*, healthy: bool, asked: list[str] | None = None) -> Callable[[], Await
 
 
 def client(health: Health) -> httpx.AsyncClient:
-    app = Starlette(routes=list(monitoring_routes(health, Metrics())))
+    app = monitoring_app(health, Metrics())
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://server")
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+import os
+import socket
 from collections.abc import Iterator
 
 import httpx
@@ -12,6 +14,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from server import process
+from server.errors import CannotRun
 
 
 @pytest.fixture
@@ -39,3 +42,14 @@ async def test_the_collector_leaves_alone_what_exists_at_the_start() -> None:
 
     assert answer.text == "here"
     assert seen[0] > len(gc.get_objects()) / 2
+
+
+def test_a_socket_that_is_handed_over_must_listen() -> None:
+    with socket.socket() as silent, socket.create_server(("127.0.0.1", 0)) as listening:
+        with pytest.raises(CannotRun, match="is a socket that does not listen"):
+            process.handed_over(silent.fileno())
+        with process.handed_over(os.dup(listening.fileno())) as taken:
+            assert taken.getsockname() == listening.getsockname()
+    reading, writing = os.pipe()
+    with os.fdopen(reading), os.fdopen(writing, "wb"), pytest.raises(CannotRun, match="is no listening socket"):
+        process.handed_over(reading)
