@@ -12,7 +12,9 @@ from core.clock import Clock
 OFTEN = 4
 """Requests within a second."""
 KEPT_MS = 1_000
-_REQUESTS_AHEAD = 128
+_REQUESTS_AHEAD = 256
+_RENEWED_BELOW = 8
+"""A request that finds less than this part of what was there asks for more, while the others spend the rest."""
 _WORTH_IT = 100
 """Points: of smaller buckets none are taken ahead, and all processes know to the point what is left."""
 _CALLERS_REMEMBERED = 10_000
@@ -25,6 +27,8 @@ class _Caller:
     requests: int = 0
     held: int = 0
     held_until_ms: int = 0
+    most_held: int = 0
+    """Since points were last taken along."""
     asking: bool = False
     """Points are being taken along; one request at a time does."""
 
@@ -51,6 +55,14 @@ class PointsAhead:
         self._callers[key].held -= points
         return True
 
+    def is_enough(self, key: str, points: int) -> bool:
+        """Whether a request for so many may spend from those that are there: it need not see to it that more come."""
+        held = self.held(key)
+        if held < max(points, 1):
+            return False
+        caller = self._callers[key]
+        return caller.asking or held * _RENEWED_BELOW >= caller.most_held
+
     def wanted(self, key: str, points: int) -> int:
         """A request for so many points is about to be asked for: how many are to be taken along. If any, `took` must follow."""
         now = self._now_ms()
@@ -63,16 +75,19 @@ class PointsAhead:
             caller.begun_ms, caller.requests = now, 0
         caller.requests += 1
         self._callers.move_to_end(key)
-        if caller.asking or caller.requests < OFTEN or points > self._most:
+        held = self.held(key)
+        if caller.asking or points > self._most or not (held or caller.requests >= OFTEN):
             return 0
-        caller.asking = True
-        return min(self._most, points * _REQUESTS_AHEAD)
+        more = min(self._most, points * _REQUESTS_AHEAD) - held
+        caller.asking = more > 0
+        return max(0, more)
 
     def took(self, key: str, points: int) -> None:
         """So many were taken along; none when there were not so many. They count from now on, with what was left of earlier ones."""
         left = self.held(key)
         caller = self._callers.setdefault(key, _Caller(self._now_ms()))
         caller.asking = False
+        caller.most_held = left + points
         if points:
             caller.held = left + points
             caller.held_until_ms = self._now_ms() + KEPT_MS

@@ -73,13 +73,13 @@ class RedisBudget:
         return None if self._ahead.held(key) else self._local.exhausted(key)
 
     def has(self, key: str, points: int) -> bool:
-        return self._ahead.held(key) >= max(points, 1)
+        return self._ahead.is_enough(key, points)
 
     def take_if_there(self, key: str, points: int) -> int | None:
         return self._left(key) if self._ahead.spend(key, points) else None
 
     async def take(self, key: str, points: int, *, if_refused: int = 0) -> Allowance:
-        if self._ahead.spend(key, points):
+        if self._ahead.is_enough(key, points) and self._ahead.spend(key, points):
             return Allowance(granted=True, remaining=self._left(key), retry_after_ms=0)
         if points > 0 and self.exhausted(key) is not None:
             return await self._local.take(key, points)
@@ -91,7 +91,7 @@ class RedisBudget:
                     took = more
             finally:
                 self._ahead.took(key, took)
-            if took:
+            if took or self._ahead.spend(key, points):
                 return Allowance(granted=True, remaining=self._left(key), retry_after_ms=0)
         return await self._ask(key, points, if_refused=if_refused)
 

@@ -206,6 +206,46 @@ async def test_who_asks_often_is_not_asked_about_each_time(shared: Shared, monke
     await budget.close()
 
 
+async def test_one_asks_for_more_before_the_rest_is_spent(shared: Shared, monkeypatch: pytest.MonkeyPatch) -> None:
+    budget, asked, answers = shared.budget(per_minute=BUSY), 0, asyncio.Event()
+    real = budget._take
+    for _ in range(4 + 53):
+        await budget.take("a", 10)
+    assert budget._ahead.held("a") == 70
+
+    async def slow(key: str, points: int, if_refused: int) -> tuple[bool, int]:
+        nonlocal asked
+        asked += 1
+        await answers.wait()
+        return await real(key, points, if_refused)
+
+    monkeypatch.setattr(budget, "_take", slow)
+    assert not budget.has("a", 10)
+    asking = asyncio.create_task(budget.take("a", 10))
+    await asyncio.sleep(0)
+    for left in range(60, -10, -10):
+        assert budget.has("a", 10)
+        assert (await budget.take("a", 10)).granted
+        assert budget._ahead.held("a") == left
+    assert asked == 1
+    answers.set()
+    assert await asking == (True, BUSY - 650, 0)
+    assert budget._ahead.held("a") == 530
+    await budget.close()
+
+
+async def test_the_last_points_that_were_taken_ahead_are_granted(shared: Shared) -> None:
+    ours, theirs = (shared.budget(per_minute=BUSY) for _ in range(2))
+    for _ in range(4):
+        await ours.take("a", 10)
+    assert await theirs.take("a", BUSY - 640) == (True, 0, 0)
+    for _ in range(60):
+        assert (await ours.take("a", 10)).granted
+    assert await ours.take("a", 10, if_refused=1) == (False, 0, 5)
+    for budget in (ours, theirs):
+        await budget.close()
+
+
 async def test_two_processes_never_grant_more_than_there_is(shared: Shared) -> None:
     budgets = [shared.budget(per_minute=BUSY) for _ in range(2)]
     granted = 0
