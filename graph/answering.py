@@ -72,8 +72,13 @@ class Answering:
         operation: Operation,
         errors: ErrorRenderer,
         extensions: Mapping[str, object],
+        *,
+        did_not_wait: bool = False,
     ) -> Answer:
-        """What execution gave. Without data and without a place that failed it is a refusal."""
+        """What execution gave. Without data and without a place that failed it is a refusal.
+
+        `did_not_wait`: it came at once, and data is all there is to tell.
+        """
         rendered = [errors.during_execution(error) for error in result.errors or ()]
         failed_whole = result.data is None and all(error.path is None for error in result.errors or ())
         if isinstance(result, PreExecutionError) or failed_whole:
@@ -82,7 +87,8 @@ class Answering:
         else:
             refused = None
             body = {"data": result.data, **({"errors": rendered} if rendered else {}), **extensions}
-        return Answer(body, refused, operation.label, _retry_after(rendered), operation.remaining)
+        again = operation.judged if did_not_wait and not rendered and operation.judged.may_be_repeated else None
+        return Answer(body, refused, operation.label, _retry_after(rendered), operation.remaining, did_not_wait=again)
 
     async def refused(
         self,

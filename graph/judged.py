@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from graphql import OperationDefinitionNode
+from graphql import OperationDefinitionNode, OperationType
 from graphql.execution.values import VariableValues
 
 from graph.compile import CompiledOperation
@@ -30,3 +30,17 @@ class Judged:
     cost: OperationCost
     label: str
     public: PublicOperation | None
+    compiled: CompiledOperation | None
+    """None where it is left to graphql-core."""
+
+    @property
+    def name(self) -> str | None:
+        """That of the operation, where it has one."""
+        return self.definition.name.value if self.definition.name else None
+
+    @property
+    def may_be_repeated(self) -> bool:
+        """Whether it can be executed as it is, and may be once more, for nothing is changed by it."""
+        return (
+            self.compiled is not None and self.coerced is not None and self.definition.operation is OperationType.QUERY
+        )

@@ -108,7 +108,12 @@ class Judging:
             )
         keeps = all(isinstance(value, _UNCHANGING) for value in coerced.coerced.values())
         return Judged(
-            definition, coerced if keeps else None, cost, self._label(definition), self._public_of(document, definition)
+            definition,
+            coerced if keeps else None,
+            cost,
+            self._label(definition),
+            self._public_of(document, definition),
+            document.compiled.get(definition.name.value if definition.name else None),
         )
 
     def _label(self, definition: OperationDefinitionNode) -> str:

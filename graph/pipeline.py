@@ -10,7 +10,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 
 import orjson
-from graphql import GraphQLError, OperationDefinitionNode, OperationType
+from graphql import GraphQLError, OperationType
 from graphql.execution.values import VariableValues
 from strawberry.types.execution import ExecutionResult, PreExecutionError
 
@@ -18,6 +18,7 @@ from core.begun import Begun
 from core.budget import Budget, MemoryBudget
 from core.errors import ExpectedError, InvalidInput
 from graph.answering import Answering, Operation, OutOfPoints
+from graph.at_once import Unfinished, executed_for, executed_now
 from graph.compile import CompiledOperation
 from graph.compiled.events import NotStarted
 from graph.cost import LEAST_POINTS, OperationCost
@@ -34,7 +35,6 @@ from graph.judging import Judging
 from graph.limits import DocumentLimits
 from graph.persisted import PersistedQueries, claimed_hash
 from graph.public import PublicData
-from graph.public_execution import executed_now
 from graph.read_marks import marks, take_mark
 from graph.request import Answer, Caller, ContextFactory, EncodedAnswer, GraphQLRequest
 from graph.response_cache import Encoded, ResponseCache
@@ -87,6 +87,7 @@ class Pipeline:
         self._broadcast = broadcast
         self._limits = limits
         self._public = public
+        self._unfinished = Unfinished(limits.execution_seconds)
         self._answers = ResponseCache() if answers is None else answers
         self._judging = Judging(
             schema, suggestions=limits.suggestions, cost_per_request=limits.cost_per_request, public=public
@@ -224,13 +225,16 @@ class Pipeline:
             body = {"errors": [errors.unexpected(error)]}
             return self._answering.failed(body, operation, INTERNAL)
         others = {**(result.extensions or {}), **marks(caller)}
-        return self._answering.answer(
-            result, operation, errors, self._answering.cost(operation.cost.points, operation.remaining, others)
-        )
+        cost = self._answering.cost(operation.cost.points, operation.remaining, others)
+        return self._answering.answer(result, operation, errors, cost, did_not_wait=begun.done and not others)
 
     def refreshed(self, judged: Judged) -> Encoded | None:
         """The answer to a public operation, executed at once; None where that does not give one."""
         return None if self._public is None else executed_now(judged, self._public.context, self._answers)
+
+    def answered_now(self, judged: Judged, caller: Caller) -> Encoded | None:
+        """The answer to a private operation that did not wait before, executed at once; None where that does not give one, or not all of it."""
+        return executed_for(judged, caller, self._context_factory(caller), self._unfinished)
 
     async def _run_public(
         self, operation: Operation, public: PublicOperation, caller: Caller, errors: ErrorRenderer
@@ -244,22 +248,21 @@ class Pipeline:
                 found = self._answers.keep_data(operation.judged, version, answer.body["data"])
             if found is None:
                 return answer
-        return Answer(
-            {}, None, operation.label, remaining=operation.remaining, encoded=self._told(found, operation, caller)
-        )
+        told = EncodedAnswer(found, self._extensions(operation, caller))
+        remaining, judged = operation.remaining, operation.judged
+        return Answer({}, None, operation.label, remaining=remaining, encoded=told, did_not_wait=judged)
 
-    def _told(self, found: Encoded, operation: Operation, caller: Caller) -> EncodedAnswer:
+    def _extensions(self, operation: Operation, caller: Caller) -> bytes:
         cost = self._answering.cost(operation.cost.points, operation.remaining, marks(caller))
-        return EncodedAnswer(found, orjson.dumps(cost["extensions"]), operation.judged)
+        return orjson.dumps(cost["extensions"])
 
     async def _executed(
         self, operation: Operation, caller: Caller, compiled: CompiledOperation | None
     ) -> ExecutionResult:
         judged = operation.judged
-        name = _name(judged.definition)
         nobodys = None if judged.public is None or self._public is None else self._public.context
         context = nobodys or self._context_factory(caller)
-        compiled = compiled or operation.document.compiled.get(name)
+        compiled = compiled or judged.compiled
         if compiled is not None:
             outcome = await compiled.execute(context, self._coerced(operation))
             return ExecutionResult(outcome.data, list(outcome.errors))
@@ -267,7 +270,7 @@ class Pipeline:
             operation.document.text,
             variable_values=dict(operation.variables),
             context_value=context,
-            operation_name=name,
+            operation_name=judged.name,
             operation_extensions=with_document(operation.document.node),
         )
 
@@ -296,7 +299,7 @@ class Pipeline:
 
     def _shared(self, operation: Operation, caller: Caller) -> SharedStream | None:
         """How a subscription may be shared; None when it may not, and for one that is at fault: executing it tells what is wrong."""
-        compiled = operation.document.compiled.get(_name(operation.definition))
+        compiled = operation.judged.compiled
         if compiled is None or compiled.shared is None or caller.reader.shown:
             return None
         locale, coerced = caller.client.locale, self._coerced(operation)
@@ -323,13 +326,13 @@ class Pipeline:
 
     async def _results(self, operation: Operation, context: object) -> AsyncGenerator[ExecutionResult, None]:
         """What each event of a subscription gives. The last may be what it failed with; a PreExecutionError when it never began."""
-        compiled = operation.document.compiled.get(_name(operation.definition))
+        compiled = operation.judged.compiled
         if compiled is None:
             source = await self._schema.stream(
                 operation.document.text,
                 variable_values=dict(operation.variables),
                 context_value=context,
-                operation_name=_name(operation.definition),
+                operation_name=operation.judged.name,
                 operation_extensions=with_document(operation.document.node),
             )
             async with aclosing(source):
@@ -348,7 +351,3 @@ class Pipeline:
             yield ExecutionResult(None, [error])
         except Exception as error:  # noqa: BLE001 - what a source ends with is told
             yield ExecutionResult(None, [GraphQLError(str(error), original_error=error)])
-
-
-def _name(definition: OperationDefinitionNode) -> str | None:
-    return definition.name.value if definition.name else None

@@ -98,6 +98,8 @@ class Answer:
     """Points the caller has left; None where nothing was charged."""
     encoded: "EncodedAnswer | None" = None
     """The answer in the place of `body`, where the transport takes bytes."""
+    did_not_wait: Judged | None = None
+    """What was asked for, where it was answered without waiting and may be again, for whoever asks the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +108,6 @@ class EncodedAnswer:
 
     shared: Encoded
     extensions: bytes
-    judged: Judged
-    """What was asked for."""
 
     @classmethod
     def of(cls, shared: Encoded, judged: Judged, *, remaining: int, restore_rate: int) -> "EncodedAnswer":
@@ -117,7 +117,7 @@ class EncodedAnswer:
             remaining,
             restore_rate,
         )
-        return cls(shared, cost, judged)
+        return cls(shared, cost)
 
     def plain(self) -> bytes:
         """The whole answer."""

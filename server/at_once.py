@@ -1,28 +1,32 @@
-"""Answers that are there already, given as soon as the request has arrived: no task, no ASGI messages, one write.
+"""Answers that are given as soon as the request has arrived: no task, no ASGI messages, one write.
 
-It takes the straight way only: a POST of a body that was answered before with public data, by a caller who shows no credential and has points left in this process.
-Where the data has changed since, the operation is executed, which public ones do without waiting. Everything else is left to the application, which gives the same answer to it, but for its id and date.
+It takes the straight way only: a POST of a body that was answered before without waiting, by a caller who shows no credential, or an access token that this process knows, and
+has points left here. Public data is given as it is kept, and executed again where it has changed; anything else is executed for the caller. Whatever waits all the same, has errors, or needs
+another judgement is left to the application, which gives the same answer, but for its id and date.
 """
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from core.budget import Budget
 from core.client_address import ClientAddresses, limit_key
+from core.request_id import HEADER, accepted_or_new, request_scope
 from graph.judged import Judged
+from graph.pipeline import Pipeline
 from graph.request import EncodedAnswer
-from graph.response_cache import Encoded, ResponseCache
+from graph.response_cache import Encoded
+from server.authentication import Authentication, Handshake
 from server.graphql_answers import answer_headers, is_sent_compressed, rate_headers
+from server.header_values import header_values
 from server.media_types import answer_type, is_json_in_utf8, streaming_type
 from server.origins import Header, Origins
 from server.transport_metrics import TransportMetrics
 from server.whole_answers import lines
+from services.viewer import Viewer
 
 LEFT_TO_THE_APPLICATION = frozenset(
     {
-        b"authorization",
         b"content-encoding",
         b"cookie",
         b"expect",
@@ -35,6 +39,7 @@ LEFT_TO_THE_APPLICATION = frozenset(
 """Headers that say what is not judged here."""
 SETS = frozenset({b"cache-control"})
 """What its answers say of themselves among the headers that every answer has."""
+_REQUEST_ID = HEADER.encode()
 _LONGEST_BODY = 4_096
 _BYTES_HELD = 200_000
 
@@ -46,34 +51,37 @@ class Ready:
     head: bytes
     body: bytes
     address: str
+    request_id: str
     seconds: float
 
 
 class KnownBodies:
-    """Bodies of requests that were answered with public data, and what they were judged to be; those learnt first go first."""
+    """Bodies of requests that were answered without waiting, and what they were judged to be; those learnt first go first."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[bytes, Judged] = OrderedDict()
+        self._known: OrderedDict[bytes, dict[bool, Judged]] = OrderedDict()
         self._bytes = 0
 
-    def find(self, body: bytes) -> Judged | None:
-        """What this body was judged to be."""
+    def find(self, body: bytes) -> Mapping[bool, Judged] | None:
+        """What this body was judged to be, by whether somebody was signed in: one may have to wait where the other has not."""
         return self._known.get(body)
 
     def forget(self, body: bytes) -> None:
-        """This body's answer has errors now: the application tells them, until it answers without one again."""
+        """This body's answer has errors now, or waits: it is the application's, until it does not again."""
         if self._known.pop(body, None) is not None:
             self._bytes -= len(body)
 
-    def learn(self, body: bytes, judged: Judged) -> None:
+    def learn(self, body: bytes, judged: Judged, *, signed_in: bool) -> None:
         """A POST of this body asks for this and for nothing else, whoever sends it."""
-        if len(body) > _LONGEST_BODY or body in self._known:
-            return
-        self._known[body] = judged
-        self._bytes += len(body)
-        while self._bytes > _BYTES_HELD:
-            dropped, _ = self._known.popitem(last=False)
-            self._bytes -= len(dropped)
+        known = self._known.get(body)
+        if known is not None:
+            known[signed_in] = judged
+        elif len(body) <= _LONGEST_BODY:
+            self._known[body] = {signed_in: judged}
+            self._bytes += len(body)
+            while self._bytes > _BYTES_HELD:
+                dropped, _ = self._known.popitem(last=False)
+                self._bytes -= len(dropped)
 
 
 class AtOnce:
@@ -82,19 +90,16 @@ class AtOnce:
     def __init__(
         self,
         known: KnownBodies,
-        answers: ResponseCache,
-        refreshed: Callable[[Judged], Encoded | None],
+        pipeline: Pipeline,
+        authentication: Authentication,
         *,
-        budget: Budget,
         addresses: ClientAddresses,
         origins: Origins,
         metrics: TransportMetrics,
     ) -> None:
-        """`refreshed`: executes a public operation again whose data has changed; None where the application must."""
-        self._refreshed = refreshed
         self._known = known
-        self._answers = answers
-        self._budget = budget
+        self._pipeline = pipeline
+        self._authentication = authentication
         self._addresses = addresses
         self._origins = origins
         self._metrics = metrics
@@ -102,45 +107,52 @@ class AtOnce:
         """Of answers to programs, which name no origin."""
 
     def answer(self, headers: Sequence[Header], body: bytes, peer: str | None) -> Ready | None:
-        """The answer to a POST; None: the application is to be asked. Nothing was done then."""
-        judged = self._known.find(body)
-        if judged is None or judged.public is None:
+        """The answer to a POST; None: the application is to be asked. Nobody was told anything then, and nothing was charged."""
+        known = self._known.find(body)
+        if known is None:
             return None
         started = time.perf_counter()
-        values: dict[bytes, bytes] = {}
-        for name, value in headers:
-            if name in LEFT_TO_THE_APPLICATION or name in values:
-                return None
-            values[name] = value
-        accept = _text(values, b"accept")
-        media_type = answer_type(accept)
-        if (
-            media_type is None
-            or streaming_type(accept) is not None
-            or not is_json_in_utf8(_text(values, b"content-type"))
-        ):
+        values = header_values(headers)
+        media_type = _answers_as(values)
+        if media_type is None or len(values) < len(headers) or not LEFT_TO_THE_APPLICATION.isdisjoint(values):
+            return None
+        viewer, authorization = None, values.get(b"authorization")
+        if authorization is not None and (viewer := self._authentication.known(authorization)) is None:
+            return None
+        judged = known.get(viewer is not None)
+        if judged is None:
             return None
         address = self._addresses.of(peer, headers)
-        if not self._budget.has(limit_key(address), judged.cost.points):
+        key = limit_key(address) if viewer is None else viewer.limit_key
+        budget, points = self._pipeline.budget, judged.cost.points
+        if not budget.has(key, points):
             return None
-        found = self._answers.find(judged, judged.public.version) or self._refreshed(judged)
+        request_id = accepted_or_new(values.get(_REQUEST_ID))
+        found = self._found(judged, Handshake(headers, peer, request_id, values=values), viewer)
         if found is None:
             self._known.forget(body)
             return None
-        remaining = self._budget.take_if_there(limit_key(address), judged.cost.points)
+        remaining = budget.take_if_there(key, points)
         if remaining is None:
             return None
-        told = EncodedAnswer.of(found, judged, remaining=remaining, restore_rate=self._budget.restore_per_second)
-        zipped = is_sent_compressed(told, _text(values, b"accept-encoding"))
+        told = EncodedAnswer.of(found, judged, remaining=remaining, restore_rate=budget.restore_per_second)
+        zipped = judged.public is not None and is_sent_compressed(told, values.get(b"accept-encoding", ""))
         whole = told.gzipped() if zipped else told.plain()
         head = b"%s%scontent-length: %d\r\n" % (
-            self._head(media_type, _text(values, b"origin") or None, zipped=zipped),
-            lines(rate_headers(self._budget, remaining)),
+            self._head(media_type, values.get(b"origin") or None, zipped=zipped),
+            lines(rate_headers(budget, remaining)),
             len(whole),
         )
         seconds = time.perf_counter() - started
         self._metrics.operation_seconds.labels("http", judged.label).observe(seconds)
-        return Ready(head, whole, address, seconds)
+        return Ready(head, whole, address, request_id, seconds)
+
+    def _found(self, judged: Judged, request: Handshake, viewer: Viewer | None) -> Encoded | None:
+        if judged.public is not None:
+            kept = self._pipeline.answers.find(judged, judged.public.version)
+            return kept or self._pipeline.refreshed(judged)
+        with request_scope(request.request_id):
+            return self._pipeline.answered_now(judged, self._authentication.caller(request, viewer))
 
     def _head(self, media_type: str, origin: str | None, *, zipped: bool) -> bytes:
         if origin is not None:
@@ -151,5 +163,9 @@ class AtOnce:
         return head
 
 
-def _text(values: dict[bytes, bytes], name: bytes) -> str:
-    return values.get(name, b"").decode("latin-1")
+def _answers_as(values: Mapping[bytes, str]) -> str | None:
+    """The media type of the answer to a request that may have one as a whole."""
+    accept = values.get(b"accept", "")
+    if streaming_type(accept) is not None or not is_json_in_utf8(values.get(b"content-type", "")):
+        return None
+    return answer_type(accept)

@@ -91,6 +91,15 @@ class Authentication:
             viewer = await self._of_cookie(cookies.get(ACCESS), client)
         return _caller(client, viewer, "http", shown, outgoing)
 
+    def known(self, authorization: str) -> Viewer | None:
+        """Whose access token this header shows, where nobody has to be asked; None: `of_request` judges it."""
+        scheme, _, token = authorization.partition(" ")
+        return self.authority.known(token) if scheme.lower() == "bearer" else None
+
+    def caller(self, request: Handshake, viewer: Viewer | None) -> Caller:
+        """Who a request without cookies is from."""
+        return _caller(self.client(request), viewer, "http", outgoing=Outgoing())
+
     async def of_socket(self, handshake: Handshake, payload: Mapping[str, object]) -> Caller:
         """Who a socket is from: a credential of connection_init, or else a cookie of its handshake from an allowed page.
 

@@ -118,15 +118,7 @@ def build_graphql(
         hub=hub,
         connections=connections,
     )
-    at_once = AtOnce(
-        http.known_bodies,
-        pipeline.answers,
-        pipeline.refreshed,
-        budget=limiters.budget,
-        addresses=addresses,
-        origins=origins,
-        metrics=metrics,
-    )
+    at_once = AtOnce(http.known_bodies, pipeline, authentication, addresses=addresses, origins=origins, metrics=metrics)
     return GraphQLApp(http, socket, explorer, answers=pipeline.answers, at_once=at_once)
 
 

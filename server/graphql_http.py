@@ -128,8 +128,8 @@ class GraphQLHTTP:
                 answer = given
             else:
                 return
-            if answer.encoded is not None and exchange.body is not None and request.extensions is None:
-                self.known_bodies.learn(exchange.body, answer.encoded.judged)
+            if answer.did_not_wait is not None and exchange.body is not None and request.extensions is None:
+                self.known_bodies.learn(exchange.body, answer.did_not_wait, signed_in=caller.viewer is not None)
         except ClientGone:
             return
         except HttpRefused as refused:

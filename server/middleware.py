@@ -85,7 +85,6 @@ class Edge:
         ready = None if found is None else found.answer(headers, body, peer)
         if ready is None:
             return None
-        request_id = accepted_or_new(_value(headers, _REQUEST_ID))
         self._metrics.http_request(method="POST", path=name, status=200, seconds=ready.seconds)
         log.info(
             "http.answered",
@@ -94,12 +93,12 @@ class Edge:
             path=name,
             duration_ms=round(ready.seconds * 1000, 2),
             client=ready.address,
-            request_id=request_id,
+            request_id=ready.request_id,
         )
         if defaults is not self._defaults:
             self._defaults = defaults
             self._beginning = b"HTTP/1.1 200 OK\r\n" + lines(defaults)
-        last = b"x-request-id: %s\r\n\r\n" % request_id.encode()
+        last = b"x-request-id: %s\r\n\r\n" % ready.request_id.encode()
         return b"".join((self._beginning, ready.head, self._security_lines, last, ready.body))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -9,7 +9,7 @@ from core.clock import Clock
 from core.errors import TranslatableError
 from core.ids import token_hash
 from models.api_key import ApiKeyDocument
-from services.access_tokens import AccessTokenRejected, AccessTokens
+from services.access_tokens import AccessClaims, AccessTokenRejected, AccessTokens
 from services.account_states import AccountState, AccountStates
 from services.api_key_states import ApiKeyStates
 from services.last_use import LastUse
@@ -53,6 +53,14 @@ class Authority:
             return await self._of_key(credential, client)
         return await self._of_token(credential)
 
+    def known(self, token: str) -> Viewer | None:
+        """As `viewer_of`, of an access token that is valid and nobody has to be asked about; None for every other credential."""
+        claims = self._tokens.known(token)
+        if claims is None or self.revocations.is_ended(claims.session_id):
+            return None
+        state = self._states.known(claims.user_id)
+        return None if state is None or state.status is UserStatus.DELETED else self._of_session(claims, state)
+
     def check(self, viewer: Viewer) -> None:
         """Raise CredentialRejected when the authority has ended, as far as this process knows."""
         if viewer.expires_ms <= self._clock.now_ms():
@@ -75,7 +83,9 @@ class Authority:
             raise CredentialRejected(error.text) from error
         if self.revocations.is_ended(claims.session_id):
             raise CredentialRejected("the session has ended")
-        state = await self._state(claims.user_id)
+        return self._of_session(claims, await self._state(claims.user_id))
+
+    def _of_session(self, claims: AccessClaims, state: AccountState) -> Viewer:
         self._last_use.of_session(claims.session_id)
         return _viewer(state, claims.expires_ms, session_id=claims.session_id, scopes=_ALL_SCOPES)
 

@@ -11,7 +11,6 @@ import orjson
 import uvicorn
 from starlette.types import ASGIApp
 
-from core.budget import MemoryBudget
 from core.client_address import ClientAddresses
 from core.clock import SystemClock
 from core.request_id import accepted_or_new, current_request_id
@@ -115,9 +114,10 @@ async def front(pipeline: Pipeline, authority: Authority) -> AsyncIterator[Front
         Origins([ORIGIN]),
     )
     transport_metrics = TransportMetrics(metrics.registry)
+    authentication = Authentication(authority, origins=origins, addresses=addresses, limits=NoLimits())
     http = GraphQLHTTP(
         pipeline,
-        authentication=Authentication(authority, origins=origins, addresses=addresses, limits=NoLimits()),
+        authentication=authentication,
         limits=HttpLimits(),
         origins=origins,
         clock=SystemClock(),
@@ -125,15 +125,8 @@ async def front(pipeline: Pipeline, authority: Authority) -> AsyncIterator[Front
         metrics=transport_metrics,
         streams=http_streams(authority, SystemClock(), transport_metrics),
     )
-    assert isinstance(pipeline.budget, MemoryBudget)
     at_once = AtOnce(
-        http.known_bodies,
-        pipeline.answers,
-        pipeline.refreshed,
-        budget=pipeline.budget,
-        addresses=addresses,
-        origins=origins,
-        metrics=transport_metrics,
+        http.known_bodies, pipeline, authentication, addresses=addresses, origins=origins, metrics=transport_metrics
     )
     edge = Edge(http, metrics=metrics, clock=SystemClock(), addresses=addresses, https=True)
     edge.put_in_front("/graphql", at_once)
