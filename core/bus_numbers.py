@@ -5,12 +5,20 @@ given up is replaced by a mark with its number, sent in its place, so that reade
 
 Wire form of a message: `M publisher number request body`, of a mark: `L publisher number - ` (one space between; number in decimal;
 request is the id of the request that caused the message, `-` for none).
+Neighbours may travel as one: `S publisher number request lengths bodies`, with the number of the first, the lengths separated by commas, and the bodies one
+after the other.
 """
 
+import itertools
 from collections import OrderedDict, deque
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
+from typing import NamedTuple
 
+MOST_TOGETHER = 64
+"""Messages that travel as one."""
+_MOST_BYTES = 64 * 1024
+_SEVERAL = b"S"
 _NO_REQUEST = "-"
 
 
@@ -25,8 +33,7 @@ class MalformedEnvelope(ValueError):
     """The bytes were not sent by a bus of ours."""
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(NamedTuple):
     """One message of one publisher on one topic, or the mark that all up to `number` may be lost (empty body)."""
 
     topic: str
@@ -51,10 +58,69 @@ class Envelope:
         """Read the wire form. Raises MalformedEnvelope."""
         try:
             kind, publisher, number, request, body = data.split(b" ", 4)
-            request_id = None if request == _NO_REQUEST.encode() else request.decode()
-            return cls(topic, EnvelopeKind(kind.decode()), publisher.decode(), int(number), body, request_id)
+            return cls(topic, EnvelopeKind(kind.decode()), publisher.decode(), int(number), body, _request_id(request))
         except ValueError as error:
             raise MalformedEnvelope("expected: kind, publisher, number, request, body") from error
+
+
+def runs(envelopes: Iterable[Envelope]) -> Iterator[list[Envelope]]:
+    """These in their order, neighbours that may travel as one together."""
+    run: list[Envelope] = []
+    size = 0
+    for envelope in envelopes:
+        size += len(envelope.body)
+        if run and (len(run) == MOST_TOGETHER or size > _MOST_BYTES or not _continues(run[-1], envelope)):
+            yield run
+            run, size = [], len(envelope.body)
+        run.append(envelope)
+    if run:
+        yield run
+
+
+def _continues(last: Envelope, envelope: Envelope) -> bool:
+    return (
+        envelope.topic == last.topic
+        and envelope.number == last.number + 1
+        and envelope.request_id == last.request_id
+        and envelope.is_message
+        and last.is_message
+    )
+
+
+def to_wire(run: Sequence[Envelope]) -> bytes:
+    """The wire form of what `runs` has put together."""
+    first = run[0]
+    if len(run) == 1:
+        return first.to_bytes()
+    request = (first.request_id or _NO_REQUEST).encode()
+    lengths = b",".join([b"%d" % len(each.body) for each in run])
+    head = b"%b %b %d %b %b " % (_SEVERAL, first.publisher.encode(), first.number, request, lengths)
+    return head + b"".join([each.body for each in run])
+
+
+def from_wire(topic: str, data: bytes) -> Sequence[Envelope]:
+    """Everything that travelled as one. Raises MalformedEnvelope."""
+    if not data.startswith(_SEVERAL + b" "):
+        return (Envelope.from_bytes(topic, data),)
+    try:
+        _, sender, number, request, lengths, bodies = data.split(b" ", 5)
+        publisher, first, request_id = sender.decode(), int(number), _request_id(request)
+        ends = [0]
+        for length in lengths.split(b","):
+            ends.append(ends[-1] + int(length))
+    except ValueError as error:
+        raise MalformedEnvelope("expected: publisher, number, request, lengths, bodies") from error
+    if ends[-1] != len(bodies) or ends != sorted(ends):
+        raise MalformedEnvelope("the lengths are not those of the bodies")
+    parts = [bodies[start:end] for start, end in itertools.pairwise(ends)]
+    return [
+        Envelope(topic, EnvelopeKind.MESSAGE, publisher, first + place, body, request_id)
+        for place, body in enumerate(parts)
+    ]
+
+
+def _request_id(told: bytes) -> str | None:
+    return None if told == _NO_REQUEST.encode() else told.decode()
 
 
 class Outbox:

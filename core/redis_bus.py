@@ -9,6 +9,8 @@ receive a BusGap, for what others published until then. The same happens on ever
 (its outbox overflowed while the server was away) arrives as a mark in its place and becomes a BusGap; so does any hole in its numbers.
 A message sent again because the server's answer was lost is recognised by its number and dropped.
 
+How many travel together. Neighbours that wait on one topic are one message to the server (core/bus_numbers.py): one seal, one number to begin with. Readers see no difference.
+
 What is believed. A message lies behind a seal (core/message_seal.py) over its channel, the time it was sent, and itself. What is not sealed so is counted and passed
 over. One that was sent long ago and was not seen here becomes a BusGap: somebody may have kept it to play it to a process that starts later.
 
@@ -18,7 +20,7 @@ message that cannot be decoded (of a newer version, during a rolling update) is 
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
 import structlog
 from redis.asyncio.connection import AbstractConnection
@@ -26,7 +28,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from core.backoff import Backoff
 from core.bus import DEFAULT_CAPACITY, BusGap, BusHealth, BusMessage, Subscription, SubscriptionRegistry
-from core.bus_numbers import Envelope, Inbox, Outbox, Verdict
+from core.bus_numbers import Envelope, Inbox, Outbox, Verdict, from_wire, runs, to_wire
 from core.clock import Clock
 from core.message_seal import SEAL_BYTES, MessageSeal
 from core.redis_client import REDIS_ERRORS, connect
@@ -203,8 +205,8 @@ class RedisBus:
                 self._to_send.clear()
                 while batch := self._outbox.take(BATCH):
                     async with asyncio.timeout(TIMEOUT_SECONDS), self._client.pipeline(transaction=False) as pipeline:
-                        for envelope in batch:
-                            pipeline.publish(self._prefix + envelope.topic, self._sealed(envelope))
+                        for run in runs(batch):
+                            pipeline.publish(self._prefix + run[0].topic, self._sealed(run))
                         await pipeline.execute()
                     self._outbox.confirm()
                     self._sending = True
@@ -251,40 +253,50 @@ class RedisBus:
                 asked_for_life = True
                 continue
             asked_for_life = False
-            if isinstance(reply, list) and len(reply) == 3:
-                self._take(*reply)
-            read += 1
-            if read % YIELD_EVERY == 0:
+            read += self._take(*reply) if isinstance(reply, list) and len(reply) == 3 else 1
+            if read >= YIELD_EVERY:
+                read = 0
                 await asyncio.sleep(0)
 
-    def _take(self, kind: bytes, channel: bytes, data: bytes | int) -> None:
+    def _take(self, kind: bytes, channel: bytes, data: bytes | int) -> int:
+        """How many messages it was."""
         topic = channel.decode().removeprefix(self._prefix)
         if kind == b"subscribe":
             self._readers.deliver(BusGap(topic, "joined: what other processes published before was missed"))
         elif kind == b"message" and isinstance(data, bytes):
-            self._receive(topic, data)
+            return self._receive(topic, data)
+        return 1
 
-    def _sealed(self, envelope: Envelope) -> bytes:
-        body = b"%d %b" % (self._clock.now_ms(), envelope.to_bytes())
-        return self._seal.of((self._prefix + envelope.topic).encode(), body) + body
+    def _sealed(self, run: Sequence[Envelope]) -> bytes:
+        body = b"%d %b" % (self._clock.now_ms(), to_wire(run))
+        return self._seal.of((self._prefix + run[0].topic).encode(), body) + body
 
-    def _receive(self, topic: str, data: bytes) -> None:
+    def _receive(self, topic: str, data: bytes) -> int:
         seal, body = data[:SEAL_BYTES], data[SEAL_BYTES:]
         if not self._seal.holds(seal, (self._prefix + topic).encode(), body):
-            return
-        sent, _, message = body.partition(b" ")
+            return 1
+        sent, _, wire = body.partition(b" ")
         try:
-            age_ms, envelope = abs(self._clock.now_ms() - int(sent)), Envelope.from_bytes(topic, message)
+            age_ms, envelopes = abs(self._clock.now_ms() - int(sent)), from_wire(topic, wire)
         except ValueError as error:
             self._skip(topic, error)
-            return
-        if envelope.publisher == self._publisher or not self._readers.reads(topic):
-            return
+            return 1
+        if envelopes[0].publisher != self._publisher and self._readers.reads(topic):
+            if age_ms > MOST_AGE_MS:
+                self._disbelieve(topic, envelopes)
+            else:
+                for envelope in envelopes:
+                    self._believe(topic, envelope)
+        return len(envelopes)
+
+    def _disbelieve(self, topic: str, envelopes: Sequence[Envelope]) -> None:
+        verdicts = [self._inbox.judge(envelope) for envelope in envelopes]
+        if any(verdict is not Verdict.SEEN for verdict in verdicts):
+            self._readers.deliver(BusGap(topic, "a message came too late to be believed"))
+
+    def _believe(self, topic: str, envelope: Envelope) -> None:
         verdict = self._inbox.judge(envelope)
         if verdict is Verdict.SEEN:
-            return
-        if age_ms > MOST_AGE_MS:
-            self._readers.deliver(BusGap(topic, "a message came too late to be believed"))
             return
         if verdict is Verdict.AFTER_HOLE:
             self._readers.deliver(BusGap(topic, "messages of another process were lost"))

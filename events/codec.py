@@ -10,6 +10,7 @@ import types
 from collections.abc import Callable
 from decimal import Decimal
 from enum import Enum
+from operator import itemgetter
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import orjson
@@ -85,14 +86,24 @@ def decode(data: bytes | str) -> object:
         name = body["t"]
         if body["v"] != VERSIONS[name]:
             raise UnknownEvent(f"{name} version {body['v']} is not known here")
-        decoders, optional = _DECODERS[name], _OPTIONAL[name]
-        return _TYPES[name](
-            **{field: read(body[field]) for field, read in decoders.items() if field in body or field not in optional}
-        )
+        if not body.keys() >= _DECODERS[name].keys():
+            return _with_defaults(name, body)
+        values = list(_FIELDS_OF[name](body))
+        for place, read in _CONVERTED[name]:
+            values[place] = read(values[place])
+        return _TYPES[name](*values[1:])
     except UnknownEvent:
         raise
     except (KeyError, TypeError, ValueError, ArithmeticError) as error:
         raise UnknownEvent("not an event of ours") from error
+
+
+def _with_defaults(name: str, body: dict[str, object]) -> object:
+    """The event of a body that lacks fields. Raises KeyError for one that must be there."""
+    decoders, optional = _DECODERS[name], _OPTIONAL[name]
+    return _TYPES[name](
+        **{field: read(body[field]) for field, read in decoders.items() if field in body or field not in optional}
+    )
 
 
 def _decoder(hint: Any) -> Decoder:
@@ -115,9 +126,13 @@ def _decoder(hint: Any) -> Decoder:
         return lambda value: make(
             **{name: read(value[name]) for name, read in fields.items() if name in value or name not in optional}
         )
-    if hint is Decimal or (isinstance(hint, type) and issubclass(hint, Enum)):
-        return hint
-    return lambda value: value
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return {member.value: member for member in hint}.__getitem__
+    return Decimal if hint is Decimal else _as_it_is
+
+
+def _as_it_is(value: object) -> object:
+    return value
 
 
 def _with_default(kind: Any) -> set[str]:
@@ -128,5 +143,11 @@ _TYPES = {event.__name__: event for event in EVENT_TYPES}
 _FIELDS = {event.__name__: tuple(get_type_hints(event)) for event in EVENT_TYPES}
 _DECODERS = {
     event.__name__: {name: _decoder(hint) for name, hint in get_type_hints(event).items()} for event in EVENT_TYPES
+}
+_FIELDS_OF = {name: itemgetter("t", *fields) for name, fields in _FIELDS.items()}
+"""The name, then the fields in their order, of a body that has them all."""
+_CONVERTED = {
+    name: [(place, read) for place, read in enumerate(decoders.values(), 1) if read is not _as_it_is]
+    for name, decoders in _DECODERS.items()
 }
 _OPTIONAL = {event.__name__: _with_default(event) for event in EVENT_TYPES}

@@ -2,7 +2,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.bus_numbers import Envelope, EnvelopeKind, Inbox, MalformedEnvelope, Outbox, Verdict
+from core.bus_numbers import (
+    MOST_TOGETHER,
+    Envelope,
+    EnvelopeKind,
+    Inbox,
+    MalformedEnvelope,
+    Outbox,
+    Verdict,
+    from_wire,
+    runs,
+    to_wire,
+)
 
 
 def message(number: int, *, topic: str = "a", publisher: str = "p", body: bytes = b"x") -> Envelope:
@@ -37,6 +48,58 @@ def test_an_envelope_survives_the_wire(body: bytes, number: int) -> None:
 def test_foreign_bytes_are_refused(data: bytes) -> None:
     with pytest.raises(MalformedEnvelope):
         Envelope.from_bytes("a", data)
+
+
+LETTERS = st.tuples(st.sampled_from("ab"), st.sampled_from([None, "request-1"]), st.binary(max_size=20))
+
+
+@given(letters=st.lists(LETTERS, max_size=200), capacity=st.sampled_from([50, 1000]))
+def test_what_travels_together_arrives_as_it_was_put(
+    letters: list[tuple[str, str | None, bytes]], capacity: int
+) -> None:
+    outbox = Outbox("p", capacity)
+    for topic, request_id, body in letters:
+        outbox.put(topic, body, request_id)
+    sent = list(outbox.take(1000))
+    together = list(runs(sent))
+    assert [each for run in together for each in from_wire(run[0].topic, to_wire(run))] == sent
+    assert all(len(run) <= MOST_TOGETHER for run in together)
+
+
+def test_only_neighbours_of_one_topic_and_one_request_travel_together() -> None:
+    caused = Envelope("a", EnvelopeKind.MESSAGE, "p", 3, b"x", "request-1")
+    given_ = [message(1), message(2), caused, message(4), mark(9), message(10), message(1, topic="b"), message(11)]
+    given_ += [message(12, body=b"x" * 65_536), message(13), message(14)]
+    lengths = [len(run) for run in runs(given_)]
+    assert lengths == [2, 1, 1, 1, 1, 1, 1, 1, 2]
+    assert [len(run) for run in runs(message(number) for number in range(1, 2 * MOST_TOGETHER + 2))] == [64, 64, 1]
+
+
+def test_one_alone_travels_as_ever() -> None:
+    assert to_wire([message(7)]) == message(7).to_bytes() == b"M p 7 - x"
+    assert to_wire([message(7), message(8, body=b"yz")]) == b"S p 7 - 1,2 xyz"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"S ",
+        b"S p 1 - 1 ",
+        b"S p 1 - 1 xy",
+        b"S p 1 - 1,a xy",
+        b"S p 1 - 3,-1 xy",
+        b"S p 1 - -1,3 xy",
+        b"S p one - 1 x",
+        b"S p 1 - x",
+        b"S \xff 1 - 1 x",
+        b"S p 1 -  x",
+        b"SS p 1 - 1 x",
+        b"",
+    ],
+)
+def test_what_cannot_have_travelled_together_is_refused(data: bytes) -> None:
+    with pytest.raises(MalformedEnvelope):
+        from_wire("a", data)
 
 
 def test_the_outbox_numbers_each_topic_and_keeps_what_is_not_confirmed() -> None:

@@ -394,6 +394,47 @@ async def test_a_message_that_was_kept_is_no_news_to_who_starts_later(server: Se
         assert numbers(await take(far, 1)) == [3], "what was seen is neither taken nor told again"
 
 
+async def test_a_burst_travels_as_few_messages_and_arrives_as_many(server: Server) -> None:
+    async with running(redis_bus(server.url)) as publisher, running(redis_bus(server.url)) as reader:
+        far = await joined(reader, "a", "b")
+        async with Redis.from_url(server.url) as stranger, stranger.pubsub() as listening:
+            await listening.psubscribe("*")
+            await listening.get_message(timeout=WAIT_SECONDS)
+            for number in range(200):
+                publisher.publish("a", event(number))
+            publisher.publish("b", event(200))
+            publisher.publish("a", event(201))
+            assert numbers(await take(far, 202)) == list(range(202))
+            heard = [await listening.get_message(timeout=WAIT_SECONDS) for _ in range(6)]
+        assert [str(each and each["channel"]).rpartition(":")[2] for each in heard] == ["a'"] * 4 + ["b'", "a'"]
+
+
+async def test_of_messages_that_travelled_together_each_is_judged(server: Server) -> None:
+    async with running(redis_bus(server.url)) as reader:
+        far = await joined(reader, "a")
+
+        def together(first: int, last: int, *, age_ms: int = 0) -> bytes:
+            bodies = [codec.encode(event(number)) for number in range(first, last + 1)]
+            lengths = b",".join(b"%d" % len(each) for each in bodies)
+            return sealed(channel, b"S p %d - %b %b" % (first, lengths, b"".join(bodies)), age_ms=age_ms)
+
+        async with Redis.from_url(server.url) as stranger:
+            channel = await only_channel(stranger)
+            for data in (together(1, 3), together(2, 5), together(4, 5)):
+                await stranger.publish(channel, data)
+            assert numbers(await take(far, 5)) == [1, 2, 3, 4, 5], "what was seen is not taken again"
+            await stranger.publish(channel, together(7, 8))
+            gap, *rest = await take(far, 3)
+            assert isinstance(gap, BusGap)
+            assert numbers(rest) == [7, 8]
+            await stranger.publish(channel, together(8, 11, age_ms=31_000))
+            assert [type(item) for item in await take(far, 1)] == [BusGap], "one gap for all that come too late"
+            await stranger.publish(channel, together(7, 11, age_ms=31_000))
+            await stranger.publish(channel, together(11, 12))
+            assert numbers(await take(far, 1)) == [12]
+        assert reader.undecodable == 0
+
+
 async def test_what_cannot_be_read_is_counted_and_harms_nobody(server: Server) -> None:
     async with running(redis_bus(server.url)) as publisher, running(redis_bus(server.url)) as reader:
         far = await joined(reader, "a")
