@@ -29,6 +29,8 @@ class _Caller:
     held_until_ms: int = 0
     most_held: int = 0
     """Since points were last taken along."""
+    sent: bool = False
+    """A request is on its way to ask for more."""
     asking: bool = False
     """Points are being taken along; one request at a time does."""
 
@@ -55,13 +57,17 @@ class PointsAhead:
         self._callers[key].held -= points
         return True
 
-    def is_enough(self, key: str, points: int) -> bool:
-        """Whether a request for so many may spend from those that are there: it need not see to it that more come."""
-        held = self.held(key)
-        if held < max(points, 1):
+    def is_low(self, key: str) -> bool:
+        """Whether the next request of this caller is to ask for more, though it may still spend."""
+        caller = self._callers.get(key)
+        return caller is not None and not caller.asking and self.held(key) * _RENEWED_BELOW < caller.most_held
+
+    def sends_one(self, key: str) -> bool:
+        """Whether a request must go where more can be asked for: the first since they are low; those behind it need not wait for that."""
+        if not self.is_low(key) or self._callers[key].sent:
             return False
-        caller = self._callers[key]
-        return caller.asking or held * _RENEWED_BELOW >= caller.most_held
+        self._callers[key].sent = True
+        return True
 
     def wanted(self, key: str, points: int) -> int:
         """A request for so many points is about to be asked for: how many are to be taken along. If any, `took` must follow."""
@@ -86,7 +92,7 @@ class PointsAhead:
         """So many were taken along; none when there were not so many. They count from now on, with what was left of earlier ones."""
         left = self.held(key)
         caller = self._callers.setdefault(key, _Caller(self._now_ms()))
-        caller.asking = False
+        caller.asking = caller.sent = False
         caller.most_held = left + points
         if points:
             caller.held = left + points

@@ -73,13 +73,13 @@ class RedisBudget:
         return None if self._ahead.held(key) else self._local.exhausted(key)
 
     def has(self, key: str, points: int) -> bool:
-        return self._ahead.is_enough(key, points)
+        return self._ahead.held(key) >= max(points, 1) and not self._ahead.sends_one(key)
 
     def take_if_there(self, key: str, points: int) -> int | None:
         return self._left(key) if self._ahead.spend(key, points) else None
 
     async def take(self, key: str, points: int, *, if_refused: int = 0) -> Allowance:
-        if self._ahead.is_enough(key, points) and self._ahead.spend(key, points):
+        if not self._ahead.is_low(key) and self._ahead.spend(key, points):
             return Allowance(granted=True, remaining=self._left(key), retry_after_ms=0)
         if points > 0 and self.exhausted(key) is not None:
             return await self._local.take(key, points)
