@@ -20,7 +20,7 @@ message that cannot be decoded (of a newer version, during a rolling update) is 
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 
 import structlog
 from redis.asyncio.connection import AbstractConnection
@@ -39,7 +39,7 @@ log = structlog.get_logger(__name__)
 OUTBOX_CAPACITY = 10_000
 """Messages that wait while the server is away; more are given up."""
 BATCH = 500
-"""Messages sent in one pipeline."""
+"""Messages sent before the server's answers are read."""
 TIMEOUT_SECONDS = 2.0
 """Limit of connecting, of one command, and of the last sending at the end."""
 SILENCE_SECONDS = 5.0
@@ -200,30 +200,45 @@ class RedisBus:
 
     async def _send_session(self) -> None:
         try:
-            while True:
-                await self._to_send.wait()
-                self._to_send.clear()
-                while batch := self._outbox.take(BATCH):
-                    async with asyncio.timeout(TIMEOUT_SECONDS), self._client.pipeline(transaction=False) as pipeline:
-                        for run in runs(batch):
-                            pipeline.publish(self._prefix + run[0].topic, self._sealed(run))
-                        await pipeline.execute()
-                    self._outbox.confirm()
-                    self._sending = True
-                self._all_sent.set()
+            await self._to_send.wait()
+            async with self._connected() as connection:
+                while True:
+                    self._to_send.clear()
+                    while batch := self._outbox.take(BATCH):
+                        async with asyncio.timeout(TIMEOUT_SECONDS):
+                            await self._send(connection, batch)
+                        self._outbox.confirm()
+                        self._sending = True
+                    self._all_sent.set()
+                    await self._to_send.wait()
         finally:
             self._sending = False
             self._to_send.set()
 
+    async def _send(self, connection: AbstractConnection, batch: Sequence[Envelope]) -> None:
+        """Straight over the connection: a pipeline of redis-py's costs more than everything else a message does."""
+        commands = [("PUBLISH", self._prefix + run[0].topic, self._sealed(run)) for run in runs(batch)]
+        await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+        for _ in commands:
+            await connection.read_response()
+
     async def _read_session(self) -> None:
+        async with self._connected() as connection:
+            try:
+                self._reading = True
+                await _side_by_side(self._read(connection), self._follow_topics(connection))
+            finally:
+                self._reading = False
+                self.reconnects += 1
+
+    @contextlib.asynccontextmanager
+    async def _connected(self) -> AsyncIterator[AbstractConnection]:
+        """A connection for a session alone."""
         async with asyncio.timeout(TIMEOUT_SECONDS):
             connection = await self._client.connection_pool.get_connection()
         try:
-            self._reading = True
-            await _side_by_side(self._read(connection), self._follow_topics(connection))
+            yield connection
         finally:
-            self._reading = False
-            self.reconnects += 1
             await connection.disconnect(nowait=True)
             await self._client.connection_pool.release(connection)
 
