@@ -1,4 +1,4 @@
-"""Executions in one go, for answers that are given as soon as a request has arrived."""
+"""Execution of a private operation in one go, for an answer that is given as soon as its request has arrived."""
 
 import asyncio
 
@@ -8,25 +8,11 @@ import structlog
 from core.begun import Begun
 from graph.compile import Outcome
 from graph.judged import Judged
-from graph.public import PublicContext
 from graph.read_marks import marks
 from graph.request import Caller, Outgoing
-from graph.response_cache import Encoded, ResponseCache
+from graph.response_cache import Encoded
 
 log = structlog.get_logger(__name__)
-
-
-def executed_now(judged: Judged, context: PublicContext, answers: ResponseCache) -> Encoded | None:
-    """Execute and keep the answer; None where it has errors, or would have to wait, which nothing public does."""
-    if judged.public is None or judged.coerced is None:
-        return None
-    version = judged.public.version()
-    begun = Begun(judged.public.compiled.execute(context, judged.coerced))
-    if not begun.done:
-        begun.close()
-        return None
-    outcome = begun.value
-    return None if outcome.errors else answers.keep_data(judged, version, outcome.data)
 
 
 class Unfinished:

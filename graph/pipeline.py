@@ -18,7 +18,7 @@ from core.begun import Begun
 from core.budget import Budget, MemoryBudget
 from core.errors import ExpectedError, InvalidInput
 from graph.answering import Answering, Operation, OutOfPoints
-from graph.at_once import Unfinished, executed_for, executed_now
+from graph.at_once import Unfinished, executed_for
 from graph.compile import CompiledOperation
 from graph.compiled.events import NotStarted
 from graph.cost import LEAST_POINTS, OperationCost
@@ -35,6 +35,7 @@ from graph.judging import Judging
 from graph.limits import DocumentLimits
 from graph.persisted import PersistedQueries, claimed_hash
 from graph.public import PublicData
+from graph.public_execution import executed_now
 from graph.read_marks import marks, take_mark
 from graph.request import Answer, Caller, ContextFactory, EncodedAnswer, GraphQLRequest
 from graph.response_cache import Encoded, ResponseCache
