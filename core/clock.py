@@ -1,8 +1,10 @@
 """Time enters the program here, so that tests can hold it still."""
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Clock(Protocol):
@@ -48,10 +50,10 @@ class ManualClock:
 
 def to_datetime(time_ms: int) -> datetime:
     """UTC datetime of an epoch in milliseconds."""
-    return datetime.fromtimestamp(time_ms // 1000, UTC).replace(microsecond=time_ms % 1000 * 1000)
+    return _EPOCH + timedelta(milliseconds=time_ms)
 
 
 def to_ms(moment: datetime) -> int:
     """Epoch in milliseconds of an aware datetime, exact (no float)."""
-    delta = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    delta = moment - _EPOCH
     return delta.days * 86_400_000 + delta.seconds * 1000 + delta.microseconds // 1000

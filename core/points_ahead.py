@@ -50,17 +50,18 @@ class PointsAhead:
         caller = self._callers.get(key)
         return caller.held if caller is not None and caller.held_until_ms > self._now_ms() else 0
 
-    def spend(self, key: str, points: int) -> bool:
-        """Spend so many of those that are there; False: they are not, and nothing was spent."""
+    def spend(self, key: str, points: int) -> int | None:
+        """Spend so many of those that are there, and say how many are left; None: they are not, and nothing was spent."""
         if points <= 0 or self.held(key) < points:
-            return False
-        self._callers[key].held -= points
-        return True
+            return None
+        caller = self._callers[key]
+        caller.held -= points
+        return caller.held
 
     def is_low(self, key: str) -> bool:
         """Whether the next request of this caller is to ask for more, though it may still spend."""
         caller = self._callers.get(key)
-        return caller is not None and not caller.asking and self.held(key) * _RENEWED_BELOW < caller.most_held
+        return caller is not None and not caller.asking and caller.held * _RENEWED_BELOW < caller.most_held
 
     def sends_one(self, key: str) -> bool:
         """Whether a request must go where more can be asked for: the first since they are low; those behind it need not wait for that."""

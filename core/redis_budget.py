@@ -76,11 +76,12 @@ class RedisBudget:
         return self._ahead.held(key) >= max(points, 1) and not self._ahead.sends_one(key)
 
     def take_if_there(self, key: str, points: int) -> int | None:
-        return self._left(key) if self._ahead.spend(key, points) else None
+        left = self._ahead.spend(key, points)
+        return None if left is None else left + self._local.level(key)
 
     async def take(self, key: str, points: int, *, if_refused: int = 0) -> Allowance:
-        if not self._ahead.is_low(key) and self._ahead.spend(key, points):
-            return Allowance(granted=True, remaining=self._left(key), retry_after_ms=0)
+        if not self._ahead.is_low(key) and (left := self.take_if_there(key, points)) is not None:
+            return Allowance(granted=True, remaining=left, retry_after_ms=0)
         if points > 0 and self.exhausted(key) is not None:
             return await self._local.take(key, points)
         more = self._ahead.wanted(key, points) if points > 0 else 0
@@ -91,8 +92,10 @@ class RedisBudget:
                     took = more
             finally:
                 self._ahead.took(key, took)
-            if took or self._ahead.spend(key, points):
+            if took:
                 return Allowance(granted=True, remaining=self._left(key), retry_after_ms=0)
+            if (left := self.take_if_there(key, points)) is not None:
+                return Allowance(granted=True, remaining=left, retry_after_ms=0)
         return await self._ask(key, points, if_refused=if_refused)
 
     async def remaining(self, key: str) -> int:

@@ -1,8 +1,6 @@
 """The id of the request being served: it stands in every log line, error answer and bus message that the request causes."""
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 
 from core.ids import random_id
@@ -24,11 +22,21 @@ def accepted_or_new(offered: str | None) -> str:
     return random_id()
 
 
-@contextmanager
-def request_scope(request_id: str | None) -> Iterator[None]:
+class RequestScope:
+    """See `request_scope`. Every request enters one, and a generator would cost three times as much."""
+
+    __slots__ = ("_request_id", "_token")
+
+    def __init__(self, request_id: str | None) -> None:
+        self._request_id = request_id
+
+    def __enter__(self) -> None:
+        self._token = _current.set(self._request_id)
+
+    def __exit__(self, *_: object) -> None:
+        _current.reset(self._token)
+
+
+def request_scope(request_id: str | None) -> RequestScope:
     """Everything inside, and every task started inside, works for this request. A worker enters it with the id a message carries."""
-    token = _current.set(request_id)
-    try:
-        yield
-    finally:
-        _current.reset(token)
+    return RequestScope(request_id)

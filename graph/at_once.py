@@ -14,6 +14,8 @@ from graph.response_cache import Encoded
 
 log = structlog.get_logger(__name__)
 
+_NOTHING = Outgoing()
+
 
 class Unfinished:
     """Executions that were begun and had to wait. Each comes to its end, so that nothing is left half done, but nobody is told."""
@@ -46,7 +48,7 @@ def executed_for(judged: Judged, caller: Caller, context: object, unfinished: Un
         unfinished.add(begun)
         return None
     outcome = begun.value
-    if outcome.errors or marks(caller) or caller.outgoing != Outgoing():
+    if outcome.errors or marks(caller) or caller.outgoing != _NOTHING:
         return None
     try:
         return Encoded((), orjson.dumps(outcome.data))
