@@ -6,40 +6,26 @@ another judgement is left to the application, which gives the same answer, but f
 """
 
 import time
-from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from core.client_address import ClientAddresses, limit_key
-from core.request_id import HEADER, accepted_or_new, request_scope
+from core.request_id import accepted_or_new, request_scope
 from graph.judged import Judged
 from graph.pipeline import Pipeline
 from graph.request import EncodedAnswer
 from graph.response_cache import Encoded
+from server.arrived import AUTHORIZATION, REQUEST_ID, Arrived
 from server.authentication import Authentication, Handshake
 from server.graphql_answers import answer_headers, is_sent_compressed, rate_headers
-from server.header_values import header_values
-from server.media_types import answer_type, is_json_in_utf8, streaming_type
-from server.origins import Header, Origins
+from server.learnt import Learnt
+from server.origins import Origins
 from server.transport_metrics import TransportMetrics
 from server.whole_answers import lines
 from services.viewer import Viewer
 
-LEFT_TO_THE_APPLICATION = frozenset(
-    {
-        b"content-encoding",
-        b"cookie",
-        b"expect",
-        b"transfer-encoding",
-        b"upgrade",
-        b"x-api-key",
-        b"x-exchange-sequence",
-    }
-)
-"""Headers that say what is not judged here."""
 SETS = frozenset({b"cache-control"})
 """What its answers say of themselves among the headers that every answer has."""
-_REQUEST_ID = HEADER.encode()
 _LONGEST_BODY = 4_096
 _BYTES_HELD = 200_000
 
@@ -59,29 +45,23 @@ class KnownBodies:
     """Bodies of requests that were answered without waiting, and what they were judged to be; those learnt first go first."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[bytes, dict[bool, Judged]] = OrderedDict()
-        self._bytes = 0
+        self._known: Learnt[dict[bool, Judged]] = Learnt(longest=_LONGEST_BODY, most=_BYTES_HELD)
 
     def find(self, body: bytes) -> Mapping[bool, Judged] | None:
         """What this body was judged to be, by whether somebody was signed in: one may have to wait where the other has not."""
-        return self._known.get(body)
+        return self._known.find(body)
 
     def forget(self, body: bytes) -> None:
         """This body's answer has errors now, or waits: it is the application's, until it does not again."""
-        if self._known.pop(body, None) is not None:
-            self._bytes -= len(body)
+        self._known.forget(body)
 
     def learn(self, body: bytes, judged: Judged, *, signed_in: bool) -> None:
         """A POST of this body asks for this and for nothing else, whoever sends it."""
-        known = self._known.get(body)
-        if known is not None:
+        known = self._known.find(body)
+        if known is None:
+            self._known.learn(body, {signed_in: judged})
+        else:
             known[signed_in] = judged
-        elif len(body) <= _LONGEST_BODY:
-            self._known[body] = {signed_in: judged}
-            self._bytes += len(body)
-            while self._bytes > _BYTES_HELD:
-                dropped, _ = self._known.popitem(last=False)
-                self._bytes -= len(dropped)
 
 
 class AtOnce:
@@ -106,31 +86,31 @@ class AtOnce:
         self._heads: dict[tuple[str, bool], bytes] = {}
         """Of answers to programs, which name no origin."""
 
-    def answer(self, headers: Sequence[Header], body: bytes, peer: str | None) -> Ready | None:
+    def answer(self, request: Arrived, peer: str | None) -> Ready | None:
         """The answer to a POST; None: the application is to be asked. Nobody was told anything then, and nothing was charged."""
-        known = self._known.find(body)
+        known = self._known.find(request.body)
         if known is None:
             return None
         started = time.perf_counter()
-        values = header_values(headers)
-        media_type = _answers_as(values)
-        if media_type is None or len(values) < len(headers) or not LEFT_TO_THE_APPLICATION.isdisjoint(values):
+        wish = request.read()
+        if wish is None:
             return None
-        viewer, authorization = None, values.get(b"authorization")
+        values = wish.values
+        viewer, authorization = None, values.get(AUTHORIZATION)
         if authorization is not None and (viewer := self._authentication.known(authorization)) is None:
             return None
         judged = known.get(viewer is not None)
         if judged is None:
             return None
-        address = self._addresses.of(peer, headers)
+        address = self._addresses.of(peer, request.headers)
         key = limit_key(address) if viewer is None else viewer.limit_key
         budget, points = self._pipeline.budget, judged.cost.points
         if not budget.has(key, points):
             return None
-        request_id = accepted_or_new(values.get(_REQUEST_ID))
-        found = self._found(judged, Handshake(headers, peer, request_id, values=values), viewer)
+        request_id = accepted_or_new(values.get(REQUEST_ID))
+        found = self._found(judged, Handshake(request.headers, peer, request_id, values=values), viewer)
         if found is None:
-            self._known.forget(body)
+            self._known.forget(request.body)
             return None
         remaining = budget.take_if_there(key, points)
         if remaining is None:
@@ -139,7 +119,7 @@ class AtOnce:
         zipped = judged.public is not None and is_sent_compressed(told, values.get(b"accept-encoding", ""))
         whole = told.gzipped() if zipped else told.plain()
         head = b"%s%scontent-length: %d\r\n" % (
-            self._head(media_type, values.get(b"origin") or None, zipped=zipped),
+            self._head(wish.media_type, values.get(b"origin") or None, zipped=zipped),
             lines(rate_headers(budget, remaining)),
             len(whole),
         )
@@ -161,11 +141,3 @@ class AtOnce:
         if head is None:
             head = self._heads[media_type, zipped] = lines(answer_headers(media_type, (), zipped=zipped))
         return head
-
-
-def _answers_as(values: Mapping[bytes, str]) -> str | None:
-    """The media type of the answer to a request that may have one as a whole."""
-    accept = values.get(b"accept", "")
-    if streaming_type(accept) is not None or not is_json_in_utf8(values.get(b"content-type", "")):
-        return None
-    return answer_type(accept)

@@ -18,6 +18,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import Frame
 from websockets.http11 import Request
 
+from server.arrived import Arrived
 from server.middleware import Edge
 from server.whole_answers import WHOLE, WholeAnswers
 
@@ -103,11 +104,31 @@ class HttpProtocol(HttpToolsProtocol):
         self._head = _Deadline()
         self._stalled = _Deadline()
         self._in_head = True
+        self._between = True
+        """No byte of a request has come that is not answered or handed over."""
+        self._was_tried = False
+        """The request at hand could not be answered at once."""
+        self._completed: list[Arrived | None] = []
+        """Requests that the bytes at hand have completed; None for those that are the application's."""
         self._held: list[bytes] | None = None
-        self._at_once = self.app.at_once if isinstance(self.app, Edge) else None
+        self._edge = self.app if isinstance(self.app, Edge) else None
         self._await_head()
 
     def data_received(self, data: bytes) -> None:
+        if self._between and self._edge is not None:
+            known = self._edge.requests.find(data)
+            if known is not None and self._is_idle():
+                if self._answered_at_once(self._edge, known):
+                    self._in_head = False
+                    self._head.stop()
+                    return
+                self._was_tried = True
+        self._read(data)
+        self._was_tried = False
+
+    def _read(self, data: bytes) -> None:
+        may_be_whole = self._between
+        self._completed.clear()
         super().data_received(data)
         if self._held is not None:
             body, self._held = b"".join(self._held), None
@@ -115,15 +136,28 @@ class HttpProtocol(HttpToolsProtocol):
                 self._as_usual(body)
         if self._in_head:
             self._await_head()
+        if may_be_whole and self._between and len(self._completed) == 1:
+            self._learn(data, self._completed[0])
+
+    def _learn(self, data: bytes, request: Arrived | None) -> None:
+        """These bytes were this request and nothing else, if it was answered at once."""
+        if (
+            self._edge is not None
+            and request is not None
+            and request.may_come_again
+            and not self.transport.is_closing()
+        ):
+            self._edge.requests.learn(data, request)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._in_head = True
+        self._between = False
 
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._head.stop()
-        if self._at_once is not None and self._may_be_at_once():
+        if self._edge is not None and self._may_be_at_once():
             self._held = []
         else:
             super().on_headers_complete()
@@ -135,11 +169,15 @@ class HttpProtocol(HttpToolsProtocol):
             self._held.append(body)
 
     def on_message_complete(self) -> None:
-        if self._held is not None:
+        self._between = True
+        if self._held is not None and self._edge is not None:
             body, self._held = b"".join(self._held), None
-            if self._answered_at_once(body):
+            request = Arrived(self.url.decode("latin-1"), self.headers, body)
+            if self._answered_at_once(self._edge, request):
+                self._completed.append(request)
                 return
             self._as_usual(body)
+        self._completed.append(None)
         super().on_message_complete()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
@@ -147,26 +185,32 @@ class HttpProtocol(HttpToolsProtocol):
         cycle.send = WholeAnswers(cycle).send  # type: ignore[method-assign, assignment]
         super()._start_asgi_task(cycle, app)
 
-    def _may_be_at_once(self) -> bool:
-        """Whether the request may be answered as soon as it has arrived: nothing is under way on this connection, and it goes on afterwards."""
+    def _is_idle(self) -> bool:
+        """Whether nothing is under way on this connection, and its peer reads."""
         return (
             (self.cycle is None or self.cycle.response_complete)
             and not self.pipeline
+            and not self.flow.write_paused
+            and self.limit_concurrency is None
+            and not self.transport.is_closing()
+        )
+
+    def _may_be_at_once(self) -> bool:
+        """Whether the request may be answered as soon as it has arrived: the connection is idle, and goes on afterwards."""
+        return (
+            not self._was_tried
+            and self._is_idle()
             and self.parser.get_method() == b"POST"
             and self.parser.get_http_version() == "1.1"
             and self.parser.should_keep_alive()
             and not self.parser.should_upgrade()
-            and not self.flow.write_paused
-            and self.limit_concurrency is None
         )
 
-    def _answered_at_once(self, body: bytes) -> bool:
+    def _answered_at_once(self, edge: Edge, request: Arrived) -> bool:
         """Answer, if that can be done at once."""
-        if self._at_once is None:
-            return False
         peer = self.client[0] if self.client else None
         try:
-            answer = self._at_once(self.url, self.headers, body, peer, self.server_state.default_headers)
+            answer = edge.at_once(request, peer, self.server_state.default_headers)
         except Exception:
             log.exception("http.not_at_once")
             return False

@@ -12,7 +12,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from core.client_address import ClientAddresses
 from core.clock import Clock
 from core.request_id import HEADER, accepted_or_new, request_scope
+from server.arrived import Arrived
 from server.at_once import SETS, AtOnce
+from server.learnt import Learnt
 from server.metrics import Metrics
 from server.refusals import failure
 from server.whole_answers import WHOLE, lines
@@ -26,6 +28,8 @@ PERMISSIONS = "camera=(), display-capture=(), geolocation=(), microphone=(), pay
 CLIENT_CLOSED = 499
 """How a request is counted whose client left before the answer (nginx's code)."""
 _REQUEST_ID = HEADER.encode()
+_LONGEST_REQUEST = 6_144
+_REQUEST_BYTES_HELD = 400_000
 _STREAMS = (b"text/event-stream", b"multipart/mixed")
 
 Headers = list[tuple[bytes, bytes]]
@@ -65,6 +69,8 @@ class Edge:
         self._headers = security_headers(https=https)
         self._quiet_paths = quiet_paths
         self._at_once: dict[str, AtOnce] = {}
+        self.requests: Learnt[Arrived] = Learnt(longest=_LONGEST_REQUEST, most=_REQUEST_BYTES_HELD)
+        """Whole requests that were answered at once, as bytes of a connection: clients that poll send the same again."""
         self._defaults: Sequence[tuple[bytes, bytes]] | None = None
         self._beginning = b""
         self._security_lines = lines(header for header in self._headers if header[0] not in SETS)
@@ -73,24 +79,21 @@ class Edge:
         """Let POSTs to this path be answered without the application, where they can be."""
         self._at_once[path] = at_once
 
-    def at_once(
-        self, path: bytes, headers: Headers, body: bytes, peer: str | None, defaults: Sequence[tuple[bytes, bytes]]
-    ) -> bytes | None:
+    def at_once(self, request: Arrived, peer: str | None, defaults: Sequence[tuple[bytes, bytes]]) -> bytes | None:
         """The whole answer to a POST, its head included; None: the application is to be asked.
 
         `defaults`: headers of the server itself, always the same list while they are the same.
         """
-        name = path.decode("latin-1")
-        found = self._at_once.get(name)
-        ready = None if found is None else found.answer(headers, body, peer)
+        found = self._at_once.get(request.path)
+        ready = None if found is None else found.answer(request, peer)
         if ready is None:
             return None
-        self._metrics.http_request(method="POST", path=name, status=200, seconds=ready.seconds)
+        self._metrics.http_request(method="POST", path=request.path, status=200, seconds=ready.seconds)
         log.info(
             "http.answered",
             method="POST",
             status=200,
-            path=name,
+            path=request.path,
             duration_ms=round(ready.seconds * 1000, 2),
             client=ready.address,
             request_id=ready.request_id,
