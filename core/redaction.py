@@ -34,16 +34,31 @@ class Redactor:
 
     def clean_fields(self, fields: Mapping[str, object]) -> dict[str, object]:
         """A copy of named values without secrets. Names that begin with `_` are the logging machinery's own and stay as they are."""
+        if self._has_none(fields):
+            return dict(fields)
         return {
             name: value if name.startswith("_") else HIDDEN if _tells(name) and value is not None else self.clean(value)
             for name, value in fields.items()
         }
 
+    def _has_none(self, fields: Mapping[str, object]) -> bool:
+        """Whether these are scalars without a secret, as in nearly every line: their texts are looked through together."""
+        texts = []
+        for name, value in fields.items():
+            if _tells(name):
+                return False
+            if type(value) is str:
+                texts.append(value)
+            elif not _is_number(value):
+                return False
+        together = "\0".join(texts)
+        return not (_SUSPICIOUS.search(together) or any(secret in together for secret in self._secrets))
+
     def clean(self, value: object, depth: int = 0) -> object:
         """A copy without secrets of a value made of mappings, sequences and scalars."""
         if isinstance(value, str):
             return self.text(value)
-        if value is None or isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
+        if _is_number(value):
             return value
         if isinstance(value, SecretStr | bytes) or depth > _DEEPEST:
             return HIDDEN
@@ -64,6 +79,11 @@ class Redactor:
             for pattern, replacement in _PATTERNS:
                 text = pattern.sub(replacement, text)
         return text
+
+
+def _is_number(value: object) -> bool:
+    """Or nothing at all."""
+    return value is None or isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
 
 
 @lru_cache(maxsize=1024)

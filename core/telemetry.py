@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import TextIO
 
+import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
@@ -94,4 +95,7 @@ def _renderer(settings: Settings, stream: TextIO) -> Processor:
 
 
 def _to_json(event: object, **_options: object) -> str:
-    return json.dumps(event, default=str)
+    try:
+        return orjson.dumps(event, default=str).decode()
+    except orjson.JSONEncodeError:  # lone surrogates, and integers above 64 bits
+        return json.dumps(event, default=str)

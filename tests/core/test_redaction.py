@@ -60,6 +60,24 @@ def test_secrets_of_the_configuration_are_hidden_wherever_they_stand() -> None:
     assert Redactor(["k3y-of-mine"]).clean(["x", ("k3y-of-mine!",)]) == ["x", ["***!"]]
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "cleaned"),
+    [
+        ("detail", "Bearer abcdefgh", "Bearer ***"),
+        ("detail", "mongodb://me:pw@db/", "mongodb://***@db/"),
+        ("token", "abc", "***"),
+        ("token", 12, "***"),
+        ("detail", ["api_key=abcdef"], ["api_key=***"]),
+        ("detail", float("nan"), "nan"),
+    ],
+)
+def test_one_secret_among_plain_fields_is_hidden_and_they_stay(name: str, value: object, cleaned: object) -> None:
+    plain = {"event": "http.answered", "status": 200, "duration_ms": 1.5, "client": None, "_record": object()}
+    assert REDACTOR.clean_fields({**plain, name: value}) == {**plain, name: cleaned}
+    scalars = {key: each for key, each in plain.items() if key != "_record"}
+    assert REDACTOR.clean_fields({**scalars, name: value}) == {**scalars, name: cleaned}
+
+
 def test_short_values_are_no_secrets_to_search_for() -> None:
     assert Redactor(["", "a", "abc"]).text("a cab and an abc") == "a cab and an abc"
 
