@@ -4,6 +4,7 @@ import asyncio
 import random
 import sys
 import time
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,10 @@ async def _is_leased(data: Path) -> bool:
 
 
 async def documents(data: Path) -> dict[str, Any]:
-    """Everything that is projected, by collection and id; what is packed, unpacked."""
+    """Everything that is projected, by collection and id; what is packed, unpacked.
+
+    Whether the newest candle of an interval is over was told by the clock, where no trade came after it: that is left out.
+    """
     settings = Settings(_env_file=None, data_dir=data)
     kept = {model.Settings.name for model in PROJECTED} - {
         model.Settings.name for model in (SnapshotDocument, SnapshotChunkDocument)
@@ -120,6 +124,9 @@ async def documents(data: Path) -> dict[str, Any]:
                 ({key: value for key, value in row.items() if key != "_id"} for row in rows if not _is_empty(row)),
                 key=repr,
             )
+    newest = {(row["symbol"], row["interval"]): row for row in sorted(found["candles"], key=itemgetter("open_time_ms"))}
+    for row in newest.values():
+        del row["closed"]
     return found
 
 
