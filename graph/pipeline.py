@@ -18,7 +18,7 @@ from core.begun import Begun
 from core.budget import Budget, MemoryBudget
 from core.errors import ExpectedError, InvalidInput
 from graph.answering import Answering, Operation, OutOfPoints
-from graph.at_once import Unfinished, executed_for
+from graph.at_once import AtOnceExecution
 from graph.compile import CompiledOperation
 from graph.compiled.events import NotStarted
 from graph.cost import LEAST_POINTS, OperationCost
@@ -88,7 +88,7 @@ class Pipeline:
         self._broadcast = broadcast
         self._limits = limits
         self._public = public
-        self._unfinished = Unfinished(limits.execution_seconds)
+        self._at_once = AtOnceExecution(limits.execution_seconds)
         self._answers = ResponseCache() if answers is None else answers
         self._judging = Judging(
             schema, suggestions=limits.suggestions, cost_per_request=limits.cost_per_request, public=public
@@ -235,7 +235,7 @@ class Pipeline:
 
     def answered_now(self, judged: Judged, caller: Caller) -> Encoded | None:
         """The answer to a private operation that did not wait before, executed at once; None where that does not give one, or not all of it."""
-        return executed_for(judged, caller, self._context_factory(caller), self._unfinished)
+        return self._at_once.executed_for(judged, caller, self._context_factory(caller))
 
     async def _run_public(
         self, operation: Operation, public: PublicOperation, caller: Caller, errors: ErrorRenderer

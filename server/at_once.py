@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from core.client_address import ClientAddresses, limit_key
-from core.request_id import accepted_or_new, request_scope
+from core.request_id import accepted_or_new
 from graph.judged import Judged
 from graph.pipeline import Pipeline
 from graph.request import EncodedAnswer
@@ -131,8 +131,7 @@ class AtOnce:
         if judged.public is not None:
             kept = self._pipeline.answers.find(judged, judged.public.version)
             return kept or self._pipeline.refreshed(judged)
-        with request_scope(request.request_id):
-            return self._pipeline.answered_now(judged, self._authentication.caller(request, viewer))
+        return self._pipeline.answered_now(judged, self._authentication.caller(request, viewer))
 
     def _head(self, media_type: str, origin: str | None, *, zipped: bool) -> bytes:
         if origin is not None:

@@ -156,7 +156,8 @@ async def test_what_waits_is_the_applications_and_is_not_left_half_done(
     async def slow(user_id: str) -> Profile | None:
         nonlocal begun, done
         begun += 1
-        await gate.wait()
+        async with asyncio.timeout(10):  # as drivers do, who ask for the task they run in
+            await gate.wait()
         done += 1
         return await real(user_id)
 
