@@ -7,7 +7,7 @@ from collections.abc import Callable
 from weakref import WeakSet
 
 import orjson
-from graphql import FieldNode, GraphQLObjectType, VariableNode
+from graphql import FieldNode, GraphQLObjectType, GraphQLOutputType, VariableNode
 from graphql.language import Visitor, visit
 
 from graph.compiled.fields import SelectedField
@@ -64,8 +64,8 @@ class FragmentObjects(CompiledObjects):
         self._store = store
         self._fragments = fragments
 
-    def object(self, field: SelectedField, type_: GraphQLObjectType) -> Complete:
-        complete = super().object(field, type_)
+    def object(self, field: SelectedField, type_: GraphQLObjectType, declared: GraphQLOutputType) -> Complete:
+        complete = super().object(field, type_, declared)
         if type_.name not in _ENCODED:
             return complete
         selections = [node.selection_set for node in field.nodes if node.selection_set is not None]

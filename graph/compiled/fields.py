@@ -13,13 +13,22 @@ from types import CoroutineType
 from typing import TYPE_CHECKING
 
 import strawberry
-from graphql import FieldNode, GraphQLField, GraphQLObjectType, GraphQLOutputType, GraphQLResolveInfo, VariableNode
+from graphql import (
+    ArgumentNode,
+    FieldNode,
+    GraphQLField,
+    GraphQLObjectType,
+    GraphQLOutputType,
+    GraphQLResolveInfo,
+    VariableNode,
+)
 from graphql.execution.collect_fields import FieldDetails
-from graphql.execution.values import get_argument_values
+from graphql.execution.values import VariableValues, get_argument_values
 from graphql.language import Visitor, visit
 from strawberry.execution import optimized_is_awaitable
 from strawberry.schema.schema_converter import get_arguments
 from strawberry.types.field import StrawberryField
+from strawberry.types.fields.resolver import StrawberryResolver
 
 from graph.compiled.run import Place, Run, as_path, field_place, helpers
 
@@ -30,6 +39,7 @@ Resolve = Callable[[Run, Place, object], object]
 """The value of a field of an object, or what is to be awaited for it."""
 _DEFINITION = "strawberry-definition"
 _UNCHANGING = (str, int, float, bool, Decimal, Enum, datetime, type(None), type(strawberry.UNSET))
+_NO_VARIABLES = VariableValues({}, {})
 _awaitable_classes: dict[type, bool] = {}
 
 
@@ -95,15 +105,14 @@ class SelectedField:
 class LeanInfo(strawberry.Info[object, object]):
     """Strawberry's Info, which makes graphql-core's only when somebody asks for more than the context."""
 
+    __slots__ = ("_field", "_place", "_run", "_selected", "context")
+
     def __init__(self, run: Run, field: SelectedField, definition: StrawberryField, place: Place) -> None:
         self._run = run
         self._selected = field
         self._field = definition
         self._place = place
-
-    @property
-    def context(self) -> object:
-        return self._run.context
+        self.context = run.context  # type: ignore[misc]
 
     @property
     def _raw_info(self) -> GraphQLResolveInfo[object]:  # type: ignore[override]
@@ -177,11 +186,8 @@ def _by_strawberry(field: SelectedField) -> Resolve:
 
 def _directly(field: SelectedField, schema: "PipelineSchema") -> Resolve:
     """The resolver itself."""
-    definition = field.strawberry
-    if definition is None or definition.base_resolver is None:
-        raise TypeError(f"{field.parent}.{field.name} has no resolver of its own")
-    resolver = definition.base_resolver
-    names = _Reserved.of(definition)
+    definition, resolver = _own(field)
+    names = _Reserved.of(resolver)
     arguments = arguments_of(field, schema)
     is_async = definition.is_async
 
@@ -193,11 +199,10 @@ def _directly(field: SelectedField, schema: "PipelineSchema") -> Resolve:
                 return _raising(error)
             raise
         keywords = dict(given) if given else {}
-        info = LeanInfo(run, field, definition, place)
         for name in names.source:
             keywords[name] = source
         if names.info is not None:
-            keywords[names.info] = info
+            keywords[names.info] = LeanInfo(run, field, definition, place)
         return resolver(source, **keywords) if names.by_self else resolver(**keywords)  # type: ignore[arg-type]
 
     return call
@@ -205,6 +210,39 @@ def _directly(field: SelectedField, schema: "PipelineSchema") -> Resolve:
 
 async def _raising(error: Exception) -> object:
     raise error
+
+
+@dataclass(frozen=True, slots=True)
+class DirectCall:
+    """How a resolver is called that nothing is put around and that is no coroutine: by itself, or with its object, and by these names."""
+
+    function: Callable[..., object]
+    definition: StrawberryField
+    by_self: bool
+    source: Sequence[str]
+    info: str | None
+    constants: Mapping[str, object] | None
+    """Its arguments, where they are the same for ever."""
+    arguments: "Callable[[Run], Mapping[str, object]]"
+
+    @staticmethod
+    def of(field: SelectedField, schema: "PipelineSchema") -> "DirectCall | None":
+        """How this field's is called; None where it is another kind of field."""
+        if field.definition.subscribe is not None or field.name == "__typename" or _is_wrapped(field, schema):
+            return None
+        definition, resolver = _own(field)
+        if definition.is_async or not callable(resolver.wrapped_func):
+            return None
+        names = _Reserved.of(resolver)
+        return DirectCall(
+            resolver.wrapped_func,
+            definition,
+            names.by_self,
+            names.source,
+            names.info,
+            constant_arguments(field, schema),
+            arguments_of(field, schema),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,10 +254,7 @@ class _Reserved:
     info: str | None
 
     @staticmethod
-    def of(definition: StrawberryField) -> "_Reserved":
-        resolver = definition.base_resolver
-        if resolver is None:
-            return _Reserved(by_self=False, source=(), info=None)
+    def of(resolver: StrawberryResolver[object]) -> "_Reserved":
         sources = (resolver.parent_parameter, resolver.root_parameter)
         return _Reserved(
             by_self=resolver.self_parameter is not None,
@@ -228,44 +263,57 @@ class _Reserved:
         )
 
 
+def _own(field: SelectedField) -> tuple[StrawberryField, StrawberryResolver[object]]:
+    definition = field.strawberry
+    if definition is None or definition.base_resolver is None:
+        raise TypeError(f"{field.parent}.{field.name} has no resolver of its own")
+    return definition, definition.base_resolver
+
+
+def constant_arguments(field: SelectedField, schema: "PipelineSchema") -> Mapping[str, object] | None:
+    """The converted arguments of a field, where neither a variable nor something that a resolver could change is among them."""
+    if any(_has_variables(argument) for argument in field.details[0].node.arguments or ()):
+        return None
+    try:
+        known = _converted(field, schema, _NO_VARIABLES)
+    except Exception:  # noqa: BLE001 - whatever it is, every execution meets it again and tells it
+        return None
+    return known if all(isinstance(value, _UNCHANGING) for value in known.values()) else None
+
+
 def arguments_of(field: SelectedField, schema: "PipelineSchema") -> Callable[[Run], Mapping[str, object]]:
     """What gives the converted arguments of a field in an execution, as its resolver takes them."""
-    definition, node = field.strawberry, field.details[0].node
-    if definition is None:
-        raise TypeError(f"{field.parent}.{field.name} has no arguments of Strawberry's")
-    if not (field.definition.args or node.arguments):
-        return lambda _run: {}
-    reserved = _Reserved.of(definition)
-    hidden = {*reserved.source, *({reserved.info} if reserved.info is not None else set())}
+    constants = constant_arguments(field, schema)
+    if constants is not None:
+        return lambda _run: constants
     key = id(field)
 
-    def converted(run: Run) -> dict[str, object]:
-        _, keywords = get_arguments(
-            field=definition,
-            source=None,
-            info=None,  # type: ignore[arg-type]
-            kwargs=get_argument_values(field.definition, node, run.variables),
-            config=schema.config,
-            scalar_registry=schema.schema_converter.scalar_registry,
-        )
-        return {name: value for name, value in keywords.items() if name not in hidden}
-
-    for_ever: list[dict[str, object]] = []
-    depends = _has_variables(node)
-
     def arguments(run: Run) -> Mapping[str, object]:
-        if for_ever:
-            return for_ever[0]
         known = run.arguments.get(key)
         if known is None:
-            known = converted(run)
+            known = _converted(field, schema, run.variables)
             if all(isinstance(value, _UNCHANGING) for value in known.values()):
-                if not depends:
-                    for_ever.append(known)
                 run.arguments[key] = known
         return known
 
     return arguments
+
+
+def _converted(field: SelectedField, schema: "PipelineSchema", variables: VariableValues) -> dict[str, object]:
+    definition, resolver = _own(field)
+    node = field.details[0].node
+    if not (field.definition.args or node.arguments):
+        return {}
+    reserved = _Reserved.of(resolver)
+    _, keywords = get_arguments(
+        field=definition,
+        source=None,
+        info=None,  # type: ignore[arg-type]
+        kwargs=get_argument_values(field.definition, node, variables),
+        config=schema.config,
+        scalar_registry=schema.schema_converter.scalar_registry,
+    )
+    return {name: value for name, value in keywords.items() if name not in (*reserved.source, reserved.info)}
 
 
 class _Variables(Visitor):
@@ -275,8 +323,7 @@ class _Variables(Visitor):
         self.found = True
 
 
-def _has_variables(node: FieldNode) -> bool:
+def _has_variables(argument: ArgumentNode) -> bool:
     seen = _Variables()
-    for argument in node.arguments or ():
-        visit(argument, seen)
+    visit(argument, seen)
     return seen.found

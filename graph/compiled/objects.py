@@ -1,16 +1,15 @@
-"""Objects of a compiled operation: their plain fields are read at once (`reads.py`), the others called in their order, all that wait together.
-
-Where reading meets something unexpected, nothing was called yet: the object is then completed field by field, as graphql-core does it.
-"""
+"""Objects of a compiled operation: the straight way by generated code (`straight.py`), and the long way field by field, as graphql-core does it."""
 
 from collections.abc import Callable, Sequence
+from functools import cache
 
-from graphql import GraphQLObjectType
+from graphql import GraphQLObjectType, GraphQLOutputType
 
 from graph.compiled.fields import SelectedField, resolving
 from graph.compiled.reads import Reads
 from graph.compiled.run import Place, Run, fill, is_pending
-from graph.compiled.values import Complete, checked, completing, guarded, told
+from graph.compiled.straight import Straight
+from graph.compiled.values import Complete, checked, completing, finishing, guarded_object, told
 from graph.execution import PipelineSchema
 
 Select = Callable[[GraphQLObjectType, SelectedField], Sequence[SelectedField]]
@@ -24,39 +23,51 @@ class CompiledObjects:
     def __init__(self, schema: PipelineSchema, select: Select) -> None:
         self._schema = schema
         self._select = select
-        self._reads = Reads(select)
+        self._straight = Straight(schema, Reads(select), lambda field: completing(field, self), self.executing)
 
-    def object(self, field: SelectedField, type_: GraphQLObjectType) -> Complete:
-        """What completes objects of this type that are values of this field."""
+    def object(self, field: SelectedField, type_: GraphQLObjectType, declared: GraphQLOutputType) -> Complete:
+        """What completes objects of this type that are values of this field, where the declared type stands."""
         made: list[Complete] = []
 
         def complete(run: Run, place: Place, value: object) -> object:
             if not made:
-                made.append(self._made(field, type_))
+                made.append(self._made(field, type_, declared))
             return made[0](run, place, value)
 
         return complete
 
-    def _made(self, field: SelectedField, type_: GraphQLObjectType) -> Complete:
+    def _made(self, field: SelectedField, type_: GraphQLObjectType, declared: GraphQLOutputType) -> Complete:
         fields = self._select(type_, field)
-        read, others = self._reads.of(type_, fields)
-        called = [(each.key, self.executing(each)) for each in others]
-        whole: list[Complete] = []
+        finished = finishing(field, declared)
 
-        def the_long_way(run: Run, place: Place, value: object) -> object:
-            if not whole:
-                every = [(each.key, self.executing(each)) for each in fields]
-                whole.append(checked(field, type_, lambda run, place, value: execute_fields(run, place, value, every)))
-            return whole[0](run, place, value)
+        @cache
+        def every() -> Sequence[tuple[str, Execute]]:
+            return [(each.key, self.executing(each)) for each in fields]
 
-        def complete(run: Run, place: Place, value: object) -> object:
+        @cache
+        def completion(at: int) -> Complete:
+            return completing(fields[at], self)
+
+        def execute(run: Run, place: Place, value: object) -> object:
+            return execute_fields(run, place, value, every())
+
+        def resume(run: Run, place: Place, source: object, results: dict[str, object], given: object) -> object:
+            at = len(results)
+            begun = fields[at]
+
+            def going_on(run: Run, around: Place | None, _source: object) -> object:
+                return completion(at)(run, (around, begun.key, begun.parent.name), given)
+
+            following = [(begun.key, going_on), *every()[at + 1 :]]
             try:
-                results = read(value)
-            except Exception:  # noqa: BLE001 - whatever it is, the long way meets it again and tells it
-                return the_long_way(run, place, value)
-            return execute_fields(run, place, value, called, results) if called else results
+                completed = execute_fields(run, place, source, following, results)
+            except Exception as raised:  # noqa: BLE001 - every error is told
+                told(run, place, field, declared, raised)
+                return None
+            return finished(run, place, completed) if is_pending(completed) else completed
 
-        return complete
+        whole = guarded_object(field, declared, checked(field, type_, execute))
+        return self._straight.object(type_, fields, whole, finished, resume)
 
     def executing(self, field: SelectedField) -> Execute:
         """What executes a field of an object."""
@@ -64,7 +75,7 @@ class CompiledObjects:
         if field.name == "__typename":
             return lambda _run, _place, _source: parent
         resolve = resolving(field, self._schema)
-        complete = guarded(field, type_, completing(field, self))
+        complete = completing(field, self)
 
         def execute(run: Run, around: Place | None, source: object) -> object:
             place: Place = (around, key, parent)
@@ -85,9 +96,9 @@ def execute_fields(
     fields: Sequence[tuple[str, Execute]],
     results: dict[str, object] | None = None,
 ) -> object:
-    """These fields of an object, in their order; those that wait are awaited together. `results` already has a place for each."""
+    """These fields of an object, in their order, behind those in `results`; all that wait are awaited together."""
     results = {} if results is None else results
-    pending: list[str] = []
+    pending = [key for key, value in results.items() if is_pending(value)]
     try:
         for key, execute in fields:
             completed = results[key] = execute(run, place, source)

@@ -34,14 +34,14 @@ _DEFINITION = "strawberry-definition"
 
 
 class Objects(Protocol):
-    """What completes objects of a type as a field selects them."""
+    """What completes objects of a type as a field selects them, where values of the declared type stand, and deals with whatever goes wrong there."""
 
-    def object(self, field: SelectedField, type_: GraphQLObjectType) -> Complete: ...
+    def object(self, field: SelectedField, type_: GraphQLObjectType, declared: GraphQLOutputType) -> Complete: ...
 
 
 def completing(field: SelectedField, objects: Objects) -> Complete:
-    """What completes the values of this field."""
-    return _of(field, field.type, objects)
+    """What completes the values of this field, and deals with whatever goes wrong with them."""
+    return _at(field, field.type, objects)
 
 
 def told(run: Run, place: Place, field: SelectedField, type_: GraphQLOutputType, raw: Exception) -> None:
@@ -50,6 +50,25 @@ def told(run: Run, place: Place, field: SelectedField, type_: GraphQLOutputType,
     if is_non_null_type(type_):
         raise error
     run.add(error, place)
+
+
+def finishing(field: SelectedField, type_: GraphQLOutputType) -> Complete:
+    """What makes a coroutine of a completed value that has to be awaited, which deals with whatever goes wrong with it."""
+
+    async def finished(run: Run, place: Place, completed: object) -> object:
+        try:
+            return await completed  # type: ignore[misc]
+        except Exception as raw:  # noqa: BLE001 - every error of a resolver is told
+            told(run, place, field, type_, raw)
+            return None
+
+    return finished
+
+
+def guarded_object(field: SelectedField, declared: GraphQLOutputType, execute: Complete) -> Complete:
+    """The completion of values of this type as objects."""
+    inner = _non_null(field, execute) if is_non_null_type(declared) else _nullable(execute)
+    return guarded(field, declared, inner)
 
 
 def guarded(field: SelectedField, type_: GraphQLOutputType, inner: Complete) -> Complete:
@@ -63,12 +82,7 @@ def guarded(field: SelectedField, type_: GraphQLOutputType, inner: Complete) -> 
             told(run, place, field, type_, raw)
             return None
 
-    async def finished(run: Run, place: Place, completed: object) -> object:
-        try:
-            return await completed  # type: ignore[misc]
-        except Exception as raw:  # noqa: BLE001 - every error of a resolver is told
-            told(run, place, field, type_, raw)
-            return None
+    finished = finishing(field, type_)
 
     def complete(run: Run, place: Place, value: object) -> object:
         if is_awaitable(value):
@@ -83,21 +97,22 @@ def guarded(field: SelectedField, type_: GraphQLOutputType, inner: Complete) -> 
     return complete
 
 
-def _of(field: SelectedField, type_: GraphQLOutputType, objects: Objects) -> Complete:
-    if is_non_null_type(type_):
-        return _non_null(field, _inner(field, type_.of_type, objects))
-    return _nullable(_inner(field, type_, objects))
+def _at(field: SelectedField, declared: GraphQLOutputType, objects: Objects) -> Complete:
+    """The completion where values of this type stand."""
+    type_ = declared.of_type if is_non_null_type(declared) else declared
+    if is_object_type(type_):
+        return objects.object(field, type_, declared)
+    inner = _inner(field, type_, declared, objects)
+    return guarded(field, declared, _nullable(inner) if type_ is declared else _non_null(field, inner))
 
 
-def _inner(field: SelectedField, type_: GraphQLOutputType, objects: Objects) -> Complete:
+def _inner(field: SelectedField, type_: GraphQLOutputType, declared: GraphQLOutputType, objects: Objects) -> Complete:
     if is_list_type(type_):
         return _list(field, type_, objects)
     if is_leaf_type(type_):
         return _leaf(type_)
     if is_abstract_type(type_):
-        return _abstract(field, type_, objects)
-    if is_object_type(type_):
-        return objects.object(field, type_)
+        return _abstract(field, type_, declared, objects)
     raise TypeError(f"{type_} is no type of an answer")
 
 
@@ -134,10 +149,8 @@ def _leaf(type_: GraphQLLeafType) -> Complete:
 
 
 def _list(field: SelectedField, type_: GraphQLList[GraphQLOutputType], objects: Objects) -> Complete:
-    item_type = type_.of_type
     message = f"Expected Iterable, but did not find one for field '{field.parent}.{field.name}'."
-
-    one = guarded(field, item_type, _of(field, item_type, objects))
+    one = _at(field, type_.of_type, objects)
 
     def complete(run: Run, place: Place, value: object) -> object:
         if not is_iterable(value):
@@ -166,7 +179,9 @@ def _items(run: Run, place: Place, values: Iterable[object], one: Complete) -> o
     return fill_list(results, pending) if pending else results
 
 
-def _abstract(field: SelectedField, type_: GraphQLAbstractType, objects: Objects) -> Complete:
+def _abstract(
+    field: SelectedField, type_: GraphQLAbstractType, declared: GraphQLOutputType, objects: Objects
+) -> Complete:
     by_name: dict[str, Complete] = {}
     by_class: dict[type, Complete] = {}
     resolve_type = type_.resolve_type
@@ -178,7 +193,7 @@ def _abstract(field: SelectedField, type_: GraphQLAbstractType, objects: Objects
         if found is None:
             info = field.info(run, place)
             checked = Executor.ensure_valid_runtime_type(_Schema(run), name, type_, field.details, info, value)  # type: ignore[arg-type]
-            found = by_name[checked.name] = objects.object(field, checked)
+            found = by_name[checked.name] = objects.object(field, checked, declared)
         return found
 
     async def awaited(run: Run, place: Place, value: object, name: object) -> object:

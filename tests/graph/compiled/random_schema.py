@@ -219,6 +219,96 @@ async def _later(info: Info, number: int) -> Any:
     return _text(chance, info.context.trouble)
 
 
+@strawberry.type
+class Busy:
+    """Its resolvers are no coroutines, take what resolvers may take, and give whatever they like; calls of those without an Info are counted as well."""
+
+    context: strawberry.Private[Chance]
+    place: strawberry.Private[str]
+    text: str
+
+    def asked(self, name: str, right: Callable[[random.Random], Any], *given: object) -> Any:
+        """Note a call; what it gives: the right value, or another, at once or to be awaited."""
+        place = f"{self.place}.{name}{given or ''}"
+        self.context.calls.append(place)
+        chance, level = self.context.at(place), self.context.trouble
+        _trouble(chance, level / 2)
+        value = right(chance)
+        if chance.random() < level / 2:
+            value = chance.choice([None, "7", 2**40, object(), ValueError("an error"), [None, "x"], iter(["y"])])
+        return _soon(value, chance, level) if chance.random() < level / 2 else value
+
+    def another(self, chance: random.Random) -> "Busy":
+        return Busy(context=self.context, place=f"{self.place}>{chance.randrange(9)}", text="busy")
+
+    @strawberry.field
+    def word(self) -> str:
+        return self.asked("word", lambda _: "word")  # type: ignore[no-any-return]
+
+    @strawberry.field
+    def twice(self, info: Info, times: int = 2, colour: Colour = Colour.GREEN) -> str | None:
+        return self.asked("twice", lambda _: _place(info), times, colour)  # type: ignore[no-any-return]
+
+    @strawberry.field
+    def wished(self, wishes: list[Wish], of: Decimal | None = None) -> str:
+        wishes.append(Wish(amount=Decimal(len(wishes))))
+        return self.asked("wished", lambda _: f"{wishes} {of}", len(wishes))  # type: ignore[no-any-return]
+
+    @strawberry.field
+    def number(parent: strawberry.Parent[Any]) -> int:  # noqa: N805 - no method, as Strawberry sees it
+        return parent.asked("number", lambda _: 3)  # type: ignore[no-any-return]
+
+    @strawberry.field
+    def colour(root: Any, info: Info) -> Colour | None:  # noqa: N805 - no method, as Strawberry sees it
+        return root.asked("colour", lambda chance: chance.choice([Colour.RED, None]))  # type: ignore[no-any-return]
+
+    @strawberry.field
+    def amount(self) -> Decimal:
+        return self.asked("amount", lambda chance: chance.choice([Decimal("1.50"), Decimal("-0"), Decimal("1E+3")]))  # type: ignore[no-any-return]
+
+    @strawberry.field
+    def words(self, info: Info) -> list[str | None] | None:
+        return self.asked("words", lambda chance: [_text(chance, info.context.trouble / 2) for _ in range(3)])  # type: ignore[no-any-return]
+
+    @strawberry.field
+    def plain(self) -> Plain | None:
+        return self.asked("plain", lambda chance: _make("Plain", chance, self.context.trouble / 4))  # type: ignore[no-any-return]
+
+    @strawberry.field
+    def plains(self, info: Info) -> list[Plain]:
+        return self.asked("plains", lambda chance: [_make("Plain", chance, info.context.trouble / 4) for _ in range(2)])  # type: ignore[no-any-return]
+
+    @strawberry.field
+    def next(self, info: Info) -> "Busy":
+        return self.asked("next", self.another)  # type: ignore[no-any-return]
+
+    @strawberry.field
+    async def later(self) -> "Busy | None":
+        await asyncio.sleep(0)
+        return self.asked("later", lambda chance: chance.choice([self.another(chance), None]))  # type: ignore[no-any-return]
+
+    @strawberry.field
+    def several(self) -> "list[Busy | None]":
+        return self.asked("several", lambda chance: [self._item(chance) for _ in range(3)])  # type: ignore[no-any-return]
+
+    @strawberry.field
+    def sure(self, info: Info) -> "tuple[Busy, ...] | None":
+        return self.asked("sure", lambda chance: tuple(self._item(chance) for _ in range(2)))  # type: ignore[no-any-return]
+
+    def _item(self, chance: random.Random) -> Any:
+        level = self.context.trouble
+        if chance.random() < level / 4:
+            return chance.choice([None, object(), ValueError("an item that is an error")])
+        item = self.another(chance)
+        return _soon(item, chance, level) if chance.random() < level / 4 else item
+
+
+async def _soon(value: Any, chance: random.Random, level: float) -> Any:
+    await asyncio.sleep(0)
+    _trouble(chance, level)
+    return value
+
+
 def _make(kind: str, chance: random.Random, level: float) -> Any:
     if chance.random() < level / 2:
         return chance.choice([None, object(), ValueError("an object that is an error"), "text"])
@@ -271,6 +361,14 @@ class Query:
     @strawberry.field
     def named(self, info: Info) -> list[Named]:
         return _objects(info)  # type: ignore[no-any-return]
+
+    @strawberry.field
+    def busy(self, info: Info) -> "list[Busy]":
+        return [Busy(context=info.context, place=f"{_place(info)}{number}", text="busy") for number in range(2)]
+
+    @strawberry.field
+    def busiest(self, info: Info) -> "Busy | None":
+        return Busy(context=info.context, place=_place(info), text="busy")
 
 
 @strawberry.type
