@@ -38,8 +38,8 @@ from graphql.language import Visitor, visit
 from graph.broadcast import SharedField, shared_field
 from graph.compiled.events import source_events
 from graph.compiled.fields import SelectedField, arguments_of
-from graph.compiled.objects import CompiledObjects, Execute, Select, execute_fields, execute_serially
-from graph.compiled.run import Run, Statics, is_pending
+from graph.compiled.objects import CompiledObjects, Select, execute_fields, execute_serially
+from graph.compiled.run import Execute, Run, Statics, is_pending
 from graph.execution import PipelineSchema
 
 Fragments = Mapping[str, FragmentDefinitionNode]
@@ -84,7 +84,7 @@ class CompiledOperation:
 
         Raises only what is no GraphQL error, which nothing here should make.
         """
-        run = Run(self._statics, context, root, variables)
+        run = self.run(context, variables, root=root)
         fields = self._root_fields(variables)
         try:
             if self._operation.operation is OperationType.MUTATION:
@@ -97,6 +97,10 @@ class CompiledOperation:
             run.add(error, None)
             data = None
         return Outcome(data, run.errors)  # type: ignore[arg-type]
+
+    def run(self, context: object, variables: VariableValues, *, root: object = None) -> Run:
+        """A new execution, of which nothing is executed yet."""
+        return Run(self._statics, context, root, variables)
 
     def shared_event(self, variables: VariableValues, event: object) -> Outcome:
         """The outcome of an event of a subscription that is `shared`: known at once, whoever asks."""

@@ -1,6 +1,6 @@
 """Markets, and edges with one, encoded once for a selection and version: after one tick one market is encoded again, and the others are copied.
 
-Only for operations that are public as a whole, and for selections that no variable changes. What was completed with an error is not kept.
+Only for what is public of an operation, with blanks for the rest, and for selections that no variable changes. What was completed with an error is not kept.
 """
 
 from collections.abc import Callable
@@ -10,12 +10,13 @@ import orjson
 from graphql import FieldNode, GraphQLObjectType, GraphQLOutputType, VariableNode
 from graphql.language import Visitor, visit
 
-from graph.compiled.fields import SelectedField
+from graph.compiled.fields import DirectCall, SelectedField
 from graph.compiled.objects import CompiledObjects, Select
-from graph.compiled.run import Place, Run, is_pending
+from graph.compiled.run import Execute, Place, Run, is_pending
 from graph.compiled.values import Complete
 from graph.execution import PipelineSchema
-from graph.public import Fragments, PublicData, Version, reading_below
+from graph.forms import Blank, Form, encoded
+from graph.public import Fragments, PublicData, Version, is_blank, reading_below
 from graph.types.connection import Edge
 from graph.types.market import Market
 
@@ -24,12 +25,12 @@ _ENCODED = frozenset({"Market", "MarketEdge"})
 
 
 class _Held:
-    """What is kept of one selection, by symbol: its version, the cursor where it has one, and the object encoded."""
+    """What is kept of one selection, by symbol: its version, what else it depends on, and the object encoded."""
 
     __slots__ = ("__weakref__", "markets")
 
     def __init__(self) -> None:
-        self.markets: dict[str, tuple[Version, str | None, orjson.Fragment]] = {}
+        self.markets: dict[str, tuple[Version, object, orjson.Fragment | Form]] = {}
 
 
 class FragmentStore:
@@ -57,12 +58,22 @@ class FragmentStore:
 
 
 class FragmentObjects(CompiledObjects):
-    """Objects of a compiled operation, of which markets may be there already encoded."""
+    """What is public of a compiled operation: markets may be there already encoded, and private fields are left blank."""
 
     def __init__(self, schema: PipelineSchema, select: Select, *, store: FragmentStore, fragments: Fragments) -> None:
         super().__init__(schema, select)
         self._store = store
         self._fragments = fragments
+        self._private = CompiledObjects(schema, select)
+
+    def direct(self, field: SelectedField) -> DirectCall | None:
+        return None if is_blank(field.definition, field.parent) else super().direct(field)
+
+    def executing(self, field: SelectedField) -> Execute:
+        if not is_blank(field.definition, field.parent):
+            return super().executing(field)
+        execute = self._private.alone(field)
+        return lambda _run, place, source: Blank(execute, place, source)
 
     def object(self, field: SelectedField, type_: GraphQLObjectType, declared: GraphQLOutputType) -> Complete:
         complete = super().object(field, type_, declared)
@@ -72,10 +83,13 @@ class FragmentObjects(CompiledObjects):
         reading = reading_below(type_, selections, self._fragments)
         if reading is None or _depends_on_variables(field, self._fragments):
             return complete
-        return _kept(complete, self._store, self._store.public.market_version(reading))
+        return _kept(complete, self._store, self._store.public.market_version(reading), has_blanks=reading.has_blanks)
 
 
-def _kept(complete: Complete, store: FragmentStore, version_of: Callable[[str], Version]) -> Complete:
+def _kept(
+    complete: Complete, store: FragmentStore, version_of: Callable[[str], Version], *, has_blanks: bool
+) -> Complete:
+    """Blanks know their place in the answer, so that a market with some is the same in one place only."""
     held = store.selection()
 
     def kept(run: Run, place: Place, value: object) -> object:
@@ -83,22 +97,22 @@ def _kept(complete: Complete, store: FragmentStore, version_of: Callable[[str], 
         if type(market) is not Market:
             return complete(run, place, value)
         symbol = market.symbol
-        version = version_of(symbol)
+        version, otherwise = version_of(symbol), (cursor, place if has_blanks else None)
         known = held.markets.get(symbol)
-        if known is not None and known[0] == version and known[1] == cursor:
+        if known is not None and known[0] == version and known[1] == otherwise:
             return known[2]
         errors = len(run.errors)
         completed = complete(run, place, value)
         if completed is None or is_pending(completed) or len(run.errors) != errors:
             return completed
         try:
-            encoded = orjson.dumps(completed)
+            form = encoded(completed)
         except orjson.JSONEncodeError:
             return completed  # whoever encodes the whole answer meets it again and tells it
-        store.count(len(encoded) if known is None else 0)
-        fragment = orjson.Fragment(encoded)
-        held.markets[symbol] = (version, cursor, fragment)
-        return fragment
+        store.count(form.size if known is None else 0)
+        made = form if has_blanks else orjson.Fragment(form.text)
+        held.markets[symbol] = (version, otherwise, made)
+        return made
 
     return kept
 

@@ -13,11 +13,12 @@ from graph.public import Version
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PublicOperation:
-    """An operation that asks for nothing but public market data. `compiled` gives markets that are encoded already."""
+    """An operation that asks for nothing but public market data, or what is public of one. `compiled` gives markets that are encoded already, and blanks."""
 
     compiled: CompiledOperation
     version: Callable[[], Version]
-    """That of everything it reads, now."""
+    """That of everything public it reads, now."""
+    has_blanks: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,6 +33,8 @@ class Judged:
     public: PublicOperation | None
     compiled: CompiledOperation | None
     """None where it is left to graphql-core."""
+    form: PublicOperation | None = None
+    """In the place of `public`, of an operation that also asks for private fields: what is public of it, and blanks for them."""
 
     @property
     def name(self) -> str | None:

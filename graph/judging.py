@@ -19,7 +19,7 @@ from graph.execution import PipelineSchema
 from graph.fragments import FragmentObjects, FragmentStore
 from graph.judged import Judged, PublicOperation
 from graph.numbers import unreadable_variables
-from graph.public import PublicData, reading_of
+from graph.public import PublicData, reading_around_blanks, reading_of
 
 Variables = Mapping[str, object]
 _HELD = 32
@@ -107,13 +107,16 @@ class Judging:
                 )
             )
         keeps = all(isinstance(value, _UNCHANGING) for value in coerced.coerced.values())
+        public = self._public_of(document, definition)
+        has_blanks = public is not None and public.has_blanks
         return Judged(
             definition,
             coerced if keeps else None,
             cost,
             self._label(definition),
-            self._public_of(document, definition),
+            None if has_blanks else public,
             document.compiled.get(definition.name.value if definition.name else None),
+            public if has_blanks else None,
         )
 
     def _label(self, definition: OperationDefinitionNode) -> str:
@@ -130,6 +133,9 @@ class Judging:
             return None
         if name not in document.public:
             sources = reading_of(self._schema, definition, document.fragments)
+            has_blanks = sources is None
+            if has_blanks:
+                sources = reading_around_blanks(self._schema, definition, document.fragments)
             document.public[name] = (
                 None
                 if sources is None
@@ -141,6 +147,7 @@ class Judging:
                         partial(FragmentObjects, store=self._fragments, fragments=document.fragments),
                     ),
                     self._public.version(sources),
+                    has_blanks,
                 )
             )
         return document.public[name]

@@ -30,12 +30,13 @@ from graph.errors import (
     RequestRefused,
 )
 from graph.execution import PipelineSchema, with_document
+from graph.forms import Form
 from graph.judged import Judged, PublicOperation
 from graph.judging import Judging
 from graph.limits import DocumentLimits
 from graph.persisted import PersistedQueries, claimed_hash
 from graph.public import PublicData
-from graph.public_execution import executed_now
+from graph.public_execution import Forms, executed_now
 from graph.read_marks import marks, take_mark
 from graph.request import Answer, Caller, ContextFactory, EncodedAnswer, GraphQLRequest
 from graph.response_cache import Encoded, ResponseCache
@@ -90,6 +91,7 @@ class Pipeline:
         self._public = public
         self._at_once = AtOnceExecution(limits.execution_seconds)
         self._answers = ResponseCache() if answers is None else answers
+        self._forms = None if public is None else Forms(public.context)
         self._judging = Judging(
             schema, suggestions=limits.suggestions, cost_per_request=limits.cost_per_request, public=public
         )
@@ -112,7 +114,7 @@ class Pipeline:
             return await self._answering.refused(refused, errors, request, caller)
         if encoded and operation.judged.public is not None:
             return await self._run_public(operation, operation.judged.public, caller, errors)
-        return await self._run(operation, caller, errors)
+        return await self._run(operation, caller, errors, encoded=encoded)
 
     async def stream(
         self, request: GraphQLRequest, caller: Caller, *, allowed: Collection[OperationType]
@@ -208,10 +210,15 @@ class Pipeline:
         caller: Caller,
         errors: ErrorRenderer,
         compiled: CompiledOperation | None = None,
+        *,
+        encoded: bool = False,
     ) -> Answer:
-        """`compiled`: in the place of the document's own."""
+        """`compiled`: in the place of the document's own. `encoded`: whether the data may come as JSON that was put together."""
         try:
-            begun = Begun(self._executed(operation, caller, compiled))
+            form = self._forms.of(operation.judged) if encoded and self._forms is not None else None
+            begun = Begun(
+                self._executed(operation, caller, compiled) if form is None else self._filled(form, operation, caller)
+            )
             if begun.done:
                 result = begun.value
             else:
@@ -274,6 +281,14 @@ class Pipeline:
             operation_name=judged.name,
             operation_extensions=with_document(operation.document.node),
         )
+
+    async def _filled(self, form: Form, operation: Operation, caller: Caller) -> ExecutionResult:
+        """What is public is in the form; executed is what is the caller's own."""
+        if operation.judged.form is None:
+            raise TypeError("the form is of another operation")
+        run = operation.judged.form.compiled.run(self._context_factory(caller), self._coerced(operation))
+        data = await form.filled(run)
+        return ExecutionResult(data, run.errors)  # type: ignore[arg-type]
 
     def _coerced(self, operation: Operation) -> VariableValues:
         return operation.judged.coerced or self._judging.coerced(operation.definition, operation.variables)

@@ -20,6 +20,7 @@ from graphql import (
     SelectionSetNode,
     get_named_type,
     is_leaf_type,
+    is_non_null_type,
     is_object_type,
 )
 from strawberry.types.base import StrawberryObjectDefinition
@@ -77,6 +78,8 @@ class Reading:
 
     own: frozenset[MarketSource]
     others: frozenset[MarketSource]
+    has_blanks: bool
+    """Whether there are private fields that are left blank."""
 
     @property
     def all(self) -> frozenset[MarketSource]:
@@ -134,20 +137,43 @@ def reading_of(
     schema: GraphQLSchema, operation: OperationDefinitionNode, fragments: Fragments
 ) -> frozenset[MarketSource] | None:
     """The sources of a valid query that is public as a whole; None for every other operation."""
+    reading = _reading(schema, operation, fragments)
+    return None if reading is None or reading.has_blanks else reading.all
+
+
+def reading_around_blanks(
+    schema: GraphQLSchema, operation: OperationDefinitionNode, fragments: Fragments
+) -> frozenset[MarketSource] | None:
+    """The sources of a valid query that is public but for its blanks; None for every other operation."""
+    reading = _reading(schema, operation, fragments)
+    return reading.all if reading is not None and reading.has_blanks and reading.all else None
+
+
+def _reading(schema: GraphQLSchema, operation: OperationDefinitionNode, fragments: Fragments) -> Reading | None:
     if operation.operation is not OperationType.QUERY or schema.query_type is None:
         return None
-    reading = reading_below(schema.query_type, [operation.selection_set], fragments)
-    return None if reading is None else reading.all
+    return reading_below(schema.query_type, [operation.selection_set], fragments)
 
 
 def reading_below(
     type_: GraphQLObjectType, selections: Sequence[SelectionSetNode], fragments: Fragments
 ) -> Reading | None:
-    """What these selections of a market, or of an edge with one, read; None where something of it is not public."""
+    """What these selections of a market, or of an edge with one, read beside their blanks; None where something else of them is not public."""
     walk = _Walk(fragments)
     if not all(walk.is_public(selection, type_, top=True) for selection in selections):
         return None
-    return Reading(frozenset(walk.own), frozenset(walk.others))
+    return Reading(frozenset(walk.own), frozenset(walk.others), walk.has_blanks)
+
+
+def is_blank(field: GraphQLField, parent: GraphQLObjectType) -> bool:
+    """Whether a field of the schema is private and may be left blank: it has a resolver of its own, which may give null."""
+    definition = field.extensions.get(_DEFINITION)
+    return (
+        isinstance(definition, StrawberryField)
+        and definition.base_resolver is not None
+        and not is_non_null_type(field.type)
+        and public_reads(field, parent) is None
+    )
 
 
 def public_reads(field: GraphQLField, parent: GraphQLObjectType) -> PublicReads | None:
@@ -171,9 +197,10 @@ class _Walk:
         self._seen: set[tuple[str, str, bool]] = set()
         self.own: set[MarketSource] = set()
         self.others: set[MarketSource] = set()
+        self.has_blanks = False
 
     def is_public(self, selections: SelectionSetNode, type_: GraphQLObjectType, *, top: bool = False) -> bool:
-        """Whether everything selected of objects of this type is. Conditions and `@include` are taken as if they held."""
+        """Whether everything selected of objects of this type is, but for blanks. Conditions and `@include` are taken as if they held."""
         return all(self._field(node, type_, top=top) for node in self._fields(selections, type_, top=top))
 
     def _fields(self, selections: SelectionSetNode, type_: GraphQLObjectType, *, top: bool) -> Iterator[FieldNode]:
@@ -193,6 +220,9 @@ class _Walk:
         if node.name.value == "__typename":
             return True
         field = type_.fields.get(node.name.value)
+        if field is not None and is_blank(field, type_):
+            self.has_blanks = True
+            return True
         mark = None if field is None else public_reads(field, type_)
         if field is None or mark is None:
             return False

@@ -1,19 +1,66 @@
-"""Execution of a public operation in one go, for an answer that is kept."""
+"""Execution of public operations in one go, for answers and forms that are kept."""
+
+from dataclasses import dataclass
 
 from core.begun import Begun
-from graph.judged import Judged
-from graph.public import PublicContext
-from graph.response_cache import Encoded, ResponseCache
+from graph.compile import Outcome
+from graph.forms import Form, encoded
+from graph.judged import Judged, PublicOperation
+from graph.public import PublicContext, Version
+from graph.response_cache import Encoded, ResponseCache, VersionedCache
+
+_BYTES_HELD = 32 * 1024 * 1024
+_PER_FORM = 500
+"""Bytes that one takes beside its data, and the note that there is none."""
 
 
 def executed_now(judged: Judged, context: PublicContext, answers: ResponseCache) -> Encoded | None:
     """Execute and keep the answer; None where it has errors, or would have to wait, which nothing public does."""
-    if judged.public is None or judged.coerced is None:
+    if judged.public is None:
         return None
     version = judged.public.version()
-    begun = Begun(judged.public.compiled.execute(context, judged.coerced))
+    outcome = _outcome(judged, judged.public, context)
+    return None if outcome is None else answers.keep_data(judged, version, outcome.data)
+
+
+@dataclass(frozen=True, slots=True)
+class _KeptForm:
+    version: Version
+    form: Form | None
+    """None where the public part has an error in this version."""
+
+    @property
+    def size(self) -> int:
+        return _PER_FORM + (0 if self.form is None else self.form.size)
+
+
+class Forms:
+    """The public parts of operations that are not public as a whole, encoded; each as it is now."""
+
+    def __init__(self, context: PublicContext) -> None:
+        self._context = context
+        self._held: VersionedCache[_KeptForm] = VersionedCache(bytes_held=_BYTES_HELD)
+
+    def of(self, judged: Judged) -> Form | None:
+        """That of an operation; None where it is to be executed as a whole."""
+        operation = judged.form
+        if operation is None:
+            return None
+        held = self._held.find(judged, operation.version)
+        if held is None:
+            version = operation.version()
+            outcome = _outcome(judged, operation, self._context)
+            held = _KeptForm(version, None if outcome is None else encoded(outcome.data))
+            self._held.keep(judged, held)
+        return held.form
+
+
+def _outcome(judged: Judged, operation: PublicOperation, context: PublicContext) -> Outcome | None:
+    """What an execution gives at once and without errors."""
+    if judged.coerced is None:
+        return None
+    begun = Begun(operation.compiled.execute(context, judged.coerced))
     if not begun.done:
         begun.close()
         return None
-    outcome = begun.value
-    return None if outcome.errors else answers.keep_data(judged, version, outcome.data)
+    return None if begun.value.errors else begun.value

@@ -9,6 +9,7 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
 
 import orjson
 
@@ -30,6 +31,11 @@ class Encoded:
     data: bytes
     _deflated: bytes | None = field(default=None, init=False)
     _crc: int = field(default=0, init=False)
+
+    @property
+    def size(self) -> int:
+        """Bytes it takes, with what its compressed form will take at most."""
+        return 2 * len(self.data) + _PER_ANSWER
 
     def with_extensions(self, extensions: bytes) -> bytes:
         """The whole answer with these extensions, which are a JSON object."""
@@ -54,18 +60,28 @@ class Encoded:
         return b"".join((_GZIP_HEAD, self._deflated, stored, rest, trailer))
 
 
-class ResponseCache:
-    """Encoded answers by who keeps them (what a document, its operation's name and variables were judged to be); the least recently used go first."""
+class Versioned(Protocol):
+    """What may be kept."""
+
+    @property
+    def version(self) -> Version: ...
+    @property
+    def size(self) -> int: ...
+
+
+Held = TypeVar("Held", bound=Versioned)
+
+
+class VersionedCache(Generic[Held]):
+    """What is true of one version, by who keeps it (what a document, its operation's name and variables were judged to be); the least recently used go first."""
 
     def __init__(self, *, bytes_held: int = _BYTES_HELD) -> None:
         self._bytes_held = bytes_held
         self._bytes = 0
-        self._held: OrderedDict[object, Encoded] = OrderedDict()
+        self._held: OrderedDict[object, Held] = OrderedDict()
         self.hits = 0
-        self.misses = 0
-        """Public operations that were executed, without an error."""
 
-    def find(self, key: object, version_of: Callable[[], Version]) -> Encoded | None:
+    def find(self, key: object, version_of: Callable[[], Version]) -> Held | None:
         """What is kept under this key and true now."""
         held = self._held.get(key)
         if held is None or held.version != version_of():
@@ -73,6 +89,28 @@ class ResponseCache:
         self.hits += 1
         self._held.move_to_end(key)
         return held
+
+    def keep(self, key: object, held: Held) -> None:
+        """Keep it in the place of an older one."""
+        self._drop(key)
+        self._held[key] = held
+        self._bytes += held.size
+        while self._bytes > self._bytes_held:
+            self._drop(next(iter(self._held)))
+
+    def _drop(self, key: object) -> None:
+        dropped = self._held.pop(key, None)
+        if dropped is not None:
+            self._bytes -= dropped.size
+
+
+class ResponseCache(VersionedCache[Encoded]):
+    """Encoded answers."""
+
+    def __init__(self, *, bytes_held: int = _BYTES_HELD) -> None:
+        super().__init__(bytes_held=bytes_held)
+        self.misses = 0
+        """Public operations that were executed, without an error."""
 
     def keep_data(self, key: object, version: Version, data: object) -> Encoded | None:
         """Encode and keep what an execution without errors gave; None where it cannot be encoded."""
@@ -83,21 +121,3 @@ class ResponseCache:
             return None
         self.keep(key, encoded)
         return encoded
-
-    def keep(self, key: object, encoded: Encoded) -> None:
-        """Keep an answer in the place of an older one."""
-        self._drop(key)
-        self._held[key] = encoded
-        self._bytes += _size(encoded)
-        while self._bytes > self._bytes_held:
-            self._drop(next(iter(self._held)))
-
-    def _drop(self, key: object) -> None:
-        dropped = self._held.pop(key, None)
-        if dropped is not None:
-            self._bytes -= _size(dropped)
-
-
-def _size(encoded: Encoded) -> int:
-    """With what its compressed form will take at most."""
-    return 2 * len(encoded.data) + _PER_ANSWER

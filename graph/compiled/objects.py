@@ -5,16 +5,14 @@ from functools import cache
 
 from graphql import GraphQLObjectType, GraphQLOutputType
 
-from graph.compiled.fields import SelectedField, resolving
+from graph.compiled.fields import DirectCall, SelectedField, resolving
 from graph.compiled.reads import Reads
-from graph.compiled.run import Place, Run, fill, is_pending
+from graph.compiled.run import Execute, Place, Run, fill, is_pending
 from graph.compiled.straight import Straight
 from graph.compiled.values import Complete, checked, completing, finishing, guarded_object, told
 from graph.execution import PipelineSchema
 
 Select = Callable[[GraphQLObjectType, SelectedField], Sequence[SelectedField]]
-Execute = Callable[[Run, Place | None, object], object]
-"""The completed value of a field of this object, or a coroutine of it."""
 
 
 class CompiledObjects:
@@ -23,7 +21,7 @@ class CompiledObjects:
     def __init__(self, schema: PipelineSchema, select: Select) -> None:
         self._schema = schema
         self._select = select
-        self._straight = Straight(schema, Reads(select), lambda field: completing(field, self), self.executing)
+        self._straight = Straight(Reads(select), self)
 
     def object(self, field: SelectedField, type_: GraphQLObjectType, declared: GraphQLOutputType) -> Complete:
         """What completes objects of this type that are values of this field, where the declared type stands."""
@@ -46,7 +44,7 @@ class CompiledObjects:
 
         @cache
         def completion(at: int) -> Complete:
-            return completing(fields[at], self)
+            return self.completing(fields[at])
 
         def execute(run: Run, place: Place, value: object) -> object:
             return execute_fields(run, place, value, every())
@@ -69,13 +67,25 @@ class CompiledObjects:
         whole = guarded_object(field, declared, checked(field, type_, execute))
         return self._straight.object(type_, fields, whole, finished, resume)
 
+    def completing(self, field: SelectedField) -> Complete:
+        """What completes the values of a field."""
+        return completing(field, self)
+
+    def direct(self, field: SelectedField) -> DirectCall | None:
+        """How the resolver of a field is called by generated code; None: the field is executed otherwise."""
+        return DirectCall.of(field, self._schema)
+
+    def alone(self, field: SelectedField) -> Execute:
+        """What executes a field of many objects, of which nothing else is executed."""
+        return self._straight.field(field)
+
     def executing(self, field: SelectedField) -> Execute:
         """What executes a field of an object."""
         key, parent, type_ = field.key, field.parent.name, field.type
         if field.name == "__typename":
             return lambda _run, _place, _source: parent
         resolve = resolving(field, self._schema)
-        complete = completing(field, self)
+        complete = self.completing(field)
 
         def execute(run: Run, around: Place | None, source: object) -> object:
             place: Place = (around, key, parent)

@@ -4,7 +4,7 @@ It follows graphql-core 3.3 (`graphql/execution/executor.py`) in what is awaited
 """
 
 from asyncio import gather
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from types import CoroutineType
 from typing import TYPE_CHECKING, TypeAlias, cast
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 Place: TypeAlias = tuple["Place | None", str | int, str | None]
 """A position in the answer: what is around it, the response's key or an index, and the type that has the field. A `Path` in a form that is cheap to make."""
+
+
+Execute: TypeAlias = Callable[["Run", "Place | None", object], object]
+"""The completed value of a field of this object, or a coroutine of it."""
 
 
 @dataclass(frozen=True, slots=True)

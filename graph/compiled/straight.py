@@ -6,34 +6,39 @@ error. The long way goes on from there, so that no resolver is called twice.
 
 from collections.abc import Callable, Sequence
 from types import CoroutineType
+from typing import Protocol
 
 from graphql import GraphQLObjectType
 
 from graph.compiled.fields import DirectCall, LeanInfo, SelectedField
 from graph.compiled.reads import NotPlain, Reads
-from graph.compiled.run import Place, Run, fill
+from graph.compiled.run import Execute, Place, Run, fill
 from graph.compiled.values import Complete
-from graph.execution import PipelineSchema
 
 Resume = Callable[[Run, Place, object, dict[str, object], object], object]
 """What goes on with an object behind the fields that are completed: with the value that the next one was given, or the error that came in its place."""
 
 
-class Straight:
-    """Generates for one operation. `completing` and `executing`: what completes a field's values, and what executes it, the long way."""
+class Fields(Protocol):
+    """What is there for a field of the operation."""
 
-    def __init__(
-        self,
-        schema: PipelineSchema,
-        reads: Reads,
-        completing: Callable[[SelectedField], Complete],
-        executing: Callable[[SelectedField], Callable[[Run, Place, object], object]],
-    ) -> None:
-        self._schema = schema
+    def direct(self, field: SelectedField) -> DirectCall | None:
+        """How its resolver is called, where that is all that has to be called."""
+
+    def executing(self, field: SelectedField) -> Execute:
+        """What executes it the long way."""
+
+    def completing(self, field: SelectedField) -> Complete:
+        """What completes its values the long way."""
+
+
+class Straight:
+    """Generates for one operation."""
+
+    def __init__(self, reads: Reads, fields: Fields) -> None:
         self._reads = reads
         self._code = reads.code
-        self._completing = completing
-        self._executing = executing
+        self._fields = fields
         self._missing = self._code.named("missing", object())
         self._info = self._code.named("info", LeanInfo)
         self._coroutine = self._code.named("coroutine", CoroutineType)
@@ -77,6 +82,34 @@ class Straight:
         made: Complete = code.made(name)  # type: ignore[assignment]
         return made
 
+    def field(self, field: SelectedField) -> Execute:
+        """What executes one field of an object by itself."""
+        place = f"(place, {field.key!r}, {field.parent.name!r})"
+        given = self._given(field, place)
+        try:
+            lines = None if given is None else self._reads.lines(field, "v")
+        except NotPlain:
+            lines = None
+        if lines is None:
+            return self._fields.executing(field)
+        code, name = self._code, self._code.name("field")
+        complete = code.named("complete", self._fields.completing(field))
+        code.add(
+            name,
+            "run, place, o",
+            [
+                f"raw = {self._missing}",
+                "try:",
+                f"    raw = v = {given}",
+                *("    " + line for line in lines),
+                "    return v",
+                "except Exception as error:",
+                f"    return {complete}(run, {place}, error if raw is {self._missing} else raw)",
+            ],
+        )
+        made: Execute = code.made(name)  # type: ignore[assignment]
+        return made
+
     def _field(self, field: SelectedField) -> list[str]:
         """Lines that put a field into the results. `raw` is the value that it was given while that has still to be completed."""
         key, parent = repr(field.key), repr(field.parent.name)
@@ -85,12 +118,12 @@ class Straight:
         place = f"(place, {key}, {parent})"
         given = self._given(field, place)
         if given is None:
-            value = f"{self._code.named('execute', self._executing(field))}(run, place, o)"
+            value = f"{self._code.named('execute', self._fields.executing(field))}(run, place, o)"
         else:
             try:
                 lines = self._reads.lines(field, "v")
             except NotPlain:
-                value = f"{self._code.named('complete', self._completing(field))}(run, {place}, {given})"
+                value = f"{self._code.named('complete', self._fields.completing(field))}(run, {place}, {given})"
             else:
                 return [f"raw = {self._missing}", f"raw = v = {given}", *lines, f"results[{key}] = v"]
         return [
@@ -103,7 +136,7 @@ class Straight:
         """The expression for the value that a field of `o` is given; None where that is more than one call."""
         if field.attribute is not None:
             return f"o.{field.attribute}"
-        call = DirectCall.of(field, self._schema)
+        call = self._fields.direct(field)
         if call is None:
             return None
         named, code = self._code.named, self._code

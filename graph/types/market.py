@@ -29,7 +29,7 @@ from graph.types.order_book import OrderBook
 from graph.types.price import PriceFeed
 from graph.types.ticker import Ticker
 from graph.types.trade import Trade
-from models.market import MarketEntry
+from models.market import MarketEntry, MarketRulesEntry
 
 Info = strawberry.Info[Context, None]
 
@@ -64,6 +64,29 @@ class MarketRules:
     maker_fee: Decimal = strawberry.field(description="Fee of the maker as a fraction: 0.001 is 0.1 %.")
     taker_fee: Decimal = strawberry.field(description="Fee of the taker as a fraction.")
 
+    @staticmethod
+    def of(symbol: str, rules: MarketRulesEntry) -> "MarketRules":
+        """The rules of a market as clients see them."""
+        return _RULES.of(
+            symbol,
+            rules,
+            lambda: MarketRules(
+                id=strawberry.ID(encode_id("MarketRules", symbol)),
+                tick_size=rules.tick_size,
+                lot_size=rules.lot_size,
+                min_quantity=rules.min_quantity,
+                max_quantity=rules.max_quantity,
+                min_notional=rules.min_notional,
+                max_open_orders=rules.max_open_orders,
+                price_band=rules.price_band,
+                maker_fee=rules.maker_fee,
+                taker_fee=rules.taker_fee,
+            ),
+        )
+
+
+_RULES: Remembered[MarketRulesEntry, MarketRules] = Remembered()
+
 
 @public_attributes
 @strawberry.type(description="A pair that can be watched and traded.")
@@ -85,19 +108,7 @@ class Market(Node):
 
     @strawberry.field(description="What an order here must keep to.", metadata=public(MarketSource.CATALOGUE))
     def rules(self, info: Info) -> MarketRules:
-        rules = info.context.catalogue.market(self.symbol).rules
-        return MarketRules(
-            id=strawberry.ID(encode_id("MarketRules", self.symbol)),
-            tick_size=rules.tick_size,
-            lot_size=rules.lot_size,
-            min_quantity=rules.min_quantity,
-            max_quantity=rules.max_quantity,
-            min_notional=rules.min_notional,
-            max_open_orders=rules.max_open_orders,
-            price_band=rules.price_band,
-            maker_fee=rules.maker_fee,
-            taker_fee=rules.taker_fee,
-        )
+        return MarketRules.of(self.symbol, info.context.catalogue.market(self.symbol).rules)
 
     @strawberry.field(description="Whether it is on the viewer's watch list; null when nobody is signed in.")
     def watched(self) -> bool | None:
