@@ -88,9 +88,13 @@ def provider_decimal(value: object) -> Decimal:
 
 def canonical(value: Decimal) -> str:
     """The one text of a number: no exponent, no trailing zeros, no negative zero."""
+    text = str(value)
+    if "E" in text:
+        text = format(value, "f")
+    if text[-1] != "0":
+        return text
     if not value:
         return "0"
-    text = format(value, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 

@@ -53,7 +53,7 @@ def _parse_decimal_literal(node: ValueNode, _variables: object = None) -> Decima
 def _serialize_decimal(value: object) -> str:
     if not isinstance(value, Decimal):
         raise TypeError(f"a Decimal field got {type(value).__name__}")
-    return decimal_text(value)
+    return canonical(value)
 
 
 def _parse_long(value: object) -> int:
@@ -81,12 +81,6 @@ def _serialize_datetime(value: object) -> str:
     if not isinstance(value, datetime):
         raise TypeError(f"a DateTime field got {type(value).__name__}")
     return datetime_text(value)
-
-
-@lru_cache(maxsize=16_384)
-def decimal_text(number: Decimal) -> str:
-    """Equal numbers have one text. The same few thousand, of tickers, books and rules, are written again and again."""
-    return canonical(number)
 
 
 @lru_cache(maxsize=1_024)
@@ -138,7 +132,7 @@ SCALARS: dict[object, ScalarDefinition] = {
 }
 
 EXACT_TEXTS: dict[object, tuple[type, Callable[..., str]]] = {
-    _serialize_decimal: (Decimal, decimal_text),
+    _serialize_decimal: (Decimal, canonical),
     _serialize_datetime: (datetime, datetime_text),
 }
 """How a scalar that serializes by this function writes values of exactly this class."""

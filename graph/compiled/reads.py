@@ -22,7 +22,7 @@ from graphql import (
 from graphql.pyutils import Undefined
 from strawberry.types.base import StrawberryObjectDefinition
 
-from graph.compiled.fields import SelectedField
+from graph.compiled.fields import SelectedField, is_awaitable
 from graph.compiled.values import CAST
 from graph.scalars import EXACT_TEXTS
 
@@ -159,7 +159,7 @@ def _coercion(type_: GraphQLLeafType) -> Callable[[object], object]:
     coerce = type_.coerce_output_value
 
     def slow(value: object) -> object:
-        if value is None or value is Undefined or isinstance(value, Exception) or hasattr(value, "__await__"):
+        if value is None or value is Undefined or isinstance(value, Exception) or is_awaitable(value):
             raise Unexpected
         coerced = coerce(value)
         if coerced is None or coerced is Undefined or type(coerced) is CoroutineType:
@@ -188,7 +188,7 @@ def _admitting(type_: GraphQLObjectType, classes: set[type]) -> Callable[[object
 
     def admit(value: object) -> None:
         kind = type(value)
-        if value is None or issubclass(kind, Exception) or hasattr(kind, "__await__") or value is Undefined:
+        if value is None or issubclass(kind, Exception) or is_awaitable(value) or value is Undefined:
             raise Unexpected
         if is_type_of is not None and (own is not None or CAST in value.__dict__ or not is_type_of(value, None)):  # type: ignore[arg-type]
             raise Unexpected
