@@ -104,7 +104,7 @@ class Pipeline:
     ) -> Answer:
         """Run a query or a mutation. Never raises for anything the caller or a resolver did.
 
-        `encoded`: whether an answer may come as bytes, `Answer.encoded`, possibly those of an earlier execution.
+        `encoded`: whether an answer may come as bytes, `Answer.encoded`, possibly those of an earlier execution, or have its data encoded already, as an `orjson.Fragment`.
         """
         errors = ErrorRenderer(caller.request_id, caller.client.locale)
         take_mark(request, caller)
