@@ -9,7 +9,6 @@ import structlog
 from core.begun import Begun, Starter
 from core.request_id import request_scope
 from graph.compile import Outcome
-from graph.judged import Judged
 from graph.read_marks import marks
 from graph.request import Caller, Outgoing
 from graph.response_cache import Encoded
@@ -34,17 +33,15 @@ class AtOnceExecution:
         except Exception:
             log.exception("at_once.unfinished")
 
-    def executed_for(self, judged: Judged, caller: Caller, context: object) -> Encoded | None:
+    def executed_for(self, caller: Caller, execution: Coroutine[object, object, Outcome]) -> Encoded | None:
         """The answer for this caller; None where it has errors or waits, or where data is not all there is to tell."""
-        if judged.compiled is None or judged.coerced is None:
-            return None
-        begun = self._starter.begin(_scoped(caller, judged.compiled.execute(context, judged.coerced)))
-        if not begun.done:
-            return None
-        outcome = begun.value
-        if outcome.errors or marks(caller) or caller.outgoing != _NOTHING:
-            return None
         try:
+            begun = self._starter.begin(_scoped(caller, execution))
+            if not begun.done:
+                return None
+            outcome = begun.value
+            if outcome.errors or marks(caller) or caller.outgoing != _NOTHING:
+                return None
             return Encoded((), orjson.dumps(outcome.data))
         except orjson.JSONEncodeError:
             return None

@@ -36,7 +36,7 @@ from graph.judging import Judging
 from graph.limits import DocumentLimits
 from graph.persisted import PersistedQueries, claimed_hash
 from graph.public import PublicData
-from graph.public_execution import Forms, executed_now
+from graph.public_execution import Forms, executed_now, filled
 from graph.read_marks import marks, take_mark
 from graph.request import Answer, Caller, ContextFactory, EncodedAnswer, GraphQLRequest
 from graph.response_cache import Encoded, ResponseCache
@@ -242,7 +242,13 @@ class Pipeline:
 
     def answered_now(self, judged: Judged, caller: Caller) -> Encoded | None:
         """The answer to a private operation that did not wait before, executed at once; None where that does not give one, or not all of it."""
-        return self._at_once.executed_for(judged, caller, self._context_factory(caller))
+        if judged.compiled is None or judged.coerced is None:
+            return None
+        context = self._context_factory(caller)
+        form = None if self._forms is None else self._forms.of(judged)
+        if form is None:
+            return self._at_once.executed_for(caller, judged.compiled.execute(context, judged.coerced))
+        return self._at_once.executed_for(caller, filled(form, judged, context, judged.coerced))
 
     async def _run_public(
         self, operation: Operation, public: PublicOperation, caller: Caller, errors: ErrorRenderer
@@ -284,11 +290,8 @@ class Pipeline:
 
     async def _filled(self, form: Form, operation: Operation, caller: Caller) -> ExecutionResult:
         """What is public is in the form; executed is what is the caller's own."""
-        if operation.judged.form is None:
-            raise TypeError("the form is of another operation")
-        run = operation.judged.form.compiled.run(self._context_factory(caller), self._coerced(operation))
-        data = await form.filled(run)
-        return ExecutionResult(data, run.errors)  # type: ignore[arg-type]
+        outcome = await filled(form, operation.judged, self._context_factory(caller), self._coerced(operation))
+        return ExecutionResult(outcome.data, list(outcome.errors))
 
     def _coerced(self, operation: Operation) -> VariableValues:
         return operation.judged.coerced or self._judging.coerced(operation.definition, operation.variables)

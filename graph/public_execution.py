@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from graphql.execution.values import VariableValues
+
 from core.begun import Begun
 from graph.compile import Outcome
 from graph.forms import Form, encoded
@@ -53,6 +55,15 @@ class Forms:
             held = _KeptForm(version, None if outcome is None else encoded(outcome.data))
             self._held.keep(judged, held)
         return held.form
+
+
+async def filled(form: Form, judged: Judged, context: object, variables: VariableValues) -> Outcome:
+    """The form of an operation with what is a caller's own. Raises orjson.JSONEncodeError, and TypeError for another operation's form."""
+    if judged.form is None:
+        raise TypeError("the form is of another operation")
+    run = judged.form.compiled.run(context, variables)
+    data = await form.filled(run)
+    return Outcome(data, run.errors)  # type: ignore[arg-type]
 
 
 def _outcome(judged: Judged, operation: PublicOperation, context: PublicContext) -> Outcome | None:
