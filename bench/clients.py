@@ -52,6 +52,7 @@ class Measured(TypedDict, total=False):
     connect_seconds: float
     not_2xx: int
     with_errors: int
+    without: int
 
 
 class ClientFailed(Exception):
@@ -78,10 +79,11 @@ def build(folder: Path = BUILD) -> dict[str, Path]:
     return programs
 
 
-async def run(program: Path, arguments: Sequence[str], *, core: int, seconds: float) -> Measured:
-    """Its answer, within so many seconds. Raises ClientFailed."""
+async def run(program: Path, arguments: Sequence[str], *, seconds: float, core: int | None = None) -> Measured:
+    """Its answer, within so many seconds. `core`: the one it runs on. Raises ClientFailed."""
+    pinned = () if core is None else ("taskset", "-c", str(core))
     process = await asyncio.create_subprocess_exec(
-        *("taskset", "-c", str(core), str(program), *arguments),
+        *(*pinned, str(program), *arguments),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )

@@ -1,8 +1,8 @@
-"""`python -m bench.http_orders`: how many orders a second does `python -m server dev` take over HTTP?
+"""`python -m bench.http_orders`: how many orders a second does `python -m server dev` take over HTTP, in a burst?
 
 Some accounts, each with a few connections, place resting orders as fast as they are answered, with the usual rate limits, projection and simulated prices on 34 markets running.
-The reference in the same run is `{ __typename }` over the same connections: what the transport alone costs. The goal is 400 orders/s;
-the query path's own issue raises it.
+The reference in the same run is `{ __typename }` over the same connections and with the same credentials: what the way in and out costs alone. The goal is 2,000 orders/s
+for 10 s. CPU times are those from the first order until the projection holds the last one, what the idle server spends taken off. The load client is `bench/client/load.c`.
 """
 
 import argparse
@@ -11,10 +11,15 @@ import re
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
-from bench.http import Connection, percentile
+import orjson
+
+from bench import clients
+from bench.http import Connection
 from bench.servers import Measured, dev_server, free_port
 
 PASSWORD = "a fine day for sailing"  # noqa: S105
@@ -26,7 +31,9 @@ CLAIM = 'mutation { claimTestFunds(input: {clientClaimId: "funds", asset: "USDT"
 MARKETS = """{ markets(first: 10, filter: {quote: "USDT"}) { nodes {
   symbol rules { tickSize lotSize minNotional } ticker { last } } } }"""
 PLACE = """mutation($id: String!, $symbol: String!, $quantity: Decimal!, $price: Decimal!) { placeOrder(input: {clientOrderId: $id,
-  order: {symbol: $symbol, side: BUY, type: LIMIT, quantity: $quantity, price: $price}}) { order { id status } errors { code message } } }"""
+  order: {symbol: $symbol, side: BUY, type: LIMIT, quantity: $quantity, price: $price}}) { order { id status } refused: errors { code message } } }"""
+PLACED = '"order":{"id":"'
+FIND = "query($id: String!) { order(by: {clientOrderId: $id}) { status } }"
 SETTINGS = {
     "TRUSTED_PROXIES": "127.0.0.1",
     "SIMULATED_AFTER_SECONDS": "0",
@@ -77,54 +84,142 @@ async def resting_orders(port: int, headers: dict[str, str]) -> list[dict[str, s
     return found
 
 
-async def load(
-    port: int, traders: list[dict[str, str]], options: argparse.Namespace, *, asked: list[dict[str, str]], name: str
-) -> list[float]:
-    """Latencies in milliseconds of everything that was answered; without orders, of the reference."""
-    latencies: list[float] = []
-    ends = time.perf_counter() + options.seconds
+@dataclass(frozen=True, slots=True)
+class Burst:
+    """What one burst gave; CPU times are microseconds for each answer, `idle` are cores busy without it."""
 
-    async def one(headers: dict[str, str], who: str) -> None:
-        connection, count = Connection(port), 0
-        while time.perf_counter() < ends:
-            count += 1
-            start = time.perf_counter()
-            if asked:
-                order = asked[count % len(asked)]
-                answer = await connection.post(PLACE, headers=headers, id=f"{name}-{who}-{count}", **order)
-            else:
-                answer = await connection.post("{ __typename }", headers=headers)
-            latencies.append((time.perf_counter() - start) * 1000)
-            if "errors" in answer or (asked and answer["data"]["placeOrder"]["errors"]):  # type: ignore[index]
-                raise SystemExit(f"refused: {answer}")
+    per_second: float
+    p50_ms: float
+    p99_ms: float
+    server_us: float
+    database_us: float
+    client_us: float
+    server_idle: float
+    database_idle: float
+    behind_seconds: float
+
+
+class Bursts:
+    """Asks one server."""
+
+    def __init__(
+        self, server: Measured, traders: Sequence[dict[str, str]], options: argparse.Namespace, folder: Path
+    ) -> None:
+        self._server = server
+        self._traders = traders
+        self._options = options
+        self._folder = folder
+        self._program = clients.build()["load"]
+
+    async def orders(self, asked: Sequence[dict[str, str]], name: str) -> Burst:
+        """Place these orders in turn, under keys of this name."""
+        bodies = [{"query": PLACE, "variables": {"id": f"{name}-##########", **each}} for each in asked]
+        idle = await self._idle()
+        before, start = self._server.cpu_seconds(), time.perf_counter()
+        found = await self._load(bodies, "--wanted", PLACED)
+        ended = time.perf_counter()
+        await self._projected(f"{name}-0000000001")
+        return self._burst(found, before, idle, start, behind=time.perf_counter() - ended)
+
+    async def reference(self) -> Burst:
+        """Ask for nothing."""
+        idle = await self._idle()
+        before, start = self._server.cpu_seconds(), time.perf_counter()
+        found = await self._load([{"query": "{ __typename }"}])
+        return self._burst(found, before, idle, start)
+
+    async def _load(self, bodies: Sequence[object], *more: str) -> clients.Measured:
+        options = self._options
+        asked, credentials = self._folder / "bodies", self._folder / "credentials"
+        asked.write_bytes(b"".join(orjson.dumps(body) + b"\n" for body in bodies))
+        credentials.write_text("".join(f"authorization: {each['authorization']}\n" for each in self._traders))
+        found = await clients.run(
+            self._program,
+            [
+                *(
+                    "--server",
+                    f"127.0.0.1:{self._server.port}",
+                    "--body",
+                    str(asked),
+                    "--each-header",
+                    str(credentials),
+                ),
+                *("--connections", str(len(self._traders) * options.connections)),
+                *("--seconds", str(options.seconds), "--warm", "0", *more),
+            ],
+            seconds=options.seconds + 30,
+        )
+        if found["not_2xx"] or found["with_errors"] or found["without"]:
+            raise SystemExit(f"refused: {found}")
+        return found
+
+    def _burst(
+        self,
+        found: clients.Measured,
+        before: dict[str, float],
+        idle: dict[str, float],
+        start: float,
+        *,
+        behind: float = 0.0,
+    ) -> Burst:
+        after, passed = self._server.cpu_seconds(), time.perf_counter() - start
+        answers, latency = found["answers"], found["latency_ms"]
+        each = {name: (after[name] - before[name] - idle[name] * passed) / answers * 1e6 for name in after}
+        return Burst(
+            found["per_second"],
+            latency["p50"],
+            latency["p99"],
+            each["server"],
+            each["database"],
+            found["client_cpu"] * found["seconds"] / answers * 1e6,
+            idle["server"],
+            idle["database"],
+            behind,
+        )
+
+    async def _idle(self) -> dict[str, float]:
+        """Cores that each process keeps busy by itself."""
+        before, start = self._server.cpu_seconds(), time.perf_counter()
+        await asyncio.sleep(2)
+        passed = time.perf_counter() - start
+        return {name: (spent - before[name]) / passed for name, spent in self._server.cpu_seconds().items()}
+
+    async def _projected(self, key: str) -> None:
+        """Until the documents hold everything that was placed: reads wait for it, and say when they gave up."""
+        connection = Connection(self._server.port)
+        async with asyncio.timeout(120):
+            for headers in self._traders:
+                while "staleSince" in (await connection.post(FIND, headers=headers, id=key))["extensions"]:  # type: ignore[operator]
+                    pass
         connection.close()
-
-    await asyncio.gather(
-        *(one(headers, f"{who}-{each}") for who, headers in enumerate(traders) for each in range(options.connections))
-    )
-    return latencies
 
 
 async def rounds(server: Measured, options: argparse.Namespace, output: Path) -> None:
     """Interleave orders and the reference, and print what was seen."""
     traders = [await trader(server.port, number, output) for number in range(options.traders)]
     asked = await resting_orders(server.port, traders[0])
-    placed, bare, tails = [], [], []
-    for round_ in range(options.rounds):
-        before, start = server.cpu_seconds(), time.perf_counter()
-        latencies = await load(server.port, traders, options, asked=asked, name=f"round-{round_}")
-        spent, after = time.perf_counter() - start, server.cpu_seconds()
-        placed.append(len(latencies) / spent)
-        tails.append(percentile(latencies, 0.99))
-        cores = {name: (after[name] - before[name]) / spent for name in after}
-        print(
-            f"orders      {placed[-1]:7.0f}/s, p50 {percentile(latencies, 0.5):.1f} ms, p99 {tails[-1]:.1f} ms; cores {cores['server']:.2f} server, {cores['database']:.2f} database"
-        )
-        latencies = await load(server.port, traders, options, asked=[], name="reference")
-        bare.append(len(latencies) / options.seconds)
-        print(f"__typename  {bare[-1]:7.0f}/s")
+    bursts = Bursts(server, traders, options, output.parent)
+    await bursts.reference()
+    placed, bare = [], []
+    for number in range(options.rounds):
+        placed.append(await bursts.orders(asked, f"round-{number}"))
+        _print("orders", placed[-1:])
+        bare.append(await bursts.reference())
+        _print("__typename", bare[-1:])
+    print("medians")
+    _print("orders", placed)
+    _print("__typename", bare)
+
+
+def _print(name: str, bursts: Sequence[Burst]) -> None:
+    def median(field: str) -> float:
+        values: list[float] = [getattr(burst, field) for burst in bursts]
+        return statistics.median(values)
+
     print(
-        f"median: {statistics.median(placed):.0f} orders/s ({statistics.median(bare):.0f} __typename/s), p99 {statistics.median(tails):.1f} ms"
+        f"{name:<11}{median('per_second'):7.0f}/s, p50 {median('p50_ms'):.1f} ms, p99 {median('p99_ms'):.1f} ms; CPU each: server {median('server_us'):.0f} µs, "
+        f"database {median('database_us'):.0f} µs, client {median('client_us'):.0f} µs; idle cores {median('server_idle'):.2f} and {median('database_idle'):.2f}; "
+        f"projected {median('behind_seconds'):.1f} s later"
     )
 
 
@@ -139,7 +234,7 @@ async def run(options: argparse.Namespace) -> None:
 def main() -> None:
     """Read the arguments and run."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--traders", type=int, default=30)
+    parser.add_argument("--traders", type=int, default=60)
     parser.add_argument("--connections", type=int, default=1, help="of each trader")
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--rounds", type=int, default=3)

@@ -1,7 +1,8 @@
-/* load: how many answers does a server give to one POST, asked again and again over kept connections, and how long does each take?
+/* load: how many answers does a server give to POSTs, asked again and again over kept connections, and how long does each take?
  *
- * One thread, one request under way on each connection. Checked of every answer: its status, that it is whole (Content-Length or
- * chunked), and that it holds no "errors". Prints one JSON object. README: docs/performance.md.
+ * One thread, one request under way on each connection. Bodies are asked in turn; a run of ten # in one is replaced by the number of the request. Checked
+ * of every answer: its status, that it is whole (Content-Length or chunked), that it holds no "errors", and a text that is wanted. Prints one JSON object.
+ * README: docs/performance.md.
  */
 #define _GNU_SOURCE
 #include <ctype.h>
@@ -24,6 +25,9 @@
 #define SILENT_SECONDS 10
 #define MOST_CLOSED 100
 #define SAID_AT_MOST 2
+#define MOST_LINES 10000
+#define NUMBER_HERE "##########"
+#define NUMBER_DIGITS 10
 
 enum { UNKNOWN = -2, CHUNKED = -1 };
 
@@ -35,32 +39,42 @@ typedef struct {
   long body;    /* bytes of the body, or CHUNKED */
   size_t chunk; /* where the next chunk begins */
   int64_t asked_us;
+  const char *own_header; /* a line, or nothing */
 } Connection;
+
+/* Lines of a file. */
+typedef struct {
+  char **line;
+  int count;
+} Lines;
 
 static struct {
   char host[64];
   int port, connections;
-  const char *path, *body;
+  const char *path, *body, *each_header, *wanted;
   char headers[8192];
   double seconds, warm;
 } with = {.path = "/graphql", .connections = 32, .seconds = 3, .warm = 1};
 
 static struct {
-  long answers, bytes, not_2xx, with_errors, closed;
+  long answers, bytes, not_2xx, with_errors, without, closed;
   size_t least, most;
 } seen;
 
 static Watch watch;
 static Latencies latencies;
-static char *request;
-static size_t request_length;
+static Lines bodies, own_headers;
+static char *request; /* room for the longest */
+static long asked;
 static int events_fd, measuring;
 
 static const char USAGE[] =
     "usage: load --server HOST:PORT --body FILE [options]\n"
     "  --server HOST:PORT   the server under test\n"
-    "  --body FILE          what is posted, as application/json\n"
+    "  --body FILE          what is posted, as application/json: a body a line, in turn; " NUMBER_HERE " becomes the request's number\n"
     "  --header 'NAME: V'   one more header; may be given again\n"
+    "  --each-header FILE   one more header a line; each connection sends one, in turn\n"
+    "  --wanted TEXT        what every answer is to hold\n"
     "  --connections N (32)  --seconds N (3)  --warm SECONDS (1)  --path PATH (/graphql)\n"
     "  --cpu NAME=PID       a process whose CPU seconds are reported; `server` is what answers are divided by\n"
     "exit status: 2 wrong usage, 3 the server refuses or fails, 4 it does not answer\n";
@@ -113,10 +127,12 @@ static size_t whole(Connection *connection) {
 
 static void judge(const Connection *connection, size_t length) {
   int fine = length > 12 && connection->text[9] == '2', errors = memmem(connection->text, length, "\"errors\"", 8) != NULL;
-  if ((!fine && seen.not_2xx < SAID_AT_MOST) || (errors && seen.with_errors < SAID_AT_MOST))
+  int lacks = with.wanted && !memmem(connection->text, length, with.wanted, strlen(with.wanted));
+  if ((!fine && seen.not_2xx < SAID_AT_MOST) || (errors && seen.with_errors < SAID_AT_MOST) || (lacks && seen.without < SAID_AT_MOST))
     fprintf(stderr, "the server said: %.*s\n", (int)(length < 900 ? length : 900), connection->text);
   seen.not_2xx += !fine;
   seen.with_errors += errors;
+  seen.without += lacks;
   size_t body = length - connection->head;
   if (!seen.answers || body < seen.least) seen.least = body;
   if (body > seen.most) seen.most = body;
@@ -128,9 +144,19 @@ static void judge(const Connection *connection, size_t length) {
 /* ---- connections ---- */
 
 static void ask(Connection *connection) {
+  const char *body = bodies.line[asked++ % bodies.count];
+  size_t length = strlen(body);
+  int head = sprintf(request, "POST %.400s HTTP/1.1\r\nHost: %s:%d\r\nContent-Type: application/json\r\nAccept: application/json\r\n%s%sContent-Length: %zu\r\n\r\n",
+                     with.path, with.host, with.port, with.headers, connection->own_header, length);
+  memcpy(request + head, body, length);
+  char *place = memmem(request + head, length, NUMBER_HERE, NUMBER_DIGITS), digits[NUMBER_DIGITS + 12];
+  if (place) {
+    snprintf(digits, sizeof digits, "%0*ld", NUMBER_DIGITS, asked);
+    memcpy(place, digits, NUMBER_DIGITS);
+  }
   connection->head = connection->length = 0;
   connection->asked_us = now_us();
-  write_all(connection->fd, request, request_length);
+  write_all(connection->fd, request, (size_t)head + length);
 }
 
 static void open_connection(Connection *connection) {
@@ -190,7 +216,7 @@ static void measure(void) {
   watch_print(&watch);
   printf(",\"client_cpu\":%.3f,\"least_bytes\":%zu,\"most_bytes\":%zu,", own / seconds, seen.least, seen.most);
   latencies_print(&latencies);
-  printf(",\"not_2xx\":%ld,\"with_errors\":%ld,\"closed\":%ld}\n", seen.not_2xx, seen.with_errors, seen.closed);
+  printf(",\"not_2xx\":%ld,\"with_errors\":%ld,\"without\":%ld,\"closed\":%ld}\n", seen.not_2xx, seen.with_errors, seen.without, seen.closed);
 }
 
 /* ---- options ---- */
@@ -207,6 +233,8 @@ static void take_option(const char *name, char *text) {
   else if (!strcmp(name, "body")) with.body = text;
   else if (!strcmp(name, "path")) with.path = text;
   else if (!strcmp(name, "header")) add_header(text);
+  else if (!strcmp(name, "each-header")) with.each_header = text;
+  else if (!strcmp(name, "wanted")) with.wanted = text;
   else if (!strcmp(name, "cpu")) watch_add(&watch, text);
   else if (!strcmp(name, "connections")) with.connections = (int)number(name, text, 1, MOST_CONNECTIONS);
   else if (!strcmp(name, "warm")) with.warm = number(name, text, 0, 3600);
@@ -214,8 +242,9 @@ static void take_option(const char *name, char *text) {
 }
 
 static void read_options(int count, char **arguments) {
-  static const struct option options[] = {{"server", 1, 0, 0}, {"body", 1, 0, 0},        {"path", 1, 0, 0},    {"header", 1, 0, 0}, {"cpu", 1, 0, 0},
-                                          {"warm", 1, 0, 0},   {"connections", 1, 0, 0}, {"seconds", 1, 0, 0}, {"help", 0, 0, 0},   {0}};
+  static const struct option options[] = {{"server", 1, 0, 0},      {"body", 1, 0, 0},   {"path", 1, 0, 0}, {"header", 1, 0, 0},
+                                          {"each-header", 1, 0, 0}, {"wanted", 1, 0, 0}, {"cpu", 1, 0, 0},  {"warm", 1, 0, 0},
+                                          {"connections", 1, 0, 0}, {"seconds", 1, 0, 0}, {"help", 0, 0, 0}, {0}};
   for (int found, at; (found = getopt_long(count, arguments, "", options, &at)) != -1;) {
     if (found == '?') fail(EXIT_USAGE, "%s", USAGE);
     if (!strcmp(options[at].name, "help")) {
@@ -228,29 +257,42 @@ static void read_options(int count, char **arguments) {
   if (!with.port || !with.body) fail(EXIT_USAGE, "--server and --body are needed\n%s", USAGE);
 }
 
-static void make_request(void) {
-  FILE *file = fopen(with.body, "r");
-  if (!file) fail(EXIT_USAGE, "--body: cannot read %s: %s", with.body, strerror(errno));
-  char body[65536];
-  size_t length = fread(body, 1, sizeof body, file);
-  if (!length || length == sizeof body) fail(EXIT_USAGE, "--body: expected 1 to %zu bytes", sizeof body - 1);
+/* The lines of a file, each with this ending. */
+static Lines lines_of(const char *option, const char *path, const char *ending) {
+  FILE *file = fopen(path, "r");
+  if (!file) fail(EXIT_USAGE, "--%s: cannot read %s: %s", option, path, strerror(errno));
+  Lines lines = {.line = room_for(NULL, MOST_LINES * sizeof(char *))};
+  char text[65536];
+  while (fgets(text, sizeof text - 4, file)) {
+    if (lines.count == MOST_LINES || strlen(text) == sizeof text - 5) fail(EXIT_USAGE, "--%s: expected at most %d lines of %zu bytes", option, MOST_LINES, sizeof text - 6);
+    text[strcspn(text, "\r\n")] = 0;
+    lines.line[lines.count++] = strdup(strcat(text, ending));
+  }
   fclose(file);
-  request = room_for(NULL, length + sizeof with.headers + 1024);
-  int head = sprintf(request, "POST %.400s HTTP/1.1\r\nHost: %s:%d\r\nContent-Type: application/json\r\nAccept: application/json\r\n%sContent-Length: %zu\r\n\r\n",
-                     with.path, with.host, with.port, with.headers, length);
-  memcpy(request + head, body, length);
-  request_length = (size_t)head + length;
+  if (!lines.count) fail(EXIT_USAGE, "--%s: nothing in %s", option, path);
+  return lines;
+}
+
+static void prepare(void) {
+  size_t longest = 0;
+  bodies = lines_of("body", with.body, "");
+  for (int i = 0; i < bodies.count; i++) longest = strlen(bodies.line[i]) > longest ? strlen(bodies.line[i]) : longest;
+  if (with.each_header) own_headers = lines_of("each-header", with.each_header, "\r\n");
+  request = room_for(NULL, longest + sizeof with.headers + 65536 + 1024);
 }
 
 int main(int count, char **arguments) {
   read_options(count, arguments);
   signal(SIGPIPE, SIG_IGN);
-  make_request();
+  prepare();
   latencies_open(&latencies);
   events_fd = epoll_create1(0);
   Connection *connections = calloc((size_t)with.connections, sizeof *connections);
   if (!connections) fail(1, "no memory for connections");
-  for (int i = 0; i < with.connections; i++) open_connection(&connections[i]);
+  for (int i = 0; i < with.connections; i++) {
+    connections[i].own_header = own_headers.count ? own_headers.line[i % own_headers.count] : "";
+    open_connection(&connections[i]);
+  }
   load_for(with.warm);
   measure();
   return 0;

@@ -97,6 +97,30 @@ async def test_load_counts_failures(programs: dict[str, Path], tmp_path: Path) -
     assert abs(found["with_errors"] - third) <= 3
 
 
+async def test_load_asks_bodies_in_turn_with_a_number_and_a_header_of_each_connection(
+    programs: dict[str, Path], tmp_path: Path
+) -> None:
+    bodies, headers = tmp_path / "bodies", tmp_path / "headers"
+    bodies.write_bytes(b'{"a":"key-##########"}\n{"b":"longer-##########"}\n')
+    headers.write_bytes(b"authorization: one\nauthorization: two\n")
+    async with answering(plain(b"200 OK", BODY)) as (port, requests):
+        found = await load(programs, tmp_path, port, "--body", str(bodies), "--each-header", str(headers))
+    assert found["answers"] > 6
+    asked = [request.partition(b"\r\n\r\n")[2] for request in requests]
+    numbers = sorted(int(body[-12:-2]) for body in asked)
+    assert numbers == list(range(1, len(requests) + 1))
+    assert all(body.startswith(b'{"a":"key-' if int(body[-12:-2]) % 2 else b'{"b":"longer-') for body in asked)
+    shown = [request.partition(b"authorization: ")[2][:3] for request in requests]
+    assert {each: min(shown.count(each), 3) for each in (b"one", b"two")} == {b"one": 3, b"two": 3}
+
+
+async def test_load_counts_answers_without_what_is_wanted(programs: dict[str, Path], tmp_path: Path) -> None:
+    async with answering(plain(b"200 OK", BODY), plain(b"200 OK", b'{"data":{"value":2}}')) as (port, requests):
+        found = await load(programs, tmp_path, port, "--wanted", '"value":1}')
+    assert abs(found["without"] - len(requests) // 2) <= 4
+    assert (found["not_2xx"], found["with_errors"]) == (0, 0)
+
+
 async def test_load_fails_where_nothing_is_answered(programs: dict[str, Path], tmp_path: Path) -> None:
     async with answering(b"HTTP/1.1 200 OK\r\nx: y\r\n\r\n") as (port, _):
         with pytest.raises(clients.ClientFailed, match=r"load ended with 3: .*an answer without a length"):
