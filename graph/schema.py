@@ -14,6 +14,7 @@ from graph.custody_roots import CustodyMutation, CustodyQuery, CustodySubscripti
 from graph.directives import Cost
 from graph.execution import PipelineSchema
 from graph.fields import mutation, query, subscription
+from graph.inputs import build_straight
 from graph.operator_roots import OperatorMutation, OperatorQuery
 from graph.public_data import MarketSource, public
 from graph.scalars import SCALARS
@@ -380,10 +381,12 @@ class Mutation(OperatorMutation, TradingMutation, CustodyMutation, WalletMutatio
 @cache
 def build_schema() -> PipelineSchema:
     """The schema as it is served, one for the process."""
-    return PipelineSchema(
+    schema = PipelineSchema(
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
         types=[ApiKey, Asset, ExternalIdentity, Market, Passkey, Session, Trade, Transaction, Wallet, *KINDS],
         config=StrawberryConfig(scalar_map=SCALARS),
     )
+    build_straight(schema._schema)
+    return schema

@@ -1,0 +1,88 @@
+"""Inputs built straight: what Strawberry works out of an input type anew for each value (the names of its fields, their types, what is to be converted), worked
+out once for the type.
+
+It is put where Strawberry lets an input type build its own value (`StrawberryObjectDefinition.from_input`). Values that Strawberry hands on as they are, it
+hands on; lists, inputs within inputs and whatever else there may be are converted by Strawberry.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING
+from typing import NamedTuple
+
+from graphql import GraphQLInputObjectType, GraphQLSchema
+from strawberry.relay.types import GlobalID
+from strawberry.scalars import is_scalar
+from strawberry.types.arguments import InputContext
+from strawberry.types.base import StrawberryMaybe, StrawberryObjectDefinition, StrawberryOptional, StrawberryType
+from strawberry.types.enum import StrawberryEnumDefinition, has_enum_definition
+
+_DEFINITION = "strawberry-definition"
+
+
+class _Field(NamedTuple):
+    """A field of an input. `type`: what its values are converted to; None: they stay as they are."""
+
+    name: str
+    attribute: str
+    type: StrawberryType | type | None
+
+
+class _Building:
+    """Builds the values of one input type."""
+
+    def __init__(self, definition: StrawberryObjectDefinition) -> None:
+        self._definition = definition
+        self._fields: Sequence[_Field] = ()
+        self._absent: dict[str, object] = {}
+        """What is given for fields without a default of their own that a value lacks, as Strawberry does it."""
+
+    def __call__(self, kind: type, value: Mapping[str, object], context: InputContext) -> object:
+        if not self._fields:
+            self._plan(context)
+        given = dict(self._absent)
+        for name, attribute, type_ in self._fields:
+            if name in value:
+                each = value[name]
+                given[attribute] = each if type_ is None else context.convert(each, type_, name)
+        return kind(**given)
+
+    def _plan(self, context: InputContext) -> None:
+        definition = self._definition
+        self._fields = [
+            _Field(
+                context.config.name_converter.from_field(each),
+                each.python_name,
+                _converted(each.resolve_type(type_definition=definition), context),
+            )
+            for each in definition.fields
+        ]
+        self._absent = {
+            each.python_name: None
+            for each in definition.fields
+            if each.default_value is MISSING and each.default_factory is MISSING
+        }
+
+
+def build_straight(schema: GraphQLSchema) -> None:
+    """Have the inputs of this schema built so, but for those that build themselves."""
+    for each in schema.type_map.values():
+        definition = each.extensions.get(_DEFINITION) if isinstance(each, GraphQLInputObjectType) else None
+        if (
+            isinstance(definition, StrawberryObjectDefinition)
+            and definition.from_input is None
+            and not any(isinstance(field.type, StrawberryMaybe) for field in definition.fields)
+        ):
+            definition.from_input = _Building(definition)
+
+
+def _converted(type_: StrawberryType | type, context: InputContext) -> StrawberryType | type | None:
+    """The type that a field's values are converted to; None where Strawberry hands them on as they are."""
+    inner = type_.of_type if type(type_) is StrawberryOptional else type_
+    if inner is GlobalID:
+        return type_
+    is_leaf = (
+        is_scalar(inner, context.scalar_registry)
+        or isinstance(inner, StrawberryEnumDefinition)
+        or has_enum_definition(inner)
+    )
+    return None if is_leaf else type_
