@@ -93,13 +93,24 @@ class CostModel:
         variables: Variables,
     ) -> OperationCost:
         """Cost of a validated operation with its coerced variables."""
+        return self.found(operation, fragments, variables)[0]
+
+    def found(
+        self,
+        operation: OperationDefinitionNode,
+        fragments: Mapping[str, FragmentDefinitionNode],
+        variables: Variables,
+    ) -> tuple[OperationCost, bool]:
+        """As `of`, and whether it could be another with other variables."""
         root = self._schema.get_root_type(operation.operation)
         if root is None:
-            return OperationCost(LEAST_POINTS)
+            return OperationCost(LEAST_POINTS), False
         walk = _Walk(self, fragments, variables)
         if operation.operation is OperationType.SUBSCRIPTION:
-            return self._of_subscription(operation, root, walk)
-        return OperationCost(max(LEAST_POINTS, walk.of_selections(operation.selection_set, root, None)))
+            cost = self._of_subscription(operation, root, walk)
+        else:
+            cost = OperationCost(max(LEAST_POINTS, walk.of_selections(operation.selection_set, root, None)))
+        return cost, walk.depends
 
     def _of_subscription(
         self, operation: OperationDefinitionNode, root: GraphQLObjectType, walk: "_Walk"
@@ -160,6 +171,8 @@ class _Walk:
         self._model = model
         self._fragments = fragments
         self._variables = variables
+        self.depends = False
+        """Whether a variable was looked at."""
         self._of_fragment: dict[tuple[str, int | None], int] = {}
 
     def of_selections(self, selections: SelectionSetNode, parent: GraphQLNamedType, handed: int | None) -> int:
@@ -255,11 +268,11 @@ class _Walk:
         for argument in node.arguments or ():
             value = argument.value
             if isinstance(value, VariableNode):
-                variable = self._variables.get(value.name.value)
+                variable = self._variable(value)
                 given = variable.get(field) if isinstance(variable, Mapping) else None
             elif isinstance(value, ObjectValueNode):
                 inner = next((each.value for each in value.fields if each.name.value == field), None)
-                given = self._variables.get(inner.name.value) if isinstance(inner, VariableNode) else inner
+                given = self._variable(inner) if isinstance(inner, VariableNode) else inner
         listed = given.values if isinstance(given, ListValueNode) else given
         return max(1, len(listed)) if isinstance(listed, list | tuple) else 1
 
@@ -268,12 +281,16 @@ class _Walk:
             if argument.name.value == name:
                 value = argument.value
                 if isinstance(value, VariableNode):
-                    return self._variables.get(value.name.value)
+                    return self._variable(value)
                 if isinstance(value, IntValueNode):
                     return int(value.value)
                 if isinstance(value, ListValueNode):
                     return value.values
         return None
+
+    def _variable(self, node: VariableNode) -> object:
+        self.depends = True
+        return self._variables.get(node.name.value)
 
     def _condition(self, name: str, parent: GraphQLNamedType) -> GraphQLNamedType:
         return self._model.type_named(name) or parent

@@ -23,7 +23,9 @@ from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRul
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
 from core.errors import ExpectedError
+from graph.coercion import Coercion
 from graph.compile import CompiledOperation, compiled
+from graph.cost import OperationCost
 from graph.errors import ERRORS_SHOWN, OperationNotFound, RequestRefused, refusal_of
 from graph.execution import PipelineSchema
 from graph.judged import Judged, PublicOperation
@@ -51,6 +53,9 @@ class Document:
     """Its operations, but for those that are left to graphql-core."""
     judged: dict[tuple[str | None, bytes], Judged] = field(default_factory=dict)
     """By the operation's name as it was asked for, and its variables."""
+    coercions: dict[str | None, Coercion] = field(default_factory=dict)
+    costs: dict[str | None, OperationCost] = field(default_factory=dict)
+    """Those that are the same whatever the variables are; both by the operation's own name, of operations that were looked at so far."""
     public: dict[str | None, PublicOperation | None] = field(default_factory=dict)
     """Operations that were looked at so far."""
 

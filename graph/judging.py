@@ -1,9 +1,6 @@
 """Judges operations before their callers: variables, cost, and whether all of it is public."""
 
 from collections.abc import Collection, Mapping
-from datetime import datetime
-from decimal import Decimal
-from enum import Enum
 from functools import partial
 
 import orjson
@@ -11,6 +8,7 @@ from graphql import GraphQLSchema, OperationDefinitionNode, OperationType, get_v
 from graphql.execution.values import VariableValues
 
 from core.errors import ExpectedError
+from graph.coercion import UNCHANGING, Coercion
 from graph.compile import CompiledOperation
 from graph.cost import CostModel, OperationCost
 from graph.documents import Document
@@ -32,7 +30,6 @@ _OPTIONS = (
     | orjson.OPT_PASSTHROUGH_DATACLASS
     | orjson.OPT_PASSTHROUGH_SUBCLASS
 )
-_UNCHANGING = (str, int, float, bool, Decimal, Enum, datetime, type(None))
 _NO_VARIABLES = VariableValues({}, {})
 
 
@@ -76,7 +73,13 @@ class Judging:
 
     def cost(self, document: Document, definition: OperationDefinitionNode, coerced: VariableValues) -> OperationCost:
         """What an operation with these variables costs, whether or not a request may cost so much."""
-        return self._costs.of(definition, document.fragments, coerced.coerced)
+        name = definition.name.value if definition.name else None
+        cost = document.costs.get(name)
+        if cost is None:
+            cost, depends = self._costs.found(definition, document.fragments, coerced.coerced)
+            if not depends:
+                document.costs[name] = cost
+        return cost
 
     def coerced(self, definition: OperationDefinitionNode, variables: Variables) -> VariableValues:
         """The variables as resolvers get them. Raises RequestRefused."""
@@ -96,7 +99,7 @@ class Judging:
         return coerced
 
     def _new(self, document: Document, definition: OperationDefinitionNode, variables: Variables) -> Judged:
-        coerced = self.coerced(definition, variables)
+        coerced = self._straight(document, definition, variables) or self.coerced(definition, variables)
         cost = self.cost(document, definition, coerced)
         if cost.points > self._cost_per_request:
             raise RequestRefused.because(
@@ -106,7 +109,7 @@ class Judging:
                     actual=cost.points,
                 )
             )
-        keeps = all(isinstance(value, _UNCHANGING) for value in coerced.coerced.values())
+        keeps = all(isinstance(value, UNCHANGING) for value in coerced.coerced.values())
         public = self._public_of(document, definition)
         has_blanks = public is not None and public.has_blanks
         return Judged(
@@ -118,6 +121,18 @@ class Judging:
             document.compiled.get(definition.name.value if definition.name else None),
             public if has_blanks else None,
         )
+
+    def _straight(
+        self, document: Document, definition: OperationDefinitionNode, variables: Variables
+    ) -> VariableValues | None:
+        """As `coerced`, where that is possible without graphql-core."""
+        if not definition.variable_definitions:
+            return _NO_VARIABLES
+        name = definition.name.value if definition.name else None
+        coercion = document.coercions.get(name)
+        if coercion is None:
+            coercion = document.coercions[name] = Coercion(self._schema, definition)
+        return coercion.coerced(variables)
 
     def _label(self, definition: OperationDefinitionNode) -> str:
         root = self._schema.get_root_type(definition.operation)
