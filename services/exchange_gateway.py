@@ -23,6 +23,7 @@ DEADLINE_MS = 5_000
 """How long a question may wait for the writer; one that is begun later is refused there."""
 GRACE_SECONDS = 1.0
 """How much longer its answer is waited for."""
+_UNKNOWN = refused(OrderErrorCode.OUTCOME_UNKNOWN)
 
 
 class ExchangeGateway(Protocol):
@@ -105,7 +106,8 @@ class LocalGateway(_Gateway):
         self._inbox = inbox
 
     async def _ask(self, question: Command | PreviewOrder | ReadHouse) -> Answered:
-        waiting: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        waiting: asyncio.Future[Answered] = loop.create_future()
 
         def reply(answer: Answered) -> None:
             if not waiting.done():
@@ -113,11 +115,11 @@ class LocalGateway(_Gateway):
 
         if not self._inbox.put(Asked(question, self._clock.now_ms() + DEADLINE_MS, reply)):
             return refused(OrderErrorCode.EXCHANGE_UNAVAILABLE)
+        late = loop.call_later(DEADLINE_MS / 1000 + GRACE_SECONDS, reply, _UNKNOWN)
         try:
-            async with asyncio.timeout(DEADLINE_MS / 1000 + GRACE_SECONDS):
-                return await waiting
-        except TimeoutError:
-            return refused(OrderErrorCode.OUTCOME_UNKNOWN)
+            return await waiting
+        finally:
+            late.cancel()
 
 
 class RedisGateway(_Gateway):
