@@ -5,26 +5,36 @@ It is put where Strawberry lets an input type build its own value (`StrawberryOb
 hands on; lists, inputs within inputs and whatever else there may be are converted by Strawberry.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING
 from typing import NamedTuple
 
 from graphql import GraphQLInputObjectType, GraphQLSchema
+from strawberry import UNSET
 from strawberry.relay.types import GlobalID
 from strawberry.scalars import is_scalar
 from strawberry.types.arguments import InputContext
-from strawberry.types.base import StrawberryMaybe, StrawberryObjectDefinition, StrawberryOptional, StrawberryType
+from strawberry.types.base import (
+    StrawberryMaybe,
+    StrawberryObjectDefinition,
+    StrawberryOptional,
+    StrawberryType,
+    has_object_definition,
+)
 from strawberry.types.enum import StrawberryEnumDefinition, has_enum_definition
 
 _DEFINITION = "strawberry-definition"
 
 
+Convert = Callable[[object, InputContext], object]
+
+
 class _Field(NamedTuple):
-    """A field of an input. `type`: what its values are converted to; None: they stay as they are."""
+    """A field of an input. `convert`: None where its values stay as they are."""
 
     name: str
     attribute: str
-    type: StrawberryType | type | None
+    convert: Convert | None
 
 
 class _Building:
@@ -40,22 +50,20 @@ class _Building:
         if not self._fields:
             self._plan(context)
         given = dict(self._absent)
-        for name, attribute, type_ in self._fields:
+        for name, attribute, convert in self._fields:
             if name in value:
                 each = value[name]
-                given[attribute] = each if type_ is None else context.convert(each, type_, name)
+                given[attribute] = each if convert is None else convert(each, context)
         return kind(**given)
 
     def _plan(self, context: InputContext) -> None:
         definition = self._definition
-        self._fields = [
-            _Field(
-                context.config.name_converter.from_field(each),
-                each.python_name,
-                _converted(each.resolve_type(type_definition=definition), context),
-            )
-            for each in definition.fields
-        ]
+        fields = []
+        for each in definition.fields:
+            name = context.config.name_converter.from_field(each)
+            type_ = each.resolve_type(type_definition=definition)
+            fields.append(_Field(name, each.python_name, _converting(name, type_, context)))
+        self._fields = fields
         self._absent = {
             each.python_name: None
             for each in definition.fields
@@ -75,14 +83,16 @@ def build_straight(schema: GraphQLSchema) -> None:
             definition.from_input = _Building(definition)
 
 
-def _converted(type_: StrawberryType | type, context: InputContext) -> StrawberryType | type | None:
-    """The type that a field's values are converted to; None where Strawberry hands them on as they are."""
+def _converting(name: str, type_: StrawberryType | type, context: InputContext) -> Convert | None:
+    """What converts the values of a field; None where Strawberry hands them on as they are."""
     inner = type_.of_type if type(type_) is StrawberryOptional else type_
-    if inner is GlobalID:
-        return type_
-    is_leaf = (
+    if inner is not GlobalID and (
         is_scalar(inner, context.scalar_registry)
         or isinstance(inner, StrawberryEnumDefinition)
         or has_enum_definition(inner)
-    )
-    return None if is_leaf else type_
+    ):
+        return None
+    building = inner.__strawberry_definition__.from_input if has_object_definition(inner) else None
+    if isinstance(building, _Building):
+        return lambda value, context: value if value is None or value is UNSET else building(inner, value, context)  # type: ignore[arg-type]
+    return lambda value, context: context.convert(value, type_, name)

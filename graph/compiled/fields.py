@@ -30,6 +30,7 @@ from strawberry.schema.schema_converter import get_arguments
 from strawberry.types.field import StrawberryField
 from strawberry.types.fields.resolver import StrawberryResolver
 
+from graph.compiled.arguments import gathering
 from graph.compiled.run import Place, Run, as_path, field_place, helpers
 
 if TYPE_CHECKING:
@@ -174,12 +175,10 @@ def _by_strawberry(field: SelectedField) -> Resolve:
     resolve = field.definition.resolve
     if resolve is None:
         raise TypeError(f"{field.parent}.{field.name} has no resolver")
-    node, definition = field.details[0].node, field.definition
-    has_arguments = bool(definition.args or node.arguments)
+    gather = gathering(field.definition, field.details[0].node)
 
     def call(run: Run, place: Place, source: object) -> object:
-        arguments = get_argument_values(definition, node, run.variables) if has_arguments else {}
-        return resolve(source, field.info(run, place), **arguments)
+        return resolve(source, field.info(run, place), **gather(run.variables))
 
     return call
 
