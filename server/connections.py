@@ -19,6 +19,7 @@ from websockets.frames import Frame
 from websockets.http11 import Request
 
 from server.arrived import Arrived
+from server.departures import DEPARTURE, Departure
 from server.middleware import Edge
 from server.whole_answers import WHOLE, WholeAnswers
 
@@ -111,6 +112,8 @@ class HttpProtocol(HttpToolsProtocol):
         self._completed: list[Arrived | None] = []
         """Requests that the bytes at hand have completed; None for those that are the application's."""
         self._held: list[bytes] | None = None
+        self._departure: Departure | None = None
+        """Of the request that is answered, or was last."""
         self._edge = self.app if isinstance(self.app, Edge) else None
         self._await_head()
 
@@ -181,7 +184,9 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        cycle.scope["extensions"] = {WHOLE: {}}
+        self._departure = Departure()
+        extensions: dict[str, object] = {WHOLE: {}, DEPARTURE: self._departure}
+        cycle.scope["extensions"] = extensions  # type: ignore[typeddict-item]
         cycle.send = WholeAnswers(cycle).send  # type: ignore[method-assign, assignment]
         super()._start_asgi_task(cycle, app)
 
@@ -242,6 +247,8 @@ class HttpProtocol(HttpToolsProtocol):
         self._head.stop()
         self._stalled.stop()
         super().connection_lost(exc)
+        if self._departure is not None:
+            self._departure.happened()
 
     def shutdown(self) -> None:
         """The server ends: a response that goes on has no end of its own."""

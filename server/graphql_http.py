@@ -41,8 +41,9 @@ from graph.request import (
 from server.at_once import KnownBodies
 from server.authentication import Authentication, CrossSiteRefused, Handshake
 from server.cookies import set_cookies
+from server.departures import ClientGone
 from server.graphql_answers import answer_headers, is_sent_compressed, rate_headers
-from server.http_exchange import ClientGone, HttpExchange
+from server.http_exchange import HttpExchange
 from server.http_refusals import (
     AddressNotServed,
     AuthorityAway,
@@ -219,19 +220,7 @@ class GraphQLHTTP:
         """Run it, until it is answered or the client has gone."""
         allowed = QUERIES if exchange.method == "GET" else QUERIES_AND_MUTATIONS
         begun = Begun(self._pipeline.execute(request, caller, allowed=allowed, encoded=True))
-        if begun.done:
-            return begun.value
-        answer: Answer | None = None
-        try:
-            async with asyncio.TaskGroup() as group:
-                watcher = group.create_task(exchange.until_gone())
-                answer = await begun
-                watcher.cancel()
-        except* ClientGone:
-            answer = None
-        if answer is None:
-            raise ClientGone
-        return answer
+        return begun.value if begun.done else await exchange.while_there(begun)
 
     async def _stream(
         self, exchange: HttpExchange, request: GraphQLRequest, caller: Caller, kind: str

@@ -2,21 +2,21 @@
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable
+from typing import TypeVar
 
 from starlette.types import Message, Receive, Scope, Send
 
 from server.authentication import Handshake
+from server.departures import DEPARTURE, ClientGone, Departure
 from server.header_values import header_values
 from server.origins import Header
 from server.whole_answers import WHOLE, takes_whole
 
+T = TypeVar("T")
 _DRAIN_BYTES = 16 * 1024 * 1024
 _DRAIN_SECONDS = 2.0
 """How much of a body that is too large is read and thrown away, so that its sender gets to see the answer."""
-
-
-class ClientGone(Exception):
-    """The client closed the connection before it was answered."""
 
 
 class HttpExchange:
@@ -35,6 +35,7 @@ class HttpExchange:
         self._send = send
         self._body_ended = False
         self._takes_whole = takes_whole(scope)
+        self._departure: Departure | None = scope.get("extensions", {}).get(DEPARTURE)
 
     def handshake(self, request_id: str) -> Handshake:
         """What tells who asks."""
@@ -66,6 +67,22 @@ class HttpExchange:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 raise ClientGone
+
+    async def while_there(self, awaitable: Awaitable[T]) -> T:
+        """The result, unless the client closes the connection before. The body has been read. Raises ClientGone."""
+        if self._departure is not None:
+            return await self._departure.while_there(awaitable)
+        found: list[T] = []
+        try:
+            async with asyncio.TaskGroup() as group:
+                watcher = group.create_task(self.until_gone())
+                found.append(await awaitable)
+                watcher.cancel()
+        except* ClientGone:
+            found.clear()
+        if not found:
+            raise ClientGone
+        return found[0]
 
     async def respond(self, status: int, body: bytes, headers: list[Header], *, drain: bool = False) -> None:
         """Send the answer. `drain`: go on reading a while, so that a client that is still sending gets to read it."""

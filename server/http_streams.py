@@ -15,7 +15,8 @@ from core.ids import random_id
 from graph.errors import INTERNAL, ErrorRenderer, RequestRefused
 from graph.request import Answer, Caller
 from graph.started import Started
-from server.http_exchange import ClientGone, HttpExchange
+from server.departures import ClientGone
+from server.http_exchange import HttpExchange
 from server.media_types import EVENT_STREAM, MULTIPART
 from server.open_connections import OpenConnections
 from server.origins import Header
