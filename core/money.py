@@ -7,7 +7,8 @@ Invariant: no value that leaves this module is NaN or infinite, and nothing is r
 import re
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, InvalidOperation, Overflow, setcontext
-from typing import Annotated
+from functools import lru_cache
+from typing import Annotated, Literal
 
 from bson import Decimal128
 from pydantic import BeforeValidator
@@ -113,17 +114,22 @@ def figure(value: Decimal) -> Decimal:
 
 
 def to_storage(value: Decimal) -> Decimal128:
-    """The BSON form. Raises ``decimal.Inexact`` rather than losing a digit.
+    """The BSON form. Raises ``decimal.Inexact`` rather than losing a digit."""
+    return _stored(*value.as_tuple())
+
+
+@lru_cache(maxsize=4_096)
+def _stored(sign: int, digits: tuple[int, ...], exponent: int | Literal["n", "N", "F"]) -> Decimal128:
+    """Of a number's parts: many are met again and again, zeros above all.
 
     What the format holds as it is, is put together here: three times as fast as by the driver, and candles are stored by the hundred.
     """
-    sign, digits, exponent = value.as_tuple()
     if (
         not isinstance(exponent, int)
         or len(digits) > MAX_DIGITS
         or not _LOWEST_EXPONENT <= exponent <= _HIGHEST_EXPONENT
     ):
-        return Decimal128(value)
+        return Decimal128(Decimal((sign, digits, exponent)))  # type: ignore[arg-type]
     coefficient = int(bytes(digits).translate(_AS_TEXT))
     bits = sign << 127 | (exponent - _LOWEST_EXPONENT) << 113 | coefficient
     return Decimal128.from_bid(bits.to_bytes(16, "little"))
