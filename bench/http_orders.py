@@ -2,7 +2,7 @@
 
 Some accounts, each with a few connections, place resting orders as fast as they are answered, with the usual rate limits, projection and simulated prices on 34 markets running.
 The reference in the same run is `{ __typename }` over the same connections and with the same credentials: what the way in and out costs alone. The goal is 2,000 orders/s
-for 10 s. It begins when the server has stored a year of history of its markets, as a new one does in its first two minutes. CPU times are those from the first order until the projection holds the last one, what the idle server spends taken off. The load client is `bench/client/load.c`.
+for 10 s. Between rounds all orders are canceled. It begins when the server has stored a year of history of its markets, as a new one does in its first two minutes. CPU times are those from the first order until the projection holds the last one, what the idle server spends taken off. The load client is `bench/client/load.c`.
 """
 
 import argparse
@@ -33,6 +33,7 @@ MARKETS = """{ markets(first: 10, filter: {quote: "USDT"}) { nodes {
 PLACE = """mutation($id: String!, $symbol: String!, $quantity: Decimal!, $price: Decimal!) { placeOrder(input: {clientOrderId: $id,
   order: {symbol: $symbol, side: BUY, type: LIMIT, quantity: $quantity, price: $price}}) { order { id status } refused: errors { code message } } }"""
 PLACED = '"order":{"id":"'
+CANCEL = "mutation { cancelAllOrders(input: {}) { errors { code } } }"
 FIND = "query($id: String!) { order(by: {clientOrderId: $id}) { status } }"
 SETTLE_SECONDS, SETTLED_CORES = 180, 0.12
 SETTINGS = {
@@ -120,7 +121,9 @@ class Bursts:
         found = await self._load(bodies, "--wanted", PLACED)
         ended = time.perf_counter()
         await self._projected(f"{name}-0000000001")
-        return self._burst(found, before, idle, start, behind=time.perf_counter() - ended)
+        given = self._burst(found, before, idle, start, behind=time.perf_counter() - ended)
+        await self._cancel_everything()
+        return given
 
     async def settled(self) -> None:
         """Until the history that a new server fetches of its markets is stored; at most SETTLE_SECONDS."""
@@ -190,6 +193,13 @@ class Bursts:
         await asyncio.sleep(2)
         passed = time.perf_counter() - start
         return {name: (spent - before[name]) / passed for name, spent in self._server.cpu_seconds().items()}
+
+    async def _cancel_everything(self) -> None:
+        """So that the next round begins as this one did."""
+        connection = Connection(self._server.port)
+        for headers in self._traders:
+            await connection.post(CANCEL, headers=headers)
+        connection.close()
 
     async def _projected(self, key: str) -> None:
         """Until the documents hold everything that was placed: reads wait for it, and say when they gave up."""
