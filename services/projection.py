@@ -109,6 +109,8 @@ class Projector:
         self._clock = clock
         self._place = Place()
         self._written = Watermark(0, 0, 0)
+        self._unsure: Watermark | None = None
+        """How far the documents reach if a try to write them succeeded that gave no answer."""
         self._snapshot_at = 0
         self._pending: Changes | None = None
         self._waiting_since_ms: int | None = None
@@ -222,14 +224,18 @@ class Projector:
         self._bus.publish(PROJECTION_TOPIC, ProjectionAdvanced(mark.sequence, self._clock.now_ms()))
 
     async def _persist(self, changes: Changes, accounts: Sequence[Mapping[str, Any]], mark: Watermark) -> None:
-        backoff, is_retry = Backoff(first_seconds=0.1, most_seconds=3.0), False
+        backoff = Backoff(first_seconds=0.1, most_seconds=3.0)
         while True:
             try:
-                if is_retry and await projection.read_watermark() == mark:
-                    return  # the try that seemed to fail did not
+                if self._unsure is not None and await projection.read_watermark() == self._unsure:
+                    self._written = self._unsure  # the try that seemed to fail, or was given up, did not
+                self._unsure = None
+                if self._written == mark:
+                    return
+                self._unsure = mark
                 await self._store(changes, accounts, mark)
+                self._unsure = None
             except PyMongoError as error:
-                is_retry = True
                 delay = backoff.next_delay()
                 log.warning("projection.retry", error=type(error).__name__, delay_seconds=round(delay, 2))
                 await asyncio.sleep(delay)

@@ -24,7 +24,7 @@ async def test_dev_answers_and_says_what_runs_where(tmp_path: Path) -> None:
         assert any(f"{dev.url}/graphql" in line for line in dev.out)
         assert any("database" in line and "embedded" in line for line in dev.out)
         logged = await dev.wait_for_line("/no-such-page")
-        assert '"request_id": "asked-for-it"' in logged
+        assert '"request_id":"asked-for-it"' in logged
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.soak)])
