@@ -10,6 +10,7 @@ import re
 import secrets
 import shutil
 import sys
+import time
 from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -30,6 +31,8 @@ SIGN_UP = "mutation($e: String!, $p: String!) { signUp(input: {email: $e, passwo
 LOG_IN = """mutation($e: String!, $p: String!) { logIn(input: {email: $e, password: $p, delivery: VALUES}) {
   tokens { accessToken } errors { code } } }"""
 READY_SECONDS = 60.0
+TOKEN_SECONDS = 600.0
+"""A token is good for 15 minutes."""
 LIMITS = {
     "COST_LIMIT_PER_MINUTE": "60000000000",
     "SOCKETS_PER_ADDRESS": "100000",
@@ -41,6 +44,20 @@ LIMITS = {
 _COUNTER = re.compile(r"^(\w*(?:cache|kept)\w*(?:\{[^}]*\})?) ([0-9.e+]+)$", re.MULTILINE)
 
 
+@dataclass(slots=True)
+class Session:
+    """Of an account in one database. It is signed in again only once its token grows old: so many log-ins in so short a time would be refused."""
+
+    _token: str = ""
+    _taken_at: float = -TOKEN_SECONDS
+
+    async def token(self, port: int) -> str:
+        """An access token."""
+        if time.monotonic() - self._taken_at >= TOKEN_SECONDS:
+            self._token, self._taken_at = await _signed_in(port), time.monotonic()
+        return self._token
+
+
 @dataclass(frozen=True, slots=True)
 class Backing:
     """What the API stands on, and its environment."""
@@ -50,6 +67,7 @@ class Backing:
     relay_pid: int
     redis_pid: int
     folder: Path
+    session: Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +109,7 @@ async def backing(folder: Path, cores: Cores) -> AsyncIterator[Backing]:
             command, core=cores.rest, said=folder / "relay.log", environment=environment
         ) as relay:
             await processes.listening(control_port, relay)
-            yield Backing(environment, control_port, relay.pid, redis.pid, folder)
+            yield Backing(environment, control_port, relay.pid, redis.pid, folder, Session())
 
 
 @asynccontextmanager
@@ -106,7 +124,7 @@ async def vault(ground: Backing, cores: Cores, settings: Mapping[str, str]) -> A
         await processes.listening(port, api)
         async with asyncio.timeout(READY_SECONDS):
             await _markets_known(port)
-        yield Api(port, api.pid, await _signed_in(port))
+        yield Api(port, api.pid, await ground.session.token(port))
 
 
 async def _markets_known(port: int) -> None:
