@@ -13,6 +13,8 @@ OFTEN = 4
 """Requests within a second."""
 KEPT_MS = 1_000
 _REQUESTS_AHEAD = 256
+"""At least; more where they would not last for LASTING_MS."""
+LASTING_MS = 250
 _RENEWED_BELOW = 8
 """A request that finds less than this part of what was there asks for more, while the others spend the rest."""
 _WORTH_IT = 100
@@ -28,7 +30,8 @@ class _Caller:
     held: int = 0
     held_until_ms: int = 0
     most_held: int = 0
-    """Since points were last taken along."""
+    """Since points were last taken along, at `taken_ms`."""
+    taken_ms: int = 0
     sent: bool = False
     """A request is on its way to ask for more."""
     asking: bool = False
@@ -85,7 +88,8 @@ class PointsAhead:
         held = self.held(key)
         if caller.asking or points > self._most or not (held or caller.requests >= OFTEN):
             return 0
-        more = min(self._most, points * _REQUESTS_AHEAD) - held
+        spent, passed_ms = caller.most_held - caller.held, max(1, now - caller.taken_ms)
+        more = min(self._most, max(points * _REQUESTS_AHEAD, spent * LASTING_MS // passed_ms)) - held
         caller.asking = more > 0
         return max(0, more)
 
@@ -94,7 +98,7 @@ class PointsAhead:
         left = self.held(key)
         caller = self._callers.setdefault(key, _Caller(self._now_ms()))
         caller.asking = caller.sent = False
-        caller.most_held = left + points
+        caller.most_held, caller.taken_ms = left + points, self._now_ms()
         if points:
             caller.held = left + points
             caller.held_until_ms = self._now_ms() + KEPT_MS
