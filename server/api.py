@@ -32,7 +32,10 @@ async def _main(settings: Settings, fd: int | None) -> None:
 
 async def _serve_beside_others(settings: Settings, mongo_url: str, fd: int) -> None:
     """Health and metrics of this process are at WORKER_PORT."""
-    with process.handed_over(fd) as listener, process.listen(settings.host, settings.worker_port) as own:
+    with (
+        process.handed_over(fd) as listener,
+        process.listen(settings.host, settings.worker_port, setting="WORKER_PORT") as own,
+    ):
         async with _running(settings, mongo_url) as resources, asyncio.TaskGroup() as group:
             monitoring = at_the_edge(monitoring_app(resources.health, resources.metrics), resources)
             group.create_task(process.serve(monitoring, own))

@@ -69,20 +69,8 @@ class HttpExchange:
                 raise ClientGone
 
     async def while_there(self, awaitable: Awaitable[T]) -> T:
-        """The result, unless the client closes the connection before. The body has been read. Raises ClientGone."""
-        if self._departure is not None:
-            return await self._departure.while_there(awaitable)
-        found: list[T] = []
-        try:
-            async with asyncio.TaskGroup() as group:
-                watcher = group.create_task(self.until_gone())
-                found.append(await awaitable)
-                watcher.cancel()
-        except* ClientGone:
-            found.clear()
-        if not found:
-            raise ClientGone
-        return found[0]
+        """The result, unless the client closes the connection before, where the server tells that (`DEPARTURE`). Raises ClientGone."""
+        return await (awaitable if self._departure is None else self._departure.while_there(awaitable))
 
     async def respond(self, status: int, body: bytes, headers: list[Header], *, drain: bool = False) -> None:
         """Send the answer. `drain`: go on reading a while, so that a client that is still sending gets to read it."""

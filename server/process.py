@@ -98,8 +98,8 @@ def _cancelled_by_signal(task: asyncio.Task[None]) -> Iterator[asyncio.Event]:
             loop.remove_signal_handler(each)
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Bind and listen at once: from here on no other process gets the port, and connections wait until they are served.
+def listen(host: str, port: int, *, setting: str = "PORT") -> socket.socket:
+    """Bind and listen at once: from here on no other process gets the port, and connections wait until they are served. `setting`: the port's name.
 
     Raises:
         CannotRun: the port is taken, or the address is not of this machine.
@@ -108,7 +108,9 @@ def listen(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
-        raise CannotRun(f"cannot listen on {host}:{port}: {error.strerror}; set HOST or PORT to another one") from error
+        raise CannotRun(
+            f"cannot listen on {host}:{port}: {error.strerror}; set HOST or {setting} to another one"
+        ) from error
 
 
 def handed_over(fd: int) -> socket.socket:

@@ -21,7 +21,7 @@ def run(settings: Settings, names: list[str]) -> int:
 
 async def _main(settings: Settings, names: list[str]) -> None:
     mongo_url = require_external(settings, "worker")
-    with process.listen(settings.host, settings.worker_port) as listener:
+    with process.listen(settings.host, settings.worker_port, setting="WORKER_PORT") as listener:
         async with (
             open_resources(settings, mongo_url, configured_box(settings)) as resources,
             asyncio.TaskGroup() as group,

@@ -6,6 +6,7 @@ Literals without variables are coerced once, variables are coerced already. What
 from collections.abc import Callable, Sequence
 
 from graphql import (
+    ArgumentNode,
     FieldNode,
     GraphQLArgument,
     GraphQLField,
@@ -63,7 +64,7 @@ def _declared(declared: GraphQLArgument | GraphQLInputField, node: ValueNode | N
 def _of(type_: GraphQLInputType, node: ValueNode) -> Value:
     if isinstance(node, VariableNode):
         return _variable(node.name.value, may_be_null=not isinstance(type_, GraphQLNonNull))
-    if not _has_variables(node):
+    if not has_variables(node):
         return _constant(lambda: coerce_input_literal(node, type_))
     inner = type_.of_type if isinstance(type_, GraphQLNonNull) else type_
     if isinstance(node, ObjectValueNode) and isinstance(inner, GraphQLInputObjectType) and not inner.is_one_of:
@@ -118,7 +119,8 @@ class _Variables(Visitor):
         self.found = True
 
 
-def _has_variables(node: ValueNode) -> bool:
+def has_variables(node: ArgumentNode | ValueNode) -> bool:
+    """Whether a variable stands somewhere in it."""
     seen = _Variables()
     visit(node, seen)
     return seen.found

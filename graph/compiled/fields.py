@@ -14,23 +14,20 @@ from typing import TYPE_CHECKING
 
 import strawberry
 from graphql import (
-    ArgumentNode,
     FieldNode,
     GraphQLField,
     GraphQLObjectType,
     GraphQLOutputType,
     GraphQLResolveInfo,
-    VariableNode,
 )
 from graphql.execution.collect_fields import FieldDetails
 from graphql.execution.values import VariableValues, get_argument_values
-from graphql.language import Visitor, visit
 from strawberry.execution import optimized_is_awaitable
 from strawberry.schema.schema_converter import get_arguments
 from strawberry.types.field import StrawberryField
 from strawberry.types.fields.resolver import StrawberryResolver
 
-from graph.compiled.arguments import gathering
+from graph.compiled.arguments import gathering, has_variables
 from graph.compiled.run import Place, Run, as_path, field_place, helpers
 
 if TYPE_CHECKING:
@@ -271,7 +268,7 @@ def _own(field: SelectedField) -> tuple[StrawberryField, StrawberryResolver[obje
 
 def constant_arguments(field: SelectedField, schema: "PipelineSchema") -> Mapping[str, object] | None:
     """The converted arguments of a field, where neither a variable nor something that a resolver could change is among them."""
-    if any(_has_variables(argument) for argument in field.details[0].node.arguments or ()):
+    if any(has_variables(argument) for argument in field.details[0].node.arguments or ()):
         return None
     try:
         known = _converted(field, schema, _NO_VARIABLES)
@@ -313,16 +310,3 @@ def _converted(field: SelectedField, schema: "PipelineSchema", variables: Variab
         scalar_registry=schema.schema_converter.scalar_registry,
     )
     return {name: value for name, value in keywords.items() if name not in (*reserved.source, reserved.info)}
-
-
-class _Variables(Visitor):
-    found = False
-
-    def enter_variable(self, _node: VariableNode, *_rest: object) -> None:
-        self.found = True
-
-
-def _has_variables(argument: ArgumentNode) -> bool:
-    seen = _Variables()
-    visit(argument, seen)
-    return seen.found

@@ -110,7 +110,9 @@ class Market(Node):
     def rules(self, info: Info) -> MarketRules:
         return MarketRules.of(self.symbol, info.context.catalogue.market(self.symbol).rules)
 
-    @strawberry.field(description="Whether it is on the viewer's watch list; null when nobody is signed in.")
+    @strawberry.field(
+        description="Whether it is on the viewer's watch list. Null when nobody is signed in, and for everybody until there are watch lists."
+    )
     def watched(self) -> bool | None:
         return None
 

@@ -30,13 +30,6 @@ async def server(markets: Markets) -> AsyncIterator[Front]:
         yield running
 
 
-@pytest.fixture
-async def kept(server: Front) -> AsyncIterator[Kept]:
-    connection = await server.connect()
-    yield connection
-    connection.close()
-
-
 def same_head(one: Reply, other: Reply) -> bool:
     first, second = ([pair for pair in each.headers if pair[0] not in CHANGING] for each in (one, other))
     assert [name for name, _ in one.headers] == [name for name, _ in other.headers]

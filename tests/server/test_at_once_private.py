@@ -10,6 +10,8 @@ from structlog.testing import capture_logs
 from core.account_vocabulary import ApiScope
 from core.database import Database
 from core.request_id import current_request_id
+from graph.types.market import MarketRules
+from models.market import MarketRulesEntry
 from models.user import Profile
 from services.api_keys import WantedKey
 from tests.accounts import CLIENT, Person, World, build_accounts, world
@@ -34,13 +36,6 @@ async def vault(database: Database) -> AsyncIterator[World]:
 async def server(vault: World) -> AsyncIterator[Front]:
     async with front(vault.pipeline, vault.accounts.authority) as running:
         yield running
-
-
-@pytest.fixture
-async def kept(server: Front) -> AsyncIterator[Kept]:
-    connection = await server.connect()
-    yield connection
-    connection.close()
 
 
 def shows(person: Person, **headers: str) -> dict[str, str]:
@@ -223,6 +218,29 @@ async def test_who_is_signed_in_gets_public_data_at_once_as_well(vault: World, s
     own, at_once = [await kept.post(rules, shows(ann)) for _ in range(2)]
     assert same_head(own, at_once)
     assert server.given == [False, True]
+
+
+async def test_public_data_beside_ones_own_is_made_once_and_ones_own_for_each(
+    vault: World, server: Front, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann, bob = await vault.signed_up(ANN), await vault.signed_up(BOB)
+    made: list[str] = []
+    real = MarketRules.of
+
+    def counted(symbol: str, rules: MarketRulesEntry) -> MarketRules:
+        made.append(symbol)
+        return real(symbol, rules)
+
+    monkeypatch.setattr(MarketRules, "of", staticmethod(counted))
+    mixed = f'{{ market(symbol: "{BTC}") {{ symbol rules {{ tickSize }} }} viewer {{ email }} }}'
+    for person, email in ((ann, ANN), (bob, BOB), (ann, ANN)):
+        assert email_in(await kept.post(mixed, shows(person))) == email
+    for _ in range(2):
+        reply = await kept.post(mixed)
+        assert email_in(reply) is None
+        assert orjson.loads(reply.body)["data"]["market"]["symbol"] == BTC
+    assert server.given == [False, True, True, False, True]
+    assert made == [BTC]
 
 
 async def test_only_public_data_is_compressed() -> None:

@@ -1,37 +1,19 @@
 """Requests that come again in the same bytes are not parsed again, and mean the same."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import orjson
 import pytest
 
 from server.connections import HttpProtocol
 from server.learnt import Learnt
-from tests.accounts import build_accounts
-from tests.markets import BTC, ETH, Markets, ticker
-from tests.server.front import Front, Kept, front, request_of
+from tests.markets import BTC, Markets, ticker
+from tests.server.front import Front, Kept, request_of
+from tests.server.serving import eventually
+from tests.server.test_at_once import SMALL, markets, server
 
-SMALL = '{ market(symbol: "BTC-USDT") { symbol ticker { last } } }'
+__all__ = ["markets", "server"]
 WHOLE = request_of(orjson.dumps({"query": SMALL}))
-
-
-@pytest.fixture
-def markets() -> Markets:
-    return Markets().full(BTC, ETH)
-
-
-@pytest.fixture
-async def server(markets: Markets) -> AsyncIterator[Front]:
-    async with front(markets.pipeline, build_accounts().authority) as running:
-        yield running
-
-
-@pytest.fixture
-async def kept(server: Front) -> AsyncIterator[Kept]:
-    connection = await server.connect()
-    yield connection
-    connection.close()
 
 
 @pytest.fixture
@@ -121,9 +103,7 @@ async def test_bytes_that_are_known_mean_something_else_within_a_request(
         f"POST /graphql HTTP/1.1\r\nhost: h\r\ncontent-type: application/json\r\ncontent-length: {len(WHOLE)}\r\n\r\n"
     )
     kept.writer.write(head.encode())
-    async with asyncio.timeout(10):
-        while parsed[-1] != head.encode():
-            await asyncio.sleep(0.01)
+    await eventually(lambda: parsed[-1] == head.encode())
     kept.writer.write(WHOLE)
     assert (await kept.reply()).status == 400
 

@@ -44,6 +44,15 @@ async def test_the_collector_leaves_alone_what_exists_at_the_start() -> None:
     assert seen[0] > len(gc.get_objects()) / 2
 
 
+def test_a_port_that_is_taken_is_refused_by_its_settings_name() -> None:
+    with process.listen("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+        with pytest.raises(
+            CannotRun, match=f"cannot listen on 127.0.0.1:{port}: .*; set HOST or WORKER_PORT to another"
+        ):
+            process.listen("127.0.0.1", port, setting="WORKER_PORT")
+
+
 def test_a_socket_that_is_handed_over_must_listen() -> None:
     with socket.socket() as silent, socket.create_server(("127.0.0.1", 0)) as listening:
         with pytest.raises(CannotRun, match="is a socket that does not listen"):
