@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from integrations.chains.errors import NodeRefused
+from integrations.chains.errors import Failure, NodeRefused, ProviderFailed
 from integrations.chains.json_rpc import JsonRpc
 
 Json = dict[str, Any]
@@ -69,8 +69,8 @@ class Esplora:
 
     async def _tip(self, _: str, what: str) -> object:
         if what == "height":
-            return await self._node.call("getblockcount")
-        return str(await self._node.call("getbestblockhash")).encode()
+            return await self._read("getblockcount")
+        return str(await self._read("getbestblockhash")).encode()
 
     async def _at_height(self, height: str) -> bytes:
         return str(await self._absent("getblockhash", int(height))).encode()
@@ -165,7 +165,7 @@ class Esplora:
     async def _all(self) -> list[Json]:
         """Every transaction of the best chain and those that wait, the oldest first."""
         blocks: list[Json] = []
-        at = await self._node.call("getbestblockhash")
+        at = await self._read("getbestblockhash")
         while at is not None:
             if at not in self._blocks:
                 read: Json = await self._absent("getblock", at, 2)
@@ -173,14 +173,23 @@ class Esplora:
             blocks.append(self._blocks[str(at)])
             at = blocks[-1].get("previousblockhash")
         found = [each for block in reversed(blocks) for each in block["tx"]]
-        waiting = await self._node.call("getrawmempool")
+        waiting = await self._read("getrawmempool")
         for txid in waiting if isinstance(waiting, list) else []:
             found.append(await self._absent("getrawtransaction", txid, True))
         return found
 
-    async def _absent(self, method: str, *params: object) -> Any:
+    async def _read(self, method: str, *params: object) -> Any:
+        """Asks again when the connection broke, which nodes of Bitcoin's kind do to kept ones now and then (bitcoin/bitcoin#18623)."""
         try:
             return await self._node.call(method, *params)
+        except ProviderFailed as failed:
+            if failed.failure is not Failure.UNREACHABLE:
+                raise
+            return await self._node.call(method, *params)
+
+    async def _absent(self, method: str, *params: object) -> Any:
+        try:
+            return await self._read(method, *params)
         except NodeRefused as refused:
             if refused.code in (-5, -8):
                 raise NotFound from None
