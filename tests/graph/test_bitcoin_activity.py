@@ -157,14 +157,20 @@ async def coin_of(desk: Desk, key: Key) -> Coin:
     return Coin(output.outpoint, output.sats, output.script)
 
 
-async def test_what_several_spend_together_is_told_the_same_before_a_block_has_it(desk: Desk) -> None:
+async def test_what_several_spend_together_is_told_the_same_before_a_block_has_it(
+    database: Database, litecoin_url: str
+) -> None:
     """Its own word while it waits and the chain's are one: what this wallet has less."""
-    other, coins = Key(), [await coin_of(desk, desk.key)]
-    while (
-        len(coins) == 1 or coins[0].outpoint > coins[1].outpoint
-    ):  # a transaction is of whoever's output it spends first (BIP-69)
-        other = Key()
-        coins[1:] = [await coin_of(desk, other)]
+    async with desk_on(litecoin_url, "both") as desk:
+        one, two = sorted(
+            [(await coin_of(desk, key), key) for key in (desk.key, Key())], key=lambda each: each[0].outpoint
+        )
+        desk.key, other = one[1], two[1]  # a transaction is of whoever's output it spends first (BIP-69)
+        await link(desk)
+        await told_the_same(desk, other, [one[0], two[0]])
+
+
+async def told_the_same(desk: Desk, other: Key, coins: list[Coin]) -> None:
     paid = [TxOutput(desk.friend.script, BTC * 3 // 2 - 10_000), TxOutput(desk.key.script, BTC // 2)]
     both = other.sign_own(desk.key.sign_own(build(coins, paid).psbt))
     sent = await desk.send(both)
