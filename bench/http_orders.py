@@ -35,7 +35,7 @@ PLACE = """mutation($id: String!, $symbol: String!, $quantity: Decimal!, $price:
 PLACED = '"order":{"id":"'
 CANCEL = "mutation { cancelAllOrders(input: {}) { errors { code } } }"
 FIND = "query($id: String!) { order(by: {clientOrderId: $id}) { status } }"
-SETTLE_SECONDS, SETTLED_CORES = 180, 0.12
+SETTLE_SECONDS, SETTLED_CORES = 180, 0.45
 SETTINGS = {
     "TRUSTED_PROXIES": "127.0.0.1",
     "SIMULATED_AFTER_SECONDS": "0",
@@ -126,9 +126,9 @@ class Bursts:
         return given
 
     async def settled(self) -> None:
-        """Until the history that a new server fetches of its markets is stored; at most SETTLE_SECONDS."""
+        """Until the history that a new server computes of its markets is stored; at most SETTLE_SECONDS."""
         ends = time.perf_counter() + SETTLE_SECONDS
-        while time.perf_counter() < ends and (await self._idle())["database"] > SETTLED_CORES:
+        while time.perf_counter() < ends and sum((await self._idle()).values()) > SETTLED_CORES:
             await asyncio.sleep(1)
 
     async def reference(self) -> Burst:

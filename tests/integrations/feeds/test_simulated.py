@@ -292,6 +292,26 @@ def test_a_price_of_too_few_ticks_is_refused() -> None:
         SimulatedFeed([SimulatedMarket("X-USD", D(1), D("0.01"), D(1))], seed=1, pegged=PEGGED, clock=ManualClock())
 
 
+@pytest.mark.parametrize(
+    ("price", "tick", "lot"), [(D(86_000), D("0.00000001"), D(1)), (D(86_000), D("0.01"), D("0.0000000001"))]
+)
+def test_numbers_that_do_not_fit_are_refused(price: Decimal, tick: Decimal, lot: Decimal) -> None:
+    with pytest.raises(ValueError, match="X-USD: the simulated price has too small a tick"):
+        SimulatedFeed([SimulatedMarket("X-USD", price, tick, lot)], seed=1, pegged=PEGGED, clock=ManualClock())
+
+
+async def test_the_largest_numbers_add_up() -> None:
+    """A week of a market whose every number is just small enough."""
+    market = SimulatedMarket("X-Y", D("90000"), D("0.0001"), D("0.0001"))
+    feed = Recording([market]).feed
+    (week,) = await feed.candles("X-Y", CandleInterval.WEEK_1, from_ms=NOW - 14 * DAY, to_ms=NOW)
+    days = await feed.candles(
+        "X-Y", CandleInterval.DAY_1, from_ms=week.open_time_ms, to_ms=week.open_time_ms + 7 * DAY
+    )
+    assert week.quote_volume == sum(day.quote_volume or 0 for day in days)
+    assert week.low * week.volume <= (week.quote_volume or 0) <= week.high * week.volume
+
+
 async def test_the_whole_catalogue_can_be_simulated() -> None:
     catalogue = read_files()
     markets = [
