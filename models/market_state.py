@@ -4,9 +4,9 @@ from collections.abc import Collection, Mapping, Sequence
 
 from beanie import Document
 from pydantic import BaseModel, Field
-from pymongo import UpdateOne
 
 from core.vocabulary import CandleInterval, Series
+from models.base import replace_rows
 
 
 class MarketHistoryState(BaseModel):
@@ -60,12 +60,9 @@ async def read_state(series: Series, symbol: str) -> MarketHistoryState:
 async def write_states(states: Sequence[MarketHistoryState]) -> None:
     """Store these states, in one round trip."""
     if states:
-        await MarketStateDocument.get_pymongo_collection().bulk_write(
-            [
-                UpdateOne({"_id": _id(s.series, s.symbol)}, {"$set": {"state": s.model_dump(mode="json")}}, upsert=True)
-                for s in states
-            ],
-            ordered=False,
+        await replace_rows(
+            MarketStateDocument,
+            [{"_id": _id(s.series, s.symbol), "state": s.model_dump(mode="json")} for s in states],
         )
 
 
@@ -78,10 +75,7 @@ async def read_sequences(names: Collection[str]) -> dict[str, int]:
 async def write_sequences(numbers: Mapping[str, int]) -> None:
     """Store the counters' next numbers, in one round trip."""
     if numbers:
-        await SequenceDocument.get_pymongo_collection().bulk_write(
-            [UpdateOne({"_id": name}, {"$set": {"next": number}}, upsert=True) for name, number in numbers.items()],
-            ordered=False,
-        )
+        await replace_rows(SequenceDocument, [{"_id": name, "next": number} for name, number in numbers.items()])
 
 
 def _id(series: Series, symbol: str) -> str:

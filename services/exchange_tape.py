@@ -149,6 +149,11 @@ class ExchangeTape:
         await self._history.flush()
         self._room.set()
 
+    async def _flush_due(self) -> None:
+        await self.publish()
+        await self._history.flush_due()
+        self._room.set()
+
     async def run(self) -> None:
         """Publish, store and answer until cancelled; then store what is left."""
         try:
@@ -156,7 +161,7 @@ class ExchangeTape:
                 tasks.create_task(resyncs.answer(self._bus, self._tell))
                 tasks.create_task(_every(0, self._merge_arrived))
                 tasks.create_task(_every(PUBLISH_SECONDS, self.publish))
-                tasks.create_task(_every(FLUSH_SECONDS, self.flush))
+                tasks.create_task(_every(FLUSH_SECONDS, self._flush_due))
         finally:
             with suppress(PyMongoError, TimeoutError):
                 async with asyncio.timeout(LAST_FLUSH_SECONDS):

@@ -6,7 +6,7 @@ their newest state. Only one process may run this (services/leases.py).
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import structlog
 from pymongo.errors import PyMongoError
@@ -211,10 +211,17 @@ class MarketData:
         )
         self._publish(desk.ticker)
 
+    async def flush_due(self) -> None:
+        """Store what is due. Call it every FLUSH_SECONDS; a database that is away is logged and tried again."""
+        await self._stored(self.history.flush_due)
+
     async def flush(self) -> None:
-        """Store what changed. Call it every FLUSH_SECONDS; a database that is away is logged and tried again."""
+        """Store everything that changed; a database that is away is logged, and tried again the next time."""
+        await self._stored(self.history.flush)
+
+    async def _stored(self, flush: Callable[[], Awaitable[None]]) -> None:
         try:
-            await self.history.flush()
+            await flush()
         except PyMongoError as error:
             log.warning("market_data.not_stored", reason=type(error).__name__)
 

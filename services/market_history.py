@@ -49,8 +49,8 @@ class MarketHistory(StoredHistory):
         """The first number that was never given out."""
         return self._sequences.peek(market.sequence_name)
 
-    async def _flush(self) -> None:
-        await super()._flush()
+    async def _flush(self, *, whole: bool) -> None:
+        await super()._flush(whole=whole)
         await self._sequences.top_up()
 
     async def reset(self, series: Series, symbol: str) -> None:

@@ -1,7 +1,8 @@
 """Trades and candles of markets in one process's memory, and how they reach the database and come back.
 
 Order of a flush: trades, then candles, then the state that speaks of them. A restart reads the candles, then merges the stored trades
-that came after them; a candle ignores sequences it already holds, so a kill between any two writes changes no figure.
+that came after them; a candle ignores sequences it already holds, so a kill between any two writes changes no figure. So candles, of which every trade
+changes seven, are stored less often than trades.
 
 Everything synchronous never waits for a flush; storing and the rare trade that touches a candle beyond memory exclude each other.
 """
@@ -30,6 +31,8 @@ RESTORE_SECONDS = 0.5
 """Time a flush may spend on reading back the past day of markets that were loaded."""
 WINDOW = 1_000
 HOUR_MS = CandleInterval.HOUR_1.length_ms
+CANDLES_SECONDS = 10.0
+"""How long a changed candle may wait for storage while its trades do not."""
 CANDLE_BATCH = 100
 """Candles stored at once: making ready more of them would hold up everything else for too long."""
 
@@ -87,6 +90,7 @@ class StoredHistory:
         self._retention_ms = None if retention_days is None else retention_days * CandleInterval.DAY_1.length_ms
         self._markets: dict[tuple[Series, str], HistoryOfMarket] = {}
         self._storing = asyncio.Lock()
+        self._candles_due = 0.0
 
     async def load(self, series: Series, symbols: Iterable[str]) -> None:
         """Continue these markets where storage stands. Once per series and market, before their first trade.
@@ -151,18 +155,26 @@ class StoredHistory:
         return candles.day.figures() if candles.day_is_known else Figures()
 
     async def flush(self) -> None:
-        """Store what changed, and read back what `load` left; call it every second.
+        """Store everything that changed, and read back what `load` left.
 
         What could not be stored waits for the next flush when this raises PyMongoError.
         """
         async with self._storing:
-            await self._flush()
+            await self._flush(whole=True)
         await self._restore_days()
 
-    async def _flush(self) -> None:
+    async def flush_due(self) -> None:
+        """As `flush`, but leave candles for CANDLES_SECONDS; call it every second."""
+        async with self._storing:
+            await self._flush(whole=self._clock.monotonic() >= self._candles_due)
+        await self._restore_days()
+
+    async def _flush(self, *, whole: bool) -> None:
         now_ms = self._clock.now_ms()
         reached = {key: market.last_sequence for key, market in self._markets.items() if market.touched}
-        unsaved = {key: market.candles.take_unsaved() for key, market in self._markets.items()}
+        unsaved: dict[tuple[Series, str], dict[CandleKey, Candle]] = {
+            key: market.candles.take_unsaved() if whole else {} for key, market in self._markets.items()
+        }
         try:
             await self.queue.flush()
             await self._store_candles(unsaved)
@@ -176,14 +188,17 @@ class StoredHistory:
                 continue
             market.mark_hour(now_ms=now_ms, retention_ms=self._retention_ms)
             market.reach(unsaved[key])
-            through = reached.get(key, market.state.trades_through)
-            market.state.trades_through = market.state.candles_through = through
-            if key[0] is not Series.REPLAY:
-                market.state.complete_until_ms = market.gaps.complete_until_ms(now_ms)
+            market.state.trades_through = reached.get(key, market.state.trades_through)
+            if whole:
+                market.state.candles_through = market.state.trades_through
+                if key[0] is not Series.REPLAY:
+                    market.state.complete_until_ms = market.gaps.complete_until_ms(now_ms)
             changed.append(market)
         await write_states([market.state for market in changed])
         for market in changed:
             market.touched = market.last_sequence > market.state.trades_through
+        if whole:
+            self._candles_due = self._clock.monotonic() + CANDLES_SECONDS
 
     async def _store_candles(self, unsaved: Mapping[tuple[Series, str], Mapping[CandleKey, Candle]]) -> None:
         new: list[tuple[CandleKey, Candle]] = []

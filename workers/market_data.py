@@ -77,7 +77,7 @@ class MarketDataWorker:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._answer(data))
                 tasks.create_task(_every(CHECK_SECONDS, data.check))
-                tasks.create_task(_every(FLUSH_SECONDS, data.flush))
+                tasks.create_task(_every(FLUSH_SECONDS, data.flush_due))
                 for feed in feeds:
                     tasks.create_task(_supervised(feed, take))
                 if self.fallback is not None:

@@ -20,6 +20,7 @@ from models.trade import trades_between
 from services import market_history, stored_history, trades
 from services.market_history import MarketHistory
 from services.sequences import Sequences
+from services.stored_history import CANDLES_SECONDS
 from services.tickers import Figures
 from tests.services import market_rows as rows
 from tests.services.market_rows import DAY_MS, HOUR_MS, MINUTE_MS, NOON_MS, SECOND_MS, SYMBOL, FakeHistory
@@ -139,6 +140,26 @@ async def test_a_kill_between_trades_and_candles_is_made_good_from_the_trades(
     assert (await read_state(Series.LIVE, SYMBOL)).trades_through == 40
 
 
+async def test_candles_are_stored_less_often_than_the_trades_that_a_restart_makes_them_of(database: Database) -> None:
+    worker = await start()
+    await worker.accept([rows.trade(1, time_ms=worker.clock.now_ms(), price="100")])
+    await worker.history.flush_due()
+    await worker.accept([rows.trade(2, time_ms=worker.clock.now_ms(), price="105")])
+    worker.clock.advance(CANDLES_SECONDS - 1)
+    await worker.history.flush_due()
+    assert {candle.trades for candle in await candles_between(Series.LIVE, SYMBOL, MINUTE, from_ms=0, to_ms=None)} == {
+        1
+    }
+    again = await start(now_ms=worker.clock.now_ms())
+    (minute,) = [c for c in again.history.newest_candles(Series.LIVE, SYMBOL) if c.interval is MINUTE]
+    assert (minute.trades, minute.high) == (2, Decimal(105)), "of the stored trades"
+    worker.clock.advance(1)
+    await worker.history.flush_due()
+    assert {candle.trades for candle in await candles_between(Series.LIVE, SYMBOL, MINUTE, from_ms=0, to_ms=None)} == {
+        2
+    }, "though nothing came since"
+
+
 @pytest.mark.parametrize("seed", range(12))
 async def test_any_course_of_trades_stops_and_kills_ends_in_the_candles_of_what_was_kept(
     database: Database, seed: int
@@ -150,7 +171,7 @@ async def test_any_course_of_trades_stops_and_kills_ends_in_the_candles_of_what_
     waiting: list[TradeAccepted] = []
     number = 0
     for _ in range(60):
-        match random.choice(["trade"] * 5 + ["flush", "stop", "kill", "time"]):
+        match random.choice(["trade"] * 5 + ["flush", "due", "stop", "kill", "time"]):
             case "trade":
                 number += 1
                 age_ms = random.choice([0, SECOND_MS, 3 * MINUTE_MS, 2 * HOUR_MS, 30 * HOUR_MS, 8 * DAY_MS])
@@ -158,6 +179,10 @@ async def test_any_course_of_trades_stops_and_kills_ends_in_the_candles_of_what_
                 waiting += await worker.accept([rows.trade(number, time_ms=clock_ms - age_ms, price=price)])
             case "flush":
                 await worker.history.flush()
+                kept += waiting
+                waiting = []
+            case "due":
+                await worker.history.flush_due()
                 kept += waiting
                 waiting = []
             case "stop":

@@ -305,9 +305,7 @@ async def test_the_largest_numbers_add_up() -> None:
     market = SimulatedMarket("X-Y", D("90000"), D("0.0001"), D("0.0001"))
     feed = Recording([market]).feed
     (week,) = await feed.candles("X-Y", CandleInterval.WEEK_1, from_ms=NOW - 14 * DAY, to_ms=NOW)
-    days = await feed.candles(
-        "X-Y", CandleInterval.DAY_1, from_ms=week.open_time_ms, to_ms=week.open_time_ms + 7 * DAY
-    )
+    days = await feed.candles("X-Y", CandleInterval.DAY_1, from_ms=week.open_time_ms, to_ms=week.open_time_ms + 7 * DAY)
     assert week.quote_volume == sum(day.quote_volume or 0 for day in days)
     assert week.low * week.volume <= (week.quote_volume or 0) <= week.high * week.volume
 
