@@ -25,6 +25,7 @@ class ClientAddresses:
     def __init__(self, trusted_proxies: Iterable[str] = ()) -> None:
         """`trusted_proxies`: addresses or networks in CIDR notation. Raises ValueError naming one that is neither."""
         self._trusted = tuple(_network(text) for text in trusted_proxies)
+        self._look = lru_cache(maxsize=_ADDRESSES_HELD)(self._seen)
 
     def of(self, peer: str | None, headers: Iterable[Header]) -> str:
         """The caller's address as text.
@@ -33,21 +34,27 @@ class ClientAddresses:
             peer: address of the connection itself.
             headers: ASGI headers, names in lower case.
         """
-        address = _parse(peer)
+        if not peer or len(peer) > _LONGEST_ADDRESS:
+            return UNKNOWN
+        address, is_trusted = self._look(peer)
         if address is None:
             return UNKNOWN
-        if self._trusted and self._is_trusted(address):
+        if is_trusted:
             for claimed in _claims(headers):
-                nearer = _parse(claimed)
+                nearer, is_trusted = self._look(claimed) if len(claimed) <= _LONGEST_ADDRESS else (None, False)
                 if nearer is None:
                     break
                 address = nearer
-                if not self._is_trusted(address):
+                if not is_trusted:
                     break
-        return _text(address)
+        return address
 
-    def _is_trusted(self, address: IPv4Address | IPv6Address) -> bool:
-        return any(address in network for network in self._trusted)
+    def _seen(self, text: str) -> tuple[str | None, bool]:
+        """An address as it is told, and whether it is a trusted proxy's; None: it is no address."""
+        address = _parse(text)
+        if address is None:
+            return None, False
+        return str(address), any(address in network for network in self._trusted)
 
 
 @lru_cache(maxsize=_ADDRESSES_HELD)
@@ -67,17 +74,7 @@ def _claims(headers: Iterable[Header]) -> list[str]:
     return [part.strip() for part in reversed(joined.decode("latin-1").split(",")[-_HOPS_AT_MOST:])]
 
 
-@lru_cache(maxsize=_ADDRESSES_HELD)
-def _text(address: IPv4Address | IPv6Address) -> str:
-    return str(address)
-
-
-def _parse(text: str | None) -> IPv4Address | IPv6Address | None:
-    return _read(text) if text and len(text) <= _LONGEST_ADDRESS else None
-
-
-@lru_cache(maxsize=_ADDRESSES_HELD)
-def _read(text: str) -> IPv4Address | IPv6Address | None:
+def _parse(text: str) -> IPv4Address | IPv6Address | None:
     try:
         address = ip_address(text.partition("%")[0])
     except ValueError:

@@ -55,11 +55,11 @@ def parse_decimal(text: str, *, max_scale: int = MAX_SCALE) -> Decimal:
     """
     if len(text) > MAX_DIGITS + 3 or _PATTERN.fullmatch(text) is None:
         raise MalformedNumber(f"expected a plain decimal number such as 12.5, at most {MAX_DIGITS} digits")
-    value = Decimal(text)
-    exponent = value.as_tuple().exponent
-    if isinstance(exponent, int) and -exponent > max_scale:
+    point = text.find(".")
+    if 0 <= point < len(text) - 1 - max_scale:
         raise MalformedNumber(f"expected at most {max_scale} digits after the point")
-    if len(value.as_tuple().digits) > MAX_DIGITS:
+    value = Decimal(text)
+    if len(text) > MAX_DIGITS and len(value.as_tuple().digits) > MAX_DIGITS:
         raise MalformedNumber(f"expected at most {MAX_DIGITS} digits")
     return value
 

@@ -54,8 +54,9 @@ class Document:
     judged: dict[tuple[str | None, bytes], Judged] = field(default_factory=dict)
     """By the operation's name as it was asked for, and its variables."""
     coercions: dict[str | None, Coercion] = field(default_factory=dict)
+    labels: dict[str | None, str] = field(default_factory=dict)
     costs: dict[str | None, OperationCost] = field(default_factory=dict)
-    """Those that are the same whatever the variables are; both by the operation's own name, of operations that were looked at so far."""
+    """Those that are the same whatever the variables are; all three by the operation's own name, of operations that were looked at so far."""
     public: dict[str | None, PublicOperation | None] = field(default_factory=dict)
     """Operations that were looked at so far."""
 

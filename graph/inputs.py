@@ -2,7 +2,7 @@
 out once for the type.
 
 It is put where Strawberry lets an input type build its own value (`StrawberryObjectDefinition.from_input`). Values that Strawberry hands on as they are, it
-hands on; lists, inputs within inputs and whatever else there may be are converted by Strawberry.
+hands on; lists, inputs within inputs and whatever else there may be are converted by Strawberry. The arguments of fields are converted in the same way.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from graphql import GraphQLInputObjectType, GraphQLSchema
 from strawberry import UNSET
+from strawberry.extensions import FieldExtension
 from strawberry.relay.types import GlobalID
 from strawberry.scalars import is_scalar
 from strawberry.types.arguments import InputContext
@@ -22,6 +23,7 @@ from strawberry.types.base import (
     has_object_definition,
 )
 from strawberry.types.enum import StrawberryEnumDefinition, has_enum_definition
+from strawberry.types.field import StrawberryField
 
 _DEFINITION = "strawberry-definition"
 
@@ -81,6 +83,34 @@ def build_straight(schema: GraphQLSchema) -> None:
             and not any(isinstance(field.type, StrawberryMaybe) for field in definition.fields)
         ):
             definition.from_input = _Building(definition)
+
+
+def arguments_conversion(
+    definition: StrawberryField, context: InputContext
+) -> Callable[[Mapping[str, object]], dict[str, object]]:
+    """What converts the arguments of this field, as `strawberry.schema.schema_converter.get_arguments` does."""
+    fields = [
+        _Field(name, each.python_name, _converting(name, each.type, context))
+        for each in definition.arguments
+        for name in (context.config.name_converter.from_argument(each),)
+    ]
+    reshaping = [
+        each.map_arguments
+        for each in definition.extensions
+        if type(each).map_arguments is not FieldExtension.map_arguments
+    ]
+
+    def converted(values: Mapping[str, object]) -> dict[str, object]:
+        given = {
+            attribute: values[name] if convert is None else convert(values[name], context)
+            for name, attribute, convert in fields
+            if name in values
+        }
+        for reshape in reshaping:
+            given = reshape(given)
+        return given
+
+    return converted
 
 
 def _converting(name: str, type_: StrawberryType | type, context: InputContext) -> Convert | None:

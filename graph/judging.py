@@ -56,14 +56,13 @@ class Judging:
     def judged(
         self, document: Document, name: str | None, variables: Variables, allowed: Collection[OperationType]
     ) -> Judged:
-        """The judgement, from memory where it is there. Raises RequestRefused."""
-        values = canonical(variables)
-        known = None if values is None else document.judged.get((name, values))
-        if known is not None:
-            _check_allowed(known.definition, allowed)
-            return known
+        """The judgement, from memory where it is there. A mutation's is not kept: its variables hardly come again. Raises RequestRefused."""
         definition = document.operation(name)
         _check_allowed(definition, allowed)
+        values = None if definition.operation is OperationType.MUTATION else canonical(variables)
+        known = None if values is None else document.judged.get((name, values))
+        if known is not None:
+            return known
         judged = self._new(document, definition, variables)
         if values is not None:
             while len(document.judged) >= _HELD:
@@ -116,7 +115,7 @@ class Judging:
             definition,
             coerced if keeps else None,
             cost,
-            self._label(definition),
+            self._label(document, definition),
             None if has_blanks else public,
             document.compiled.get(definition.name.value if definition.name else None),
             public if has_blanks else None,
@@ -134,7 +133,14 @@ class Judging:
             coercion = document.coercions[name] = Coercion(self._schema, definition)
         return coercion.coerced(variables)
 
-    def _label(self, definition: OperationDefinitionNode) -> str:
+    def _label(self, document: Document, definition: OperationDefinitionNode) -> str:
+        name = definition.name.value if definition.name else None
+        label = document.labels.get(name)
+        if label is None:
+            label = document.labels[name] = self._new_label(definition)
+        return label
+
+    def _new_label(self, definition: OperationDefinitionNode) -> str:
         root = self._schema.get_root_type(definition.operation)
         first = definition.selection_set.selections[0] if definition.selection_set.selections else None
         name = getattr(getattr(first, "name", None), "value", "")

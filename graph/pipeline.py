@@ -4,7 +4,6 @@ What does not depend on variables is done once per document and kept by its text
 the door, before the request is looked at. Every other request pays once: its cost before it runs, or what refusing it cost.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from strawberry.types.execution import ExecutionResult, PreExecutionError
 from core.begun import Begun
 from core.budget import Budget, MemoryBudget
 from core.errors import ExpectedError, InvalidInput
+from core.timeouts import Timeouts
 from graph.answering import Answering, Operation, OutOfPoints
 from graph.at_once import AtOnceExecution
 from graph.compile import CompiledOperation
@@ -88,6 +88,7 @@ class Pipeline:
         self._persisted = persisted
         self._broadcast = broadcast
         self._limits = limits
+        self._timeouts = Timeouts(limits.execution_seconds)
         self._public = public
         self._at_once = AtOnceExecution(limits.execution_seconds)
         self._answers = ResponseCache() if answers is None else answers
@@ -222,7 +223,7 @@ class Pipeline:
             if begun.done:
                 result = begun.value
             else:
-                async with asyncio.timeout(self._limits.execution_seconds):
+                with self._timeouts.limit():
                     result = await begun
         except TimeoutError:
             seconds = self._limits.execution_seconds

@@ -84,7 +84,7 @@ class Authentication:
         outgoing = Outgoing()
         credential = _header_credential(request)
         if credential is not None:
-            viewer: Viewer | None = await self._judged(credential, client)
+            viewer: Viewer | None = self.authority.known(credential) or await self._judged(credential, client)
         else:
             if cookies.keys() & {ACCESS, REFRESH, DEVICE, BROWSER}:
                 self._check_site(request)

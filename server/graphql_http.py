@@ -205,12 +205,13 @@ class GraphQLHTTP:
         return _decode(body)
 
     async def _body(self, exchange: HttpExchange) -> bytes:
-        body = bytearray()
+        chunks, length = [], 0
         while (chunk := await exchange.chunk()) is not None:
-            body += chunk
-            if len(body) > self._limits.body_bytes:
+            chunks.append(chunk)
+            length += len(chunk)
+            if length > self._limits.body_bytes:
                 raise self._too_large()
-        return bytes(body)
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     def _too_large(self) -> BodyTooLarge:
         limit = self._limits.body_bytes

@@ -10,6 +10,7 @@ from pymongo.errors import PyMongoError
 from core.clock import Clock
 from core.order_vocabulary import OrderErrorCode
 from core.redis_requests import NotAsked, RedisRequests, Reply
+from core.timeouts import Timeouts
 from events import codec, questions_codec
 from events.answers import Answer, HouseState, PreviewOrder, PreviewState, ReadHouse
 from events.commands import Command, key_of
@@ -104,10 +105,10 @@ class LocalGateway(_Gateway):
     def __init__(self, inbox: Inbox, clock: Clock) -> None:
         super().__init__(clock)
         self._inbox = inbox
+        self._timeouts = Timeouts(DEADLINE_MS / 1000 + GRACE_SECONDS)
 
     async def _ask(self, question: Command | PreviewOrder | ReadHouse) -> Answered:
-        loop = asyncio.get_running_loop()
-        waiting: asyncio.Future[Answered] = loop.create_future()
+        waiting: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
 
         def reply(answer: Answered) -> None:
             if not waiting.done():
@@ -115,11 +116,11 @@ class LocalGateway(_Gateway):
 
         if not self._inbox.put(Asked(question, self._clock.now_ms() + DEADLINE_MS, reply)):
             return refused(OrderErrorCode.EXCHANGE_UNAVAILABLE)
-        late = loop.call_later(DEADLINE_MS / 1000 + GRACE_SECONDS, reply, _UNKNOWN)
         try:
-            return await waiting
-        finally:
-            late.cancel()
+            with self._timeouts.limit():
+                return await waiting
+        except TimeoutError:
+            return _UNKNOWN
 
 
 class RedisGateway(_Gateway):

@@ -19,7 +19,8 @@ from events.commands import OrderWish
 Number = Decimal | Unreadable | None
 _ATTO_DIGITS = 18
 _PPM_DIGITS = 6
-_DEFAULTS = OrderWish._field_defaults
+_REQUIRED = object()
+_FIELDS = tuple((name, OrderWish._field_defaults.get(name, _REQUIRED)) for name in OrderWish._fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,7 @@ def wish_of(wanted: WantedOrder) -> OrderWish:
         trail_unit=wanted.trailing_unit or TrailingUnit.ABSOLUTE,
         activation_price=read.atto("activationPrice", wanted.activation_price),
     )
-    return wish._replace(malformed=read.malformed)
+    return wish if read.malformed is None else wish._replace(malformed=read.malformed)
 
 
 def oco_wishes(wanted: WantedOco) -> tuple[OrderWish, OrderWish]:
@@ -195,6 +196,6 @@ def digest_of(kind: str, wishes: Sequence[OrderWish]) -> str:
 def _content(wish: OrderWish) -> dict[str, str]:
     return {
         name: str(value.value if isinstance(value, Enum) else value)
-        for name, value in wish._asdict().items()
-        if name not in _DEFAULTS or value != _DEFAULTS[name]
+        for (name, default), value in zip(_FIELDS, wish, strict=True)
+        if value is not default and value != default
     }

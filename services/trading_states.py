@@ -43,6 +43,9 @@ class Scales:
     lot_digits: int
     base: int
     quote: int
+    no_lots: Decimal
+    no_money: Decimal
+    """What most orders have filled and paid, in base and in quote."""
 
     def price(self, ticks: int) -> Decimal:
         """A price in the quote asset."""
@@ -68,6 +71,8 @@ def scales_of(rules: MarketConfigured) -> Scales:
         lot_digits,
         rules.base_scale,
         rules.quote_scale,
+        Decimal(0).scaleb(-lot_digits),
+        Decimal(0).scaleb(-rules.quote_scale),
     )
 
 
@@ -91,6 +96,7 @@ class TradingStates:
         price, quantity = scales.price, scales.quantity
         waits = terms.type in TRIGGERED
         filled = order.lots - order.remaining
+        whole = quantity(order.lots)
         sized_in_quote = terms.budget > 0
         trail = None
         if terms.trail:
@@ -105,7 +111,7 @@ class TradingStates:
             order.status,
             terms.time_in_force,
             terms.expires_ms or None,
-            None if sized_in_quote else quantity(order.lots),
+            None if sized_in_quote else whole,
             scales.quoted(terms.budget) if sized_in_quote else None,
             price(terms.price) if terms.price and terms.type is not OrderType.MARKET else None,
             price(terms.stop) if terms.stop else None,
@@ -118,10 +124,10 @@ class TradingStates:
             quantity(terms.display) if terms.display else None,
             None if terms.slippage_ppm < 0 else _share(terms.slippage_ppm),
             terms.self_trade,
-            quantity(filled),
-            scales.quoted(order.quote),
-            None if sized_in_quote else quantity(order.remaining),
-            scales.quoted(order.fees),
+            quantity(filled) if filled else scales.no_lots,
+            scales.quoted(order.quote) if order.quote else scales.no_money,
+            None if sized_in_quote else quantity(order.remaining) if filled else whole,
+            scales.quoted(order.fees) if order.fees else scales.no_money,
             market.quote,
             None if order.group is None else order.group.id,
             order.reason,

@@ -1,6 +1,6 @@
 """How a field of a compiled operation gets its value: its attribute read, or its resolver called with everything Strawberry puts around it.
 
-A resolver that nothing is put around is called directly, with arguments that Strawberry's own conversion has made: once for ever where they do not depend on
+A resolver that nothing is put around, or nothing but extensions, is called directly, with arguments as Strawberry converts them: once for ever where they do not depend on
 variables, else once in an execution. Every other field is called through Strawberry.
 """
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
+from functools import partial
 from types import CoroutineType
 from typing import TYPE_CHECKING
 
@@ -21,14 +22,16 @@ from graphql import (
     GraphQLResolveInfo,
 )
 from graphql.execution.collect_fields import FieldDetails
-from graphql.execution.values import VariableValues, get_argument_values
+from graphql.execution.values import VariableValues
 from strawberry.execution import optimized_is_awaitable
-from strawberry.schema.schema_converter import get_arguments
+from strawberry.extensions.field_extension import build_field_extension_resolvers
+from strawberry.types.arguments import InputContext
 from strawberry.types.field import StrawberryField
 from strawberry.types.fields.resolver import StrawberryResolver
 
 from graph.compiled.arguments import gathering, has_variables
 from graph.compiled.run import Place, Run, as_path, field_place, helpers
+from graph.inputs import arguments_conversion
 
 if TYPE_CHECKING:
     from graph.execution import PipelineSchema
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
 Resolve = Callable[[Run, Place, object], object]
 """The value of a field of an object, or what is to be awaited for it."""
 _DEFINITION = "strawberry-definition"
+_INFO = "info"
+"""Strawberry gives extensions what the resolver calls so as `info`, and not among the keywords."""
 _UNCHANGING = (str, int, float, bool, Decimal, Enum, datetime, type(None), type(strawberry.UNSET))
 _NO_VARIABLES = VariableValues({}, {})
 _awaitable_classes: dict[type, bool] = {}
@@ -126,7 +131,7 @@ def resolving(field: SelectedField, schema: "PipelineSchema") -> Resolve:
         return lambda _run, _place, source: getattr(source, attribute)
     if field.name == "__typename" or _is_wrapped(field, schema):
         return _by_strawberry(field)
-    return _directly(field, schema)
+    return _extended(field, schema) if _own(field)[0].extensions else _directly(field, schema)
 
 
 def is_awaitable(value: object) -> bool:
@@ -145,26 +150,22 @@ def needs_no_context(definition: GraphQLField) -> bool:
     resolver = field.base_resolver
     if resolver is None:
         return field.is_basic_field and field.default_resolver is getattr
-    return not (_is_surrounded(field) or field.is_async or resolver.info_parameter is not None)
+    return not (_is_unusual(field) or field.extensions or field.is_async or resolver.info_parameter is not None)
 
 
 def _is_wrapped(field: SelectedField, schema: "PipelineSchema") -> bool:
-    """Whether Strawberry puts something around the resolver: extensions and permissions, handlers of exceptions, an Info of one's own."""
+    """Whether Strawberry puts something else than extensions (permissions are some) around the resolver: handlers of exceptions, an Info of one's own."""
     definition = field.strawberry
     return (
         definition is None
-        or _is_surrounded(definition)
+        or _is_unusual(definition)
         or bool(schema.schema_converter._exception_handler_specs)
         or schema.config.info_class is not strawberry.Info
     )
 
 
-def _is_surrounded(definition: StrawberryField) -> bool:
-    return (
-        definition.base_resolver is None
-        or bool(definition.extensions)
-        or type(definition).get_result is not StrawberryField.get_result
-    )
+def _is_unusual(definition: StrawberryField) -> bool:
+    return definition.base_resolver is None or type(definition).get_result is not StrawberryField.get_result
 
 
 def _by_strawberry(field: SelectedField) -> Resolve:
@@ -204,6 +205,39 @@ def _directly(field: SelectedField, schema: "PipelineSchema") -> Resolve:
     return call
 
 
+def _extended(field: SelectedField, schema: "PipelineSchema") -> Resolve:
+    """The resolver behind the extensions of its field, in Strawberry's order of them."""
+    definition, resolver = _own(field)
+    names = _Reserved.of(resolver)
+    arguments = arguments_of(field, schema)
+    extensions = build_field_extension_resolvers(definition)
+    is_async = definition.is_async
+
+    def chained(run: Run, place: Place, source: object) -> object:
+        keywords = {**arguments(run), **dict.fromkeys(names.source, source)}
+        info = LeanInfo(run, field, definition, place)
+        if names.info not in {None, _INFO}:
+            keywords[names.info] = info
+
+        def innermost(_source: object, info: object, **keywords: object) -> object:
+            if names.info == _INFO:
+                keywords[_INFO] = info
+            return resolver(source, **keywords) if names.by_self else resolver(**keywords)  # type: ignore[arg-type]
+
+        call: Callable[..., object] = innermost
+        for extension in extensions:
+            call = partial(extension, call)
+        return call(source, info, **keywords)
+
+    def awaited(run: Run, place: Place, source: object) -> object:
+        try:
+            return chained(run, place, source)
+        except Exception as error:  # noqa: BLE001 - where others are awaited with it, it comes up with theirs
+            return _raising(error)
+
+    return awaited if is_async else chained
+
+
 async def _raising(error: Exception) -> object:
     raise error
 
@@ -227,7 +261,7 @@ class DirectCall:
         if field.definition.subscribe is not None or field.name == "__typename" or _is_wrapped(field, schema):
             return None
         definition, resolver = _own(field)
-        if definition.is_async or not callable(resolver.wrapped_func):
+        if definition.extensions or definition.is_async or not callable(resolver.wrapped_func):
             return None
         names = _Reserved.of(resolver)
         return DirectCall(
@@ -271,7 +305,7 @@ def constant_arguments(field: SelectedField, schema: "PipelineSchema") -> Mappin
     if any(has_variables(argument) for argument in field.details[0].node.arguments or ()):
         return None
     try:
-        known = _converted(field, schema, _NO_VARIABLES)
+        known = _converting(field, schema)(_NO_VARIABLES)
     except Exception:  # noqa: BLE001 - whatever it is, every execution meets it again and tells it
         return None
     return known if all(isinstance(value, _UNCHANGING) for value in known.values()) else None
@@ -282,12 +316,12 @@ def arguments_of(field: SelectedField, schema: "PipelineSchema") -> Callable[[Ru
     constants = constant_arguments(field, schema)
     if constants is not None:
         return lambda _run: constants
-    key = id(field)
+    key, convert = id(field), _converting(field, schema)
 
     def arguments(run: Run) -> Mapping[str, object]:
         known = run.arguments.get(key)
         if known is None:
-            known = _converted(field, schema, run.variables)
+            known = convert(run.variables)
             if all(isinstance(value, _UNCHANGING) for value in known.values()):
                 run.arguments[key] = known
         return known
@@ -295,18 +329,14 @@ def arguments_of(field: SelectedField, schema: "PipelineSchema") -> Callable[[Ru
     return arguments
 
 
-def _converted(field: SelectedField, schema: "PipelineSchema", variables: VariableValues) -> dict[str, object]:
-    definition, resolver = _own(field)
+def _converting(field: SelectedField, schema: "PipelineSchema") -> Callable[[VariableValues], dict[str, object]]:
+    """What gives the converted arguments with these variables."""
+    definition, _ = _own(field)
     node = field.details[0].node
     if not (field.definition.args or node.arguments):
-        return {}
-    reserved = _Reserved.of(resolver)
-    _, keywords = get_arguments(
-        field=definition,
-        source=None,
-        info=None,  # type: ignore[arg-type]
-        kwargs=get_argument_values(field.definition, node, variables),
-        config=schema.config,
-        scalar_registry=schema.schema_converter.scalar_registry,
+        return lambda _variables: {}
+    gather = gathering(field.definition, node)
+    convert = arguments_conversion(
+        definition, InputContext(None, schema.config, schema.schema_converter.scalar_registry, path=())
     )
-    return {name: value for name, value in keywords.items() if name not in (*reserved.source, reserved.info)}
+    return lambda variables: convert(gather(variables))

@@ -1,0 +1,89 @@
+"""Limits that share a timer: each ends its own task, at its own time, and only while that waits within it."""
+
+import asyncio
+
+import pytest
+
+from core.timeouts import Timeouts
+
+
+async def waits(timeouts: Timeouts, seconds: float) -> str:
+    try:
+        with timeouts.limit():
+            await asyncio.sleep(seconds)
+    except TimeoutError:
+        return "timed out"
+    return "done"
+
+
+async def test_each_is_ended_at_its_own_time() -> None:
+    timeouts, loop = Timeouts(0.05), asyncio.get_running_loop()
+    ended: list[float] = []
+
+    async def late(after: float) -> str:
+        await asyncio.sleep(after)
+        start = loop.time()
+        found = await waits(timeouts, 60)
+        ended.append(loop.time() - start)
+        return found
+
+    tasks = [asyncio.create_task(late(after)) for after in (0, 0.02, 0.04)]
+    quick = asyncio.create_task(waits(timeouts, 0))
+    assert await asyncio.gather(*tasks) == ["timed out"] * 3
+    assert await quick == "done"
+    assert all(each >= 0.05 for each in ended)
+
+
+async def test_who_was_done_is_not_ended_later() -> None:
+    timeouts = Timeouts(0.02)
+    assert await waits(timeouts, 0) == "done"
+    await asyncio.sleep(0.05)
+    assert await waits(timeouts, 60) == "timed out"
+    assert await waits(timeouts, 0) == "done"
+
+
+async def test_who_is_cancelled_from_elsewhere_is_not_timed_out() -> None:
+    timeouts = Timeouts(60)
+    task = asyncio.create_task(waits(timeouts, 60))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await waits(timeouts, 0) == "done"
+
+
+async def test_who_is_cancelled_at_the_same_moment_stays_cancelled() -> None:
+    timeouts = Timeouts(0.01)
+    task = asyncio.create_task(waits(timeouts, 60))
+    await asyncio.sleep(0)
+    loop = asyncio.get_running_loop()
+    loop.call_later(0.01, task.cancel)
+    loop.call_later(0.01, task.cancel)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_an_error_of_its_own_comes_through() -> None:
+    timeouts = Timeouts(60)
+    with pytest.raises(ValueError, match="mine"), timeouts.limit():
+        raise ValueError("mine")
+
+
+async def test_one_within_another() -> None:
+    outer, inner = Timeouts(60), Timeouts(0.01)
+    with outer.limit():
+        assert await waits(inner, 60) == "timed out"
+
+
+async def test_outside_of_a_task_there_is_nothing_to_end() -> None:
+    found: list[str] = []
+
+    def outside() -> None:
+        with pytest.raises(RuntimeError) as caught, Timeouts(1).limit():
+            pass
+        found.append(str(caught.value))
+
+    asyncio.get_running_loop().call_soon(outside)
+    while not found:
+        await asyncio.sleep(0)
+    assert found == ["only a task can be timed out"]
