@@ -126,7 +126,7 @@ class Bursts:
         return given
 
     async def settled(self) -> None:
-        """Until the history that a new server computes of its markets is stored; at most SETTLE_SECONDS."""
+        """Until the history that a new server computes of its markets is stored, and what the round before left is done; at most SETTLE_SECONDS."""
         ends = time.perf_counter() + SETTLE_SECONDS
         while time.perf_counter() < ends and sum((await self._idle()).values()) > SETTLED_CORES:
             await asyncio.sleep(1)
@@ -220,6 +220,7 @@ async def rounds(server: Measured, options: argparse.Namespace, output: Path) ->
     await bursts.reference()
     placed, bare = [], []
     for number in range(options.rounds):
+        await bursts.settled()
         placed.append(await bursts.orders(asked, f"round-{number}"))
         _print("orders", placed[-1:])
         bare.append(await bursts.reference())
@@ -252,7 +253,7 @@ async def run(options: argparse.Namespace) -> None:
 def main() -> None:
     """Read the arguments and run."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--traders", type=int, default=60)
+    parser.add_argument("--traders", type=int, default=120, help="each may have 200 open orders in a market, of ten")
     parser.add_argument("--connections", type=int, default=1, help="of each trader")
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--rounds", type=int, default=3)

@@ -18,7 +18,7 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
 D = TypeVar("D", bound=Document)
 
 DUPLICATE_KEY = 11000
-INSERTED_AT_ONCE = 500
+INSERTED_AT_ONCE = 200
 """Rows in one request, so that others get in between."""
 
 

@@ -28,9 +28,9 @@ GRACE_SECONDS = 3
 """Requests in flight get this long at the end."""
 KEEP_ALIVE_SECONDS = 75
 """Longer than the usual load balancer keeps an idle connection, so that it never reuses one we just closed."""
-COLLECTED_AFTER = (2_000, 20, 100)
-"""New objects until the garbage collector looks at the youngest: a millisecond's work. Then how many such looks until it looks at those
-that survived one, and how many of those until it looks at everything, which holds up all requests for a tenth of a second and more."""
+COLLECTED_AFTER = (20_000, 5, 40)
+"""New objects until the garbage collector looks at the youngest: half a millisecond's work. Then how many such looks until it looks at those
+that survived one (3 ms), and how many of those until it looks at everything, which holds up all requests for a tenth of a second and more."""
 MOST_FRAME_BYTES = 256 * 1024
 EXIT_STOPPED = 0
 EXIT_FAILED = 1
