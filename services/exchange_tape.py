@@ -145,13 +145,14 @@ class ExchangeTape:
 
     async def flush(self) -> None:
         """Store everything that was taken. Raises PyMongoError; what was not stored waits for the next time."""
-        await self.publish()
-        await self._history.flush()
-        self._room.set()
+        await self._stored(self._history.flush)
 
     async def _flush_due(self) -> None:
+        await self._stored(self._history.flush_due)
+
+    async def _stored(self, flush: Callable[[], Awaitable[None]]) -> None:
         await self.publish()
-        await self._history.flush_due()
+        await flush()
         self._room.set()
 
     async def run(self) -> None:

@@ -18,27 +18,29 @@ async def waits(timeouts: Timeouts, seconds: float) -> str:
 
 async def test_each_is_ended_at_its_own_time() -> None:
     timeouts, loop = Timeouts(0.05), asyncio.get_running_loop()
-    ended: list[float] = []
+    took: list[float] = []
 
     async def late(after: float) -> str:
-        await asyncio.sleep(after)
+        await waits(Timeouts(after), 60)
         start = loop.time()
         found = await waits(timeouts, 60)
-        ended.append(loop.time() - start)
+        took.append(loop.time() - start)
         return found
 
     tasks = [asyncio.create_task(late(after)) for after in (0, 0.02, 0.04)]
     quick = asyncio.create_task(waits(timeouts, 0))
     assert await asyncio.gather(*tasks) == ["timed out"] * 3
     assert await quick == "done"
-    assert all(each >= 0.05 for each in ended)
+    assert all(each >= 0.05 for each in took)
 
 
-async def test_who_was_done_is_not_ended_later() -> None:
-    timeouts = Timeouts(0.02)
+async def test_the_time_of_one_that_is_done_is_not_that_of_the_next() -> None:
+    timeouts, loop = Timeouts(0.05), asyncio.get_running_loop()
     assert await waits(timeouts, 0) == "done"
-    await asyncio.sleep(0.05)
-    assert await waits(timeouts, 60) == "timed out"
+    await waits(Timeouts(0.02), 60)
+    start = loop.time()
+    assert await waits(timeouts, 60) == "timed out", "though the timer was the first one's"
+    assert loop.time() - start >= 0.05
     assert await waits(timeouts, 0) == "done"
 
 
@@ -53,12 +55,16 @@ async def test_who_is_cancelled_from_elsewhere_is_not_timed_out() -> None:
 
 
 async def test_who_is_cancelled_at_the_same_moment_stays_cancelled() -> None:
-    timeouts = Timeouts(0.01)
-    task = asyncio.create_task(waits(timeouts, 60))
+    limit = Timeouts(60).limit()
+
+    async def waiting() -> None:
+        with limit:
+            await asyncio.sleep(60)
+
+    task = asyncio.create_task(waiting())
     await asyncio.sleep(0)
-    loop = asyncio.get_running_loop()
-    loop.call_later(0.01, task.cancel)
-    loop.call_later(0.01, task.cancel)
+    limit.expire()
+    task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
 
