@@ -61,12 +61,12 @@ class Budget(Protocol):
         """Whole points this caller has now."""
         ...
 
-    def has(self, key: str, points: int) -> bool:
-        """Whether `take_if_there` would give this caller so many now, and it has one at least."""
-        ...
-
     def take_if_there(self, key: str, points: int) -> int | None:
         """Spend `points` of this caller without asking anybody, and say how many whole ones are left; None: not so many are known to be there, and nothing was spent."""
+        ...
+
+    def give_back(self, key: str, points: int) -> None:
+        """Points of `take_if_there` that were not needed after all. Nothing may have been awaited since."""
         ...
 
 
@@ -87,11 +87,6 @@ class MemoryBudget:
         if level >= THOUSANDTHS:
             return None
         return allowance(level, 1, granted=False, restore_per_second=self.restore_per_second)
-
-    def has(self, key: str, points: int) -> bool:
-        """Whether `take_if_there` would give this caller so many now."""
-        level, _ = self._level(key)
-        return level >= max(points, 1) * THOUSANDTHS
 
     def take_if_there(self, key: str, points: int) -> int | None:
         """Spend `points` of this caller and say how many whole ones are left; None: not so many are there, or not even one, and nothing was spent."""

@@ -55,22 +55,32 @@ class PointsAhead:
 
     def spend(self, key: str, points: int) -> int | None:
         """Spend so many of those that are there, and say how many are left; None: they are not, and nothing was spent."""
-        if points <= 0 or self.held(key) < points:
+        caller = self._callers.get(key)
+        if caller is None or not 0 < points <= caller.held or caller.held_until_ms <= self._now_ms():
             return None
-        caller = self._callers[key]
         caller.held -= points
         return caller.held
+
+    def give_back(self, key: str, points: int) -> None:
+        """So many of those that were just spent are there again."""
+        caller = self._callers.get(key)
+        if caller is not None:
+            caller.held += points
 
     def is_low(self, key: str) -> bool:
         """Whether the next request of this caller is to ask for more, though it may still spend."""
         caller = self._callers.get(key)
-        return caller is not None and not caller.asking and caller.held * _RENEWED_BELOW < caller.most_held
+        return caller is not None and self._low(caller)
+
+    def _low(self, caller: _Caller) -> bool:
+        return not caller.asking and caller.held * _RENEWED_BELOW < caller.most_held
 
     def sends_one(self, key: str) -> bool:
         """Whether a request must go where more can be asked for: the first since they are low; those behind it need not wait for that."""
-        if not self.is_low(key) or self._callers[key].sent:
+        caller = self._callers.get(key)
+        if caller is None or caller.sent or not self._low(caller):
             return False
-        self._callers[key].sent = True
+        caller.sent = True
         return True
 
     def wanted(self, key: str, points: int) -> int:

@@ -72,15 +72,19 @@ class RedisBudget:
     def exhausted(self, key: str) -> Allowance | None:
         return None if self._ahead.held(key) else self._local.exhausted(key)
 
-    def has(self, key: str, points: int) -> bool:
-        return self._ahead.held(key) >= max(points, 1) and not self._ahead.sends_one(key)
-
     def take_if_there(self, key: str, points: int) -> int | None:
+        return None if self._ahead.sends_one(key) else self._spent(key, points)
+
+    def give_back(self, key: str, points: int) -> None:
+        self._ahead.give_back(key, points)
+
+    def _spent(self, key: str, points: int) -> int | None:
+        """Of the points that were taken ahead: what is left; None: not so many are there."""
         left = self._ahead.spend(key, points)
         return None if left is None else left + self._local.level(key)
 
     async def take(self, key: str, points: int, *, if_refused: int = 0) -> Allowance:
-        if not self._ahead.is_low(key) and (left := self.take_if_there(key, points)) is not None:
+        if not self._ahead.is_low(key) and (left := self._spent(key, points)) is not None:
             return Allowance(granted=True, remaining=left, retry_after_ms=0)
         if points > 0 and self.exhausted(key) is not None:
             return await self._local.take(key, points)
@@ -94,7 +98,7 @@ class RedisBudget:
                 self._ahead.took(key, took)
             if took:
                 return Allowance(granted=True, remaining=self._left(key), retry_after_ms=0)
-            if (left := self.take_if_there(key, points)) is not None:
+            if (left := self._spent(key, points)) is not None:
                 return Allowance(granted=True, remaining=left, retry_after_ms=0)
         return await self._ask(key, points, if_refused=if_refused)
 

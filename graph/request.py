@@ -9,7 +9,7 @@ from graphql import OperationType
 from core.client_address import limit_key
 from core.errors import InvalidInput
 from graph.judged import Judged
-from graph.response_cache import Encoded
+from graph.response_cache import Encoded, Parts
 from services.read_marks import Reader
 from services.sessions import IssuedTokens
 from services.viewer import Client, Viewer
@@ -109,23 +109,14 @@ class EncodedAnswer:
     shared: Encoded
     extensions: bytes
 
-    @classmethod
-    def of(cls, shared: Encoded, judged: Judged, *, remaining: int, restore_rate: int) -> "EncodedAnswer":
-        """For a caller who is told nothing but the cost, and has so many points left."""
-        cost = b'{"cost":{"requested":%d,"remaining":%d,"restoreRate":%d}}' % (
-            judged.cost.points,
-            remaining,
-            restore_rate,
-        )
-        return cls(shared, cost)
+    def parts(self, *, zipped: bool) -> Parts:
+        """The whole answer, compressed or not."""
+        return self.shared.gzipped(self.extensions) if zipped else self.shared.plain(self.extensions)
 
-    def plain(self) -> bytes:
-        """The whole answer."""
-        return self.shared.with_extensions(self.extensions)
 
-    def gzipped(self) -> bytes:
-        """The whole answer, compressed."""
-        return self.shared.gzipped(self.extensions)
+def cost_alone(points: int, *, remaining: int, restore_rate: int) -> bytes:
+    """The extensions of an answer to a caller who is told nothing but the cost, and has so many points left."""
+    return b'{"cost":{"requested":%d,"remaining":%d,"restoreRate":%d}}' % (points, remaining, restore_rate)
 
 
 def request_from_json(value: object) -> GraphQLRequest:

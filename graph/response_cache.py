@@ -15,6 +15,8 @@ import orjson
 
 from graph.public import Version
 
+Parts = tuple[bytes, bytes, bytes]
+"""An answer's bytes, one part behind the other."""
 _BYTES_HELD = 64 * 1024 * 1024
 _PER_ANSWER = 500
 """Bytes an entry takes beside its data."""
@@ -37,11 +39,11 @@ class Encoded:
         """Bytes it takes, with what its compressed form will take at most."""
         return 2 * len(self.data) + _PER_ANSWER
 
-    def with_extensions(self, extensions: bytes) -> bytes:
-        """The whole answer with these extensions, which are a JSON object."""
-        return b"".join((b'{"data":', self.data, b',"extensions":', extensions, b"}"))
+    def plain(self, extensions: bytes) -> Parts:
+        """The whole answer with these extensions, which are a JSON object. Long data is one of the parts as it is kept, not copied."""
+        return b'{"data":', self.data, b',"extensions":%s}' % extensions
 
-    def gzipped(self, extensions: bytes) -> bytes:
+    def gzipped(self, extensions: bytes) -> Parts:
         """The same, as one member of gzip (RFC 1952): what all callers are told compressed once, the extensions stored as they are.
 
         What differs between callers is in no window with anything else, so that its length tells nothing.
@@ -57,7 +59,7 @@ class Encoded:
         length = (len(self.data) + len(b'{"data":,"extensions":') + len(rest)) & 0xFFFFFFFF
         stored = struct.pack("<BHH", 1, len(rest), len(rest) ^ 0xFFFF)
         trailer = struct.pack("<II", zlib.crc32(rest, self._crc), length)
-        return b"".join((_GZIP_HEAD, self._deflated, stored, rest, trailer))
+        return _GZIP_HEAD, self._deflated, b"".join((stored, rest, trailer))
 
 
 class Versioned(Protocol):

@@ -7,22 +7,21 @@ another judgement is left to the application, which gives the same answer, but f
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from core.client_address import ClientAddresses, limit_key
 from core.request_id import accepted_or_new
 from graph.judged import Judged
 from graph.pipeline import Pipeline
-from graph.request import EncodedAnswer
-from graph.response_cache import Encoded
+from graph.request import cost_alone
+from graph.response_cache import Parts
 from server.arrived import AUTHORIZATION, REQUEST_ID, Arrived
 from server.authentication import Authentication, Handshake
-from server.graphql_answers import answer_headers, is_sent_compressed, rate_headers
+from server.graphql_answers import answer_headers, is_sent_compressed, rate_lines
 from server.learnt import Learnt
 from server.origins import Origins
 from server.transport_metrics import TransportMetrics
 from server.whole_answers import lines
-from services.viewer import Viewer
 
 SETS = frozenset({b"cache-control"})
 """What its answers say of themselves among the headers that every answer has."""
@@ -30,12 +29,11 @@ _LONGEST_BODY = 4_096
 _BYTES_HELD = 200_000
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(NamedTuple):
     """An answer with the headers that it has of its own, as lines. `address`: the caller's. `seconds`: what it took."""
 
     head: bytes
-    body: bytes
+    body: Parts
     address: str
     request_id: str
     seconds: float
@@ -105,33 +103,30 @@ class AtOnce:
         address = self._addresses.of(peer, request.headers)
         key = limit_key(address) if viewer is None else viewer.limit_key
         budget, points = self._pipeline.budget, judged.cost.points
-        if not budget.has(key, points):
-            return None
-        request_id = accepted_or_new(values.get(REQUEST_ID))
-        found = self._found(judged, Handshake(request.headers, peer, request_id, values=values), viewer)
-        if found is None:
-            self._known.forget(request.body)
-            return None
         remaining = budget.take_if_there(key, points)
         if remaining is None:
             return None
-        told = EncodedAnswer.of(found, judged, remaining=remaining, restore_rate=budget.restore_per_second)
-        zipped = judged.public is not None and is_sent_compressed(told, values.get(b"accept-encoding", ""))
-        whole = told.gzipped() if zipped else told.plain()
+        request_id = accepted_or_new(values.get(REQUEST_ID))
+        if judged.public is not None:
+            found = self._pipeline.answers.find(judged, judged.public.version) or self._pipeline.refreshed(judged)
+        else:
+            caller = self._authentication.caller(Handshake(request.headers, peer, request_id, values=values), viewer)
+            found = self._pipeline.answered_now(judged, caller)
+        if found is None:
+            budget.give_back(key, points)
+            self._known.forget(request.body)
+            return None
+        zipped = judged.public is not None and is_sent_compressed(found, values.get(b"accept-encoding", ""))
+        told = cost_alone(points, remaining=remaining, restore_rate=budget.restore_per_second)
+        first, data, last = body = found.gzipped(told) if zipped else found.plain(told)
         head = b"%s%scontent-length: %d\r\n" % (
             self._head(wish.media_type, values.get(b"origin") or None, zipped=zipped),
-            lines(rate_headers(budget, remaining)),
-            len(whole),
+            rate_lines(budget, remaining),
+            len(first) + len(data) + len(last),
         )
         seconds = time.perf_counter() - started
         self._metrics.operation_seconds.labels("http", judged.label).observe(seconds)
-        return Ready(head, whole, address, request_id, seconds)
-
-    def _found(self, judged: Judged, request: Handshake, viewer: Viewer | None) -> Encoded | None:
-        if judged.public is not None:
-            kept = self._pipeline.answers.find(judged, judged.public.version)
-            return kept or self._pipeline.refreshed(judged)
-        return self._pipeline.answered_now(judged, self._authentication.caller(request, viewer))
+        return Ready(head, body, address, request_id, seconds)
 
     def _head(self, media_type: str, origin: str | None, *, zipped: bool) -> bytes:
         if origin is not None:

@@ -112,6 +112,8 @@ class HttpProtocol(HttpToolsProtocol):
         self._completed: list[Arrived | None] = []
         """Requests that the bytes at hand have completed; None for those that are the application's."""
         self._held: list[bytes] | None = None
+        self._answered_at = 0.0
+        """On the loop's clock, by the last answer that was given at once."""
         self._departure: Departure | None = None
         """Of the request that is answered, or was last."""
         self._edge = self.app if isinstance(self.app, Edge) else None
@@ -221,11 +223,23 @@ class HttpProtocol(HttpToolsProtocol):
             return False
         if answer is None:
             return False
-        self.transport.write(answer)
+        self.transport.writelines(answer)
         self.server_state.total_requests += 1
-        self._unset_keepalive_if_required()
-        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+        self._answered_at = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._keep_alive(self.timeout_keep_alive)
         return True
+
+    def _keep_alive(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """The time is over; where it began before the last answer that was given at once, it goes on from that."""
+        left = self._answered_at + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self._keep_alive(left)
+        else:
+            super().timeout_keep_alive_handler()
 
     def _as_usual(self, body: bytes) -> None:
         """Hand over to the application what was held back."""

@@ -1,9 +1,10 @@
 """The headers of answers to GraphQL requests, and whether an answer is sent compressed."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from core.budget import Budget
-from graph.request import EncodedAnswer
+from graph.response_cache import Encoded
 from server.media_types import JSON, RESPONSE_JSON, accepts_gzip
 from server.origins import Header
 
@@ -25,14 +26,26 @@ def answer_headers(media_type: str, cross_origin: Sequence[Header], *, zipped: b
 
 def rate_headers(budget: Budget, remaining: int) -> list[Header]:
     """What is left and when all of it is back (draft-ietf-httpapi-ratelimit-headers)."""
+    policy, left = _rates(budget, remaining)
+    return [(b"ratelimit-policy", policy), (b"ratelimit", left)]
+
+
+def rate_lines(budget: Budget, remaining: int) -> bytes:
+    """The same, as lines of a head."""
+    return b"ratelimit-policy: %s\r\nratelimit: %s\r\n" % _rates(budget, remaining)
+
+
+def _rates(budget: Budget, remaining: int) -> tuple[bytes, bytes]:
     capacity, rate = budget.capacity, budget.restore_per_second
     full_in = -(-(capacity - remaining) // rate)
-    return [
-        (b"ratelimit-policy", b'"points";q=%d;w=%d' % (capacity, capacity // rate)),
-        (b"ratelimit", b'"points";r=%d;t=%d' % (remaining, full_in)),
-    ]
+    return _policy(capacity, rate), b'"points";r=%d;t=%d' % (remaining, full_in)
 
 
-def is_sent_compressed(answer: EncodedAnswer, accept_encoding: str) -> bool:
+@lru_cache(maxsize=8)
+def _policy(capacity: int, rate: int) -> bytes:
+    return b'"points";q=%d;w=%d' % (capacity, capacity // rate)
+
+
+def is_sent_compressed(answer: Encoded, accept_encoding: str) -> bool:
     """Whether the client gets it compressed. Only public data ever is: a secret beside something that an attacker chooses would show by its length."""
-    return len(answer.shared.data) >= COMPRESSED_FROM and accepts_gzip(accept_encoding)
+    return len(answer.data) >= COMPRESSED_FROM and accepts_gzip(accept_encoding)

@@ -257,9 +257,9 @@ class GraphQLHTTP:
         caller: Caller | None,
     ) -> None:
         encoded = answer.encoded
-        zipped = encoded is not None and is_sent_compressed(encoded, exchange.header(b"accept-encoding"))
+        zipped = encoded is not None and is_sent_compressed(encoded.shared, exchange.header(b"accept-encoding"))
         if encoded is not None:
-            body = encoded.gzipped() if zipped else encoded.plain()
+            body = b"".join(encoded.parts(zipped=zipped))
         else:
             try:
                 body = orjson.dumps(answer.body)

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from core.client_address import ClientAddresses
 from core.clock import Clock
 from core.request_id import HEADER, accepted_or_new, request_scope
+from graph.response_cache import Parts
 from server.arrived import Arrived
 from server.at_once import SETS, AtOnce
 from server.learnt import Learnt
@@ -68,6 +69,8 @@ class Edge:
         self._clock = clock
         self._headers = security_headers(https=https)
         self._quiet_paths = quiet_paths
+        self._log = log.bind()
+        """Bound once: what a logger does at each line where the line is not written is much beside an answer that is kept."""
         self._at_once: dict[str, AtOnce] = {}
         self.requests: Learnt[Arrived] = Learnt(longest=_LONGEST_REQUEST, most=_REQUEST_BYTES_HELD)
         """Whole requests that were answered at once, as bytes of a connection: clients that poll send the same again."""
@@ -79,8 +82,8 @@ class Edge:
         """Let POSTs to this path be answered without the application, where they can be."""
         self._at_once[path] = at_once
 
-    def at_once(self, request: Arrived, peer: str | None, defaults: Sequence[tuple[bytes, bytes]]) -> bytes | None:
-        """The whole answer to a POST, its head included; None: the application is to be asked.
+    def at_once(self, request: Arrived, peer: str | None, defaults: Sequence[tuple[bytes, bytes]]) -> Parts | None:
+        """The whole answer to a POST, its head included in the first part; None: the application is to be asked.
 
         `defaults`: headers of the server itself, always the same list while they are the same.
         """
@@ -89,7 +92,7 @@ class Edge:
         if ready is None:
             return None
         self._metrics.http_request(method="POST", path=request.path, status=200, seconds=ready.seconds)
-        log.info(
+        self._log.info(
             "http.answered",
             method="POST",
             status=200,
@@ -101,8 +104,16 @@ class Edge:
         if defaults is not self._defaults:
             self._defaults = defaults
             self._beginning = b"HTTP/1.1 200 OK\r\n" + lines(defaults)
-        last = b"x-request-id: %s\r\n\r\n" % ready.request_id.encode()
-        return b"".join((self._beginning, ready.head, self._security_lines, last, ready.body))
+        first, data, last = ready.body
+        request_id = ready.request_id.encode()
+        head = b"%s%s%sx-request-id: %s\r\n\r\n%s" % (
+            self._beginning,
+            ready.head,
+            self._security_lines,
+            request_id,
+            first,
+        )
+        return head, data, last
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in {"http", "websocket"}:

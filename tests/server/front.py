@@ -146,7 +146,9 @@ async def front(pipeline: Pipeline, authority: Authority) -> AsyncIterator[Front
 @asynccontextmanager
 async def _serving(app: ASGIApp) -> AsyncIterator[int]:
     options = uvicorn_options(frame_bytes=MOST_FRAME_BYTES)
-    config = uvicorn.Config(app, lifespan="off", log_level="critical", timeout_graceful_shutdown=3, **options)
+    config = uvicorn.Config(
+        app, lifespan="off", log_config=None, log_level="critical", timeout_graceful_shutdown=3, **options
+    )
     server = _Server(config)
     listener = socket.create_server(("127.0.0.1", 0))
     async with asyncio.TaskGroup() as group:

@@ -29,7 +29,7 @@ async def kept(markets: Markets, query: str, variables: Mapping[str, object], ca
     """The answer as the HTTP transport sends it, from what is kept where it is."""
     request = GraphQLRequest(query, variables=variables)
     answer = await markets.pipeline.execute(request, caller, allowed=QUERIES, encoded=True)
-    return orjson.dumps(answer.body) if answer.encoded is None else answer.encoded.plain()
+    return orjson.dumps(answer.body) if answer.encoded is None else b"".join(answer.encoded.parts(zipped=False))
 
 
 async def executed(markets: Markets, query: str, variables: Mapping[str, object], caller: Caller = CALLER) -> bytes:
