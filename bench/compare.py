@@ -19,7 +19,7 @@ import orjson
 
 from bench import clients, contenders, tables
 from bench.clients import ClientFailed, Cores
-from bench.contenders import PEERS, VAULT, Ground
+from bench.contenders import OURS, PEERS, Ground
 from bench.measuring import Client, Sample, fan_out, queries
 from bench.options import cores_of, list_of, positive, read, run, whole
 from bench.rows import ROWS, FanRow, Measure, QueryRow, Row
@@ -42,7 +42,7 @@ async def _run(options: argparse.Namespace, cores: Cores) -> int:
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         ground = Ground(cores, folder, None)
-        if any(VAULT in row.contenders for row in rows):
+        if any(name in OURS for row in rows for name in row.contenders):
             ground = replace(ground, backing=await stack.enter_async_context(backing(folder, cores)))
         client = Client(programs, folder, cores, options.seconds, options.sockets, options.connections)
         for row, samples in measured:
@@ -64,7 +64,7 @@ def _chosen(row: Row, only: Sequence[str], *, with_node: bool) -> Row:
     """The row with those of its contenders that are wanted and can run."""
     names = [name for name in row.contenders if not only or name in only]
     if not with_node:
-        names = [name for name in names if name == VAULT or "node" not in PEERS[name]]
+        names = [name for name in names if name in OURS or "node" not in PEERS[name]]
     return replace(row, contenders=tuple(names))
 
 
@@ -98,7 +98,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m bench.compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    keys, names = [row.key for row in ROWS], [VAULT, *PEERS]
+    keys, names = [row.key for row in ROWS], [*OURS, *PEERS]
     parser.add_argument("--rows", type=list_of("row", keys), default=keys, help=f"of {', '.join(keys)} (all)")
     parser.add_argument("--only", type=list_of("contender", names), default=[], help=f"of {', '.join(names)} (all)")
     parser.add_argument("--rounds", type=whole, default=5, help="interleaved rounds (5)")

@@ -15,7 +15,8 @@ from bench.shape import peer_token, write_shape
 from bench.vault import Backing, vault
 
 NODE = ROOT / "bench" / "peers" / "node"
-VAULT = "cryptovault"
+VAULT, STRAIGHT = "cryptovault", "cryptovault-straight"
+OURS = (VAULT, STRAIGHT)
 UVLOOP, MERCURIUS, MERCURIUS_JIT = "uvloop", "mercurius", "mercurius-jit"
 _PYTHON = (sys.executable, "-m")
 _NODE = ("node", str(NODE / "server.mjs"))
@@ -35,6 +36,7 @@ WITHOUT_SUBSCRIBING = {UVLOOP, "asgi", "ws"}
 """Those that know no GraphQL: every open socket is told of every tick."""
 DESCRIBED = {
     VAULT: "CryptoVault",
+    STRAIGHT: "CryptoVault, ticks in its own process",
     UVLOOP: "limit: uvloop, prepared bytes",
     "asgi": "limit: bare ASGI on uvicorn",
     "ws": "limit: Node `ws` / `http`, prepared bytes",
@@ -77,7 +79,7 @@ class Ground:
 
 def start(name: str, ground: Ground) -> AbstractAsyncContextManager[Started]:
     """Start it and wait until it answers; stopped at the end. Raises RuntimeError when it does not start."""
-    return _vault(ground) if name == VAULT else _peer(name, ground)
+    return _vault(ground, straight=name == STRAIGHT) if name in OURS else _peer(name, ground)
 
 
 def install() -> str | None:
@@ -89,12 +91,13 @@ def install() -> str | None:
 
 
 @asynccontextmanager
-async def _vault(ground: Ground) -> AsyncIterator[Started]:
+async def _vault(ground: Ground, *, straight: bool) -> AsyncIterator[Started]:
     if ground.backing is None:
         raise RuntimeError("the database and Redis are not running")
-    async with vault(ground.backing, ground.cores, ground.settings) as api:
+    control_port = free_port() if straight else None
+    async with vault(ground.backing, ground.cores, ground.settings, control_port) as api:
         watched = {"server": api.pid, "relay": ground.backing.relay_pid, "redis": ground.backing.redis_pid}
-        yield Started(api.port, ground.backing.control_port, watched, api.token, api.counters)
+        yield Started(api.port, control_port or ground.backing.control_port, watched, api.token, api.counters)
 
 
 @asynccontextmanager

@@ -146,5 +146,5 @@ def goals(measured: Sequence[tuple[Row, Samples]]) -> str:
 
 def _reached(goal: Goal, samples: Samples) -> float | None:
     if goal.of is not None:
-        return _times(samples, VAULT, goal.measure, goal.of)
-    return median(samples[VAULT], goal.measure) if samples.get(VAULT) else None
+        return _times(samples, goal.who, goal.measure, goal.of)
+    return median(samples[goal.who], goal.measure) if samples.get(goal.who) else None

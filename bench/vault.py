@@ -113,11 +113,14 @@ async def backing(folder: Path, cores: Cores) -> AsyncIterator[Backing]:
 
 
 @asynccontextmanager
-async def vault(ground: Backing, cores: Cores, settings: Mapping[str, str]) -> AsyncIterator[Api]:
-    """Start an API process, wait until it knows every market, and sign in."""
+async def vault(
+    ground: Backing, cores: Cores, settings: Mapping[str, str], control_port: int | None = None
+) -> AsyncIterator[Api]:
+    """Start an API process, wait until it knows every market, and sign in. `control_port`: where it hears ticks itself, as peers do; None: over Redis."""
     port = free_port()
     environment = {**ground.environment, "PORT": str(port), **settings}
-    command = (sys.executable, "-m", "bench.vault_api")
+    heard_at = () if control_port is None else (str(control_port),)
+    command = (sys.executable, "-m", "bench.vault_api", *heard_at)
     async with processes.running(
         command, core=cores.server, said=ground.folder / "api.log", environment=environment
     ) as api:

@@ -78,7 +78,7 @@ def test_goals_say_what_was_reached_of_what_was_measured() -> None:
     ("arguments", "said"),
     [
         (["--rows", "fan-one,slow"], "no row 'slow'; there are fan-one, "),
-        (["--only", "express"], "no contender 'express'; there are cryptovault, uvloop, "),
+        (["--only", "express"], "no contender 'express'; there are cryptovault, cryptovault-straight, uvloop, "),
         (["--rounds", "0"], "expected a whole number from 1, got '0'"),
         (["--secs", "soon"], "expected seconds from 0.1 to 600, got 'soon'"),
         (["--server-core", "4096"], "core 4096 may not be used; there are "),
@@ -90,3 +90,11 @@ def test_wrong_arguments(arguments: list[str], said: str, capsys: pytest.Capture
         compare.main(arguments)
     assert ended.value.code == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_goal_may_be_anothers() -> None:
+    goal = Goal(Measure.PER_CPU, 0.5, "uvloop", who="cryptovault-straight")
+    row = replace(ROW, goals=(goal,))
+    assert tables.goals([(row, SAMPLES)]).count("\n") == 1
+    found = tables.goals([(row, {**SAMPLES, "cryptovault-straight": [sample(800, 3)]})])
+    assert found.splitlines()[2:] == ["| row | per server CPU s ≥ 0.5 × uvloop, cryptovault-straight | 0.80 | met |"]
