@@ -3,7 +3,7 @@
 import re
 from contextvars import ContextVar
 
-from core.ids import running_id
+from core.ids import public_id
 
 HEADER = "x-request-id"
 _ACCEPTED = re.compile(r"[A-Za-z0-9_-]{8,64}", re.ASCII)
@@ -19,7 +19,7 @@ def accepted_or_new(offered: str | None) -> str:
     """The id a caller offered when it is 8 to 64 letters, digits, `_` or `-`; otherwise a new one."""
     if offered is not None and _ACCEPTED.fullmatch(offered):
         return offered
-    return running_id()
+    return public_id()
 
 
 class RequestScope:

@@ -20,6 +20,7 @@ trap 'rm -f "$types"' EXIT
 $bin/mypy . >"$types" 2>&1 & # the longest of them, beside the next
 checking=$!
 step $bin/lint-imports --no-cache
+$bin/pytest --collect-only -q -p no:cacheprovider >/dev/null 2>&1 || : # compiles the tests, which each process of the last step would do; what fails fails there
 echo "== $bin/mypy ."
 wait $checking || {
     cat "$types"
