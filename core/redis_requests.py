@@ -5,7 +5,8 @@ key and the body. What is not sealed so is executed, or believed, by nobody. A s
 never used twice in a stream of answers, as long as `process` is another one at every start.
 
 Questions stand in one stream with a consumer group; an answer goes to the asking process' own stream. A question is acknowledged and removed when it is
-answered, so that what a server took and did not answer is given to the next one. Whoever asks must make questions that may be executed twice.
+answered, so that what a server took and did not answer is given to the next one. Whoever asks must make questions that may be executed twice; but never is one executed
+again whose answer was sent: a refusal would not be true any more. So an answer is sent only while its question is still with the server that gives it.
 """
 
 import asyncio
@@ -28,6 +29,33 @@ MOST_KEPT = 100_000
 """Questions or answers a stream keeps at most, should nobody read it."""
 REPLIES_KEPT_MS = 60_000
 _GROUP = "server"
+_ANSWER = """
+local function is_anothers(id)
+    if #redis.call("XRANGE", KEYS[1], id, id) == 0 then
+        return false
+    end
+    local mine = redis.pcall("XPENDING", KEYS[1], ARGV[1], id, id, 1, ARGV[2])
+    return mine.err or #mine == 0
+end
+local sent = 0
+for place = 2, #KEYS do
+    local at = 4 * place - 3
+    local id = ARGV[at]
+    if not is_anothers(id) then
+        if KEYS[place] ~= KEYS[1] then
+            redis.call("XADD", KEYS[place], "MAXLEN", "~", ARGV[3], "*", "key", ARGV[at + 1], "body", ARGV[at + 2], "seal", ARGV[at + 3])
+            redis.call("PEXPIRE", KEYS[place], ARGV[4])
+        end
+        redis.pcall("XACK", KEYS[1], ARGV[1], id)
+        redis.call("XDEL", KEYS[1], id)
+        sent = sent + 1
+    end
+end
+return sent
+"""
+"""Sends answers and removes their questions, all of it or nothing; passes over questions that another server was given meanwhile, which answers them. One that
+is not there any more will be given to nobody. KEYS: the questions, then where each answer goes, the questions themselves for none. ARGV: group, server, how many answers are
+kept, for how many milliseconds; then for each the question's id, and the answer's key, body and seal. Gives how many were not passed over."""
 
 Reply = Callable[[bytes], None]
 Handle = Callable[[bytes, bool, Reply], None]
@@ -138,6 +166,9 @@ class RedisRequestServer:
         self._outgoing: asyncio.Queue[_Ended] = asyncio.Queue()
         self._held: set[bytes] = set()
         """Questions that were handed over and wait for their answer."""
+        self._ended: set[bytes] | None = None
+        """Questions that were done with since it was asked which are left: they may be among those all the same."""
+        self._script = self._client.register_script(_ANSWER)
 
     async def run(self, handle: Handle) -> None:
         """Hand over questions until cancelled, first those another server has left."""
@@ -176,8 +207,14 @@ class RedisRequestServer:
                 raise
 
     async def _left(self) -> list[tuple[bytes, dict[bytes, bytes]]]:
-        reply: Any = await self._client.xautoclaim(self._questions, _GROUP, self._server, min_idle_time=0, count=10_000)
-        return [(entry_id, fields) for entry_id, fields in reply[1] if fields]
+        ended = self._ended = set()
+        try:
+            reply: Any = await self._client.xautoclaim(
+                self._questions, _GROUP, self._server, min_idle_time=0, count=10_000
+            )
+        finally:
+            self._ended = None
+        return [(entry_id, fields) for entry_id, fields in reply[1] if fields and entry_id not in ended]
 
     def _take(self, entry_id: bytes, fields: dict[bytes, bytes], handle: Handle, *, again: bool) -> None:
         if entry_id in self._held:
@@ -197,31 +234,32 @@ class RedisRequestServer:
             await self._send(waiting)
 
     async def _send(self, waiting: list[_Ended]) -> None:
-        """Send answers and acknowledge their questions, both or neither: what was answered is not to be taken again. An answer that cannot be sent
-        is given up, its asker finds out by itself."""
-        pipeline = self._client.pipeline(transaction=True)
+        """An answer that cannot be sent is given up, its asker finds out by itself."""
+        keys: list[bytes | str] = [self._questions]
+        arguments: list[bytes | str | int] = [_GROUP, self._server, MOST_KEPT, REPLIES_KEPT_MS]
         for entry_id, answer in waiting:
-            if answer is not None:
-                fields: dict[Any, Any] = {
-                    "key": answer.key,
-                    "body": answer.body,
-                    "seal": self._seal.of(*_answer(*answer)),
-                }
-                pipeline.xadd(answer.to, fields, maxlen=MOST_KEPT, approximate=True)
-                pipeline.pexpire(answer.to, REPLIES_KEPT_MS)
-            pipeline.xack(self._questions, _GROUP, entry_id)
-            pipeline.xdel(self._questions, entry_id)
+            keys.append(self._questions if answer is None else answer.to)
+            arguments += (entry_id, b"", b"", b"") if answer is None else _sealed(self._seal, entry_id, answer)
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
-                await pipeline.execute()
+                sent = await self._script(keys=keys, args=arguments)
+            if sent < len(waiting):
+                log.warning("requests.taken_over", answers=len(waiting) - sent)
         except REDIS_ERRORS as error:
             log.warning("requests.not_answered", error=type(error).__name__, answers=len(waiting))
         finally:
-            self._held.difference_update([entry_id for entry_id, *_ in waiting])
+            ended = [entry_id for entry_id, _ in waiting]
+            self._held.difference_update(ended)
+            if self._ended is not None:
+                self._ended.update(ended)
 
     async def close(self) -> None:
         """Disconnect."""
         await self._client.aclose()
+
+
+def _sealed(seal: MessageSeal, entry_id: bytes, answer: _Answer) -> tuple[bytes, bytes, bytes, bytes]:
+    return entry_id, answer.key, answer.body, seal.of(*_answer(*answer))
 
 
 def _question(questions: str, to: bytes, key: bytes, body: bytes) -> tuple[bytes, ...]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from redis.asyncio import Redis
+from structlog.testing import capture_logs
 
 from core import redis_requests
 from core.message_seal import MessageSeal
@@ -43,6 +44,7 @@ class Answerer:
     again: list[bytes] = field(default_factory=list)
     waiting: list[Reply] = field(default_factory=list)
     seal: MessageSeal = field(default_factory=seal_of)
+    server: RedisRequestServer = field(init=False)
 
     def __call__(self, body: bytes, again: bool, reply: Reply) -> None:
         self.taken.append(body)
@@ -53,9 +55,14 @@ class Answerer:
         else:
             self.waiting.append(reply)
 
+    @property
+    def holds(self) -> set[bytes]:
+        """Ids of questions that it has not seen the end of."""
+        return self.server._held
+
     @asynccontextmanager
     async def running(self, url: str) -> AsyncIterator[None]:
-        server = RedisRequestServer(url, server=self.name, name="test", seal=self.seal)
+        server = self.server = RedisRequestServer(url, server=self.name, name="test", seal=self.seal)
         task = asyncio.create_task(server.run(self))
         try:
             yield
@@ -187,6 +194,72 @@ async def test_a_server_does_not_take_again_what_it_holds(redis: Server) -> None
         for place, reply in enumerate(server.waiting):
             reply(f"{place}".encode())
         assert (await held, await later) == (b"0", b"1")
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_what_is_answered_while_a_server_asks_what_is_left_is_not_taken_again(
+    redis: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The list that is on its way names a question that is done with when it arrives."""
+    server, wire, listed, arrives = Answerer("one", answers=False), Wire(redis.port), asyncio.Event(), asyncio.Event()
+    async with AsyncExitStack() as stack:
+        await wire.join()
+        stack.push_async_callback(wire.cut)
+        requests = await stack.enter_async_context(asking(redis.url))
+        await stack.enter_async_context(server.running(wire.url))
+        held = asyncio.create_task(requests.ask(b"held", timeout_seconds=WAIT_SECONDS))
+        await until(lambda: server.taken == [b"held"])
+        asked_before = Redis.xautoclaim
+
+        async def slow(self: Redis, *arguments: Any, **options: Any) -> Any:
+            found = await asked_before(self, *arguments, **options)
+            listed.set()
+            await arrives.wait()
+            return found
+
+        monkeypatch.setattr(Redis, "xautoclaim", slow)
+        monkeypatch.setattr(redis_requests, "TIMEOUT_SECONDS", WAIT_SECONDS)
+        await wire.cut()
+        await wire.join()
+        await asyncio.wait_for(listed.wait(), WAIT_SECONDS)
+        server.waiting[0](b"refused")
+        assert await held == b"refused"
+        await until(lambda: not server.holds)
+        arrives.set()
+        later = asyncio.create_task(requests.ask(b"later", timeout_seconds=WAIT_SECONDS))
+        await until(lambda: b"later" in server.taken)
+        assert server.taken == [b"held", b"later"]
+        server.waiting[1](b"done")
+        assert await later == b"done"
+
+
+async def test_an_answer_comes_too_late_once_another_server_has_the_question(redis: Server) -> None:
+    first, second = Answerer("one", answers=False), Answerer("two", answers=False)
+    with capture_logs() as logs:
+        async with asking(redis.url) as requests, first.running(redis.url), reached(redis) as reader:
+            asked = asyncio.create_task(requests.ask(b"a", timeout_seconds=WAIT_SECONDS))
+            await until(lambda: first.taken == [b"a"])
+            async with second.running(redis.url):
+                await until(lambda: second.again == [b"a"])
+                first.waiting[0](b"refused by the first")
+                await until(lambda: [each for each in logs if each["event"] == "requests.taken_over"])
+                assert not asked.done()
+                assert (await reader.xpending(QUESTIONS, "server"))["pending"] == 1
+                second.waiting[0](b"made by the second")
+                assert await asked == b"made by the second"
+            assert (await reader.xpending(QUESTIONS, "server"))["pending"] == 0
+            assert await reader.xlen(QUESTIONS) == 0
+
+
+async def test_an_answer_arrives_though_redis_has_forgotten_the_question(redis: Server) -> None:
+    server = Answerer("one", answers=False)
+    async with asking(redis.url) as requests, server.running(redis.url):
+        asked = asyncio.create_task(requests.ask(b"a", timeout_seconds=WAIT_SECONDS))
+        await until(lambda: server.taken == [b"a"])
+        async with reached(redis) as reader:
+            await reader.flushall()
+        server.waiting[0](b"done")
+        assert await asked == b"done"
 
 
 Fields = dict[Any, Any]

@@ -1,13 +1,14 @@
-"""A Redis in memory with what `core/redis_requests.py` uses of its streams. It may be away, forget everything, or do half of a pipeline."""
+"""A Redis in memory with what `core/redis_requests.py` uses of its streams. It may be away or forget everything."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any
 
 from redis.exceptions import ResponseError
 
+from core.redis_requests import _ANSWER
 from tests.simulation.faults import Faults
 
 Fields = dict[Any, Any]
@@ -137,51 +138,39 @@ class MemoryRedisClient:
                 async with asyncio.timeout_at(until):
                     await news.wait()
 
-    def pipeline(self, *, transaction: bool) -> "MemoryPipeline":
-        """Calls that are sent together."""
-        return MemoryPipeline(self._server, transaction=transaction)
+    def register_script(self, text: str) -> "MemoryScript":
+        """The one script that there is."""
+        if text != _ANSWER:
+            raise NotImplementedError(text)
+        return MemoryScript(self._server)
 
 
-class MemoryPipeline:
-    """Without a transaction it may be done in part."""
+class MemoryScript:
+    """What `_ANSWER` of core/redis_requests.py does."""
 
-    def __init__(self, server: MemoryRedis, *, transaction: bool) -> None:
+    def __init__(self, server: MemoryRedis) -> None:
         self._server = server
-        self._transaction = transaction
-        self._calls: list[Callable[[], None]] = []
 
-    def xadd(self, name: Name, fields: Fields, **limits: object) -> Self:
-        """Add to a stream."""
-        self._calls.append(lambda: self._server.add(name, fields))
-        return self
+    async def __call__(self, keys: Sequence[Name], args: Sequence[Name | int]) -> int:
+        """Send answers."""
+        questions, *streams = keys
+        _, consumer, _, _, *rest = args
+        entries = [rest[place : place + 4] for place in range(0, len(rest), 4)]
 
-    def pexpire(self, name: Name, milliseconds: int) -> Self:
-        """Nothing here lives that long."""
-        self._calls.append(lambda: None)
-        return self
+        def apply(part: float) -> int:
+            asked, sent = self._server.stream(questions), 0
+            for to, (entry_id, key, body, seal) in zip(streams, entries, strict=True):
+                number = _number(_bytes(entry_id))
+                if number in asked.entries and asked.pending.get(number) != consumer:
+                    continue
+                if to != questions:
+                    self._server.add(to, {"key": key, "body": body, "seal": seal})
+                asked.pending.pop(number, None)
+                asked.entries.pop(number, None)
+                sent += 1
+            return sent
 
-    def xack(self, name: str, group: str, entry: bytes) -> Self:
-        """Let an entry be done."""
-        self._calls.append(lambda: _forget(self._server.stream(name).pending, entry))
-        return self
-
-    def xdel(self, name: str, entry: bytes) -> Self:
-        """Delete an entry."""
-        self._calls.append(lambda: _forget(self._server.stream(name).entries, entry))
-        return self
-
-    async def execute(self) -> None:
-        """Do them."""
-
-        def apply(part: float) -> None:
-            for call in self._calls if self._transaction else self._calls[: round(len(self._calls) * part)]:
-                call()
-
-        await self._server.faults.call(apply)
-
-
-def _forget(entries: dict[int, Any], entry: bytes) -> None:
-    entries.pop(_number(entry), None)
+        return await self._server.faults.call(apply)
 
 
 def _id(number: int) -> bytes:

@@ -31,7 +31,7 @@ def simulate(seed: int, commands: int = COMMANDS, sabotage: Sabotage | None = No
                 await world.run(commands)
                 await audit.check(world)
             except BaseException as error:
-                error.add_note(f"seed {seed}: repeat it with `python -m tests.simulation {seed}`")
+                error.add_note(f"seed {seed}: repeat it with `python -m tests.simulation {seed} {commands}`")
                 error.add_note("\n".join(map(str, logs[-25:])))
                 raise
             finally:
