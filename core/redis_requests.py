@@ -37,25 +37,26 @@ local function is_anothers(id)
     local mine = redis.pcall("XPENDING", KEYS[1], ARGV[1], id, id, 1, ARGV[2])
     return mine.err or #mine == 0
 end
-local sent = 0
+local passed = {}
 for place = 2, #KEYS do
     local at = 4 * place - 3
     local id = ARGV[at]
-    if not is_anothers(id) then
+    if is_anothers(id) then
+        passed[#passed + 1] = id
+    else
         if KEYS[place] ~= KEYS[1] then
             redis.call("XADD", KEYS[place], "MAXLEN", "~", ARGV[3], "*", "key", ARGV[at + 1], "body", ARGV[at + 2], "seal", ARGV[at + 3])
             redis.call("PEXPIRE", KEYS[place], ARGV[4])
         end
         redis.pcall("XACK", KEYS[1], ARGV[1], id)
         redis.call("XDEL", KEYS[1], id)
-        sent = sent + 1
     end
 end
-return sent
+return passed
 """
-"""Sends answers and removes their questions, all of it or nothing; passes over questions that another server was given meanwhile, which answers them. One that
-is not there any more will be given to nobody. KEYS: the questions, then where each answer goes, the questions themselves for none. ARGV: group, server, how many answers are
-kept, for how many milliseconds; then for each the question's id, and the answer's key, body and seal. Gives how many were not passed over."""
+"""Sends answers and removes their questions, all of it or nothing; passes over questions that another consumer was given meanwhile. One that
+is not there any more will be given to nobody. KEYS: the questions, then where each answer goes, the questions themselves for none. ARGV: group, consumer, how many answers are
+kept, for how many milliseconds; then for each the question's id, and the answer's key, body and seal. Gives the ids that were passed over."""
 
 Reply = Callable[[bytes], None]
 Handle = Callable[[bytes, bool, Reply], None]
@@ -156,12 +157,18 @@ _Ended = tuple[bytes, _Answer | None]
 
 
 class RedisRequestServer:
-    """The answering side. Only one may run at a time, by a lease of its user's."""
+    """The answering side. Only one may run at a time, by a lease of its user's.
+
+    Whenever it takes over what is left, it does so under another name: what it sent before and Redis has not done yet (a call that was given up, a life before) comes too late then,
+    as that of another server.
+    """
 
     def __init__(self, url: str, *, server: str, namespace: str = "cryptovault", name: str, seal: MessageSeal) -> None:
         self._client = connect(url, max_connections=8)
         self._questions = f"{namespace}:{name}:questions"
         self._server = server
+        self._name = server
+        self._names = 0
         self._seal = seal
         self._outgoing: asyncio.Queue[_Ended] = asyncio.Queue()
         self._held: set[bytes] = set()
@@ -187,7 +194,7 @@ class RedisRequestServer:
                             self._take(entry_id, fields, handle, again=True)
                         claimed = True
                     found: Any = await self._client.xreadgroup(
-                        _GROUP, self._server, {self._questions: ">"}, count=AT_ONCE, block=BLOCK_MS
+                        _GROUP, self._name, {self._questions: ">"}, count=AT_ONCE, block=BLOCK_MS
                     )
                 backoff = Backoff(first_seconds=0.05, most_seconds=2.0)
             except REDIS_ERRORS as error:
@@ -207,10 +214,12 @@ class RedisRequestServer:
                 raise
 
     async def _left(self) -> list[tuple[bytes, dict[bytes, bytes]]]:
+        self._names += 1
+        self._name = f"{self._server}:{self._names}"
         ended = self._ended = set()
         try:
             reply: Any = await self._client.xautoclaim(
-                self._questions, _GROUP, self._server, min_idle_time=0, count=10_000
+                self._questions, _GROUP, self._name, min_idle_time=0, count=10_000
             )
         finally:
             self._ended = None
@@ -235,23 +244,32 @@ class RedisRequestServer:
 
     async def _send(self, waiting: list[_Ended]) -> None:
         """An answer that cannot be sent is given up, its asker finds out by itself."""
+        name, passed = self._name, set[bytes]()
         keys: list[bytes | str] = [self._questions]
-        arguments: list[bytes | str | int] = [_GROUP, self._server, MOST_KEPT, REPLIES_KEPT_MS]
+        arguments: list[bytes | str | int] = [_GROUP, name, MOST_KEPT, REPLIES_KEPT_MS]
         for entry_id, answer in waiting:
             keys.append(self._questions if answer is None else answer.to)
             arguments += (entry_id, b"", b"", b"") if answer is None else _sealed(self._seal, entry_id, answer)
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
-                sent = await self._script(keys=keys, args=arguments)
-            if sent < len(waiting):
-                log.warning("requests.taken_over", answers=len(waiting) - sent)
+                passed.update(await self._script(keys=keys, args=arguments))
         except REDIS_ERRORS as error:
             log.warning("requests.not_answered", error=type(error).__name__, answers=len(waiting))
         finally:
-            ended = [entry_id for entry_id, _ in waiting]
-            self._held.difference_update(ended)
+            self._end(waiting, passed, name)
+
+    def _end(self, waiting: list[_Ended], passed: set[bytes], name: str) -> None:
+        """What was passed over because it has been taken over here under another name is sent under that."""
+        if passed and name == self._name:
+            log.warning("requests.taken_over", answers=len(passed))
+            passed.clear()
+        for ended in waiting:
+            if ended[0] in passed:
+                self._outgoing.put_nowait(ended)
+                continue
+            self._held.discard(ended[0])
             if self._ended is not None:
-                self._ended.update(ended)
+                self._ended.add(ended[0])
 
     async def close(self) -> None:
         """Disconnect."""

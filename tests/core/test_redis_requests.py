@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 from structlog.testing import capture_logs
 
 from core import redis_requests
@@ -249,6 +250,62 @@ async def test_an_answer_comes_too_late_once_another_server_has_the_question(red
                 assert await asked == b"made by the second"
             assert (await reader.xpending(QUESTIONS, "server"))["pending"] == 0
             assert await reader.xlen(QUESTIONS) == 0
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_what_redis_does_late_of_an_answer_that_was_given_up_is_nothing(redis: Server) -> None:
+    """The call failed here, the question was taken once more: then the call arrives there all the same."""
+    server, wire, late = Answerer("one", answers=False), Wire(redis.port), list[dict[str, Any]]()
+    async with AsyncExitStack() as stack:
+        await wire.join()
+        stack.push_async_callback(wire.cut)
+        requests = await stack.enter_async_context(asking(redis.url))
+        await stack.enter_async_context(server.running(wire.url))
+        asked = asyncio.create_task(requests.ask(b"a", timeout_seconds=WAIT_SECONDS))
+        await until(lambda: server.taken == [b"a"])
+        script = server.server._script
+
+        async def given_up(**call: Any) -> Any:
+            late.append(call)
+            raise RedisConnectionError("nobody can tell")
+
+        server.server._script = given_up  # type: ignore[assignment]
+        server.waiting[0](b"refused")
+        await until(lambda: late and not server.holds)
+        server.server._script = script
+        await wire.cut()
+        await wire.join()
+        await until(lambda: server.again == [b"a"])
+        assert len(await script(**late[0])) == 1
+        assert not asked.done()
+        server.waiting[1](b"done")
+        assert await asked == b"done"
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_an_answer_that_meets_a_change_of_names_is_sent_again(redis: Server) -> None:
+    server, wire = Answerer("one", answers=False), Wire(redis.port)
+    async with AsyncExitStack() as stack:
+        await wire.join()
+        stack.push_async_callback(wire.cut)
+        requests = await stack.enter_async_context(asking(redis.url))
+        await stack.enter_async_context(server.running(wire.url))
+        asked = asyncio.create_task(requests.ask(b"a", timeout_seconds=WAIT_SECONDS))
+        await until(lambda: server.taken == [b"a"])
+        script, passed = server.server._script, list[bytes]()
+
+        async def overtaken(**call: Any) -> Any:
+            server.server._script = script
+            await server.server._left()
+            found = await script(**call)
+            passed.extend(found)
+            return found
+
+        server.server._script = overtaken  # type: ignore[assignment]
+        server.waiting[0](b"done")
+        assert await asked == b"done"
+        assert len(passed) == 1
+        assert server.taken == [b"a"]
 
 
 async def test_an_answer_arrives_though_redis_has_forgotten_the_question(redis: Server) -> None:

@@ -151,24 +151,24 @@ class MemoryScript:
     def __init__(self, server: MemoryRedis) -> None:
         self._server = server
 
-    async def __call__(self, keys: Sequence[Name], args: Sequence[Name | int]) -> int:
-        """Send answers."""
+    async def __call__(self, keys: Sequence[Name], args: Sequence[Name | int]) -> list[bytes]:
+        """Send answers; the questions that were passed over."""
         questions, *streams = keys
         _, consumer, _, _, *rest = args
         entries = [rest[place : place + 4] for place in range(0, len(rest), 4)]
 
-        def apply(part: float) -> int:
-            asked, sent = self._server.stream(questions), 0
+        def apply(part: float) -> list[bytes]:
+            asked, passed = self._server.stream(questions), []
             for to, (entry_id, key, body, seal) in zip(streams, entries, strict=True):
                 number = _number(_bytes(entry_id))
                 if number in asked.entries and asked.pending.get(number) != consumer:
+                    passed.append(_bytes(entry_id))
                     continue
                 if to != questions:
                     self._server.add(to, {"key": key, "body": body, "seal": seal})
                 asked.pending.pop(number, None)
                 asked.entries.pop(number, None)
-                sent += 1
-            return sent
+            return passed
 
         return await self._server.faults.call(apply)
 
