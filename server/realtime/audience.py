@@ -43,7 +43,8 @@ class Audience:
         self._framing = framing
         self._waiting: list[Event] = []
         self._resting = False
-        self._keeping_up: dict[int, list[tuple[Callable[[bytes], None], bytes]]] = {}
+        self._keeping_up: dict[int, tuple[list[Callable[[bytes], None]], list[bytes]]] = {}
+        """Ways to write and suffixes, by the suffix's length. Two lists, not one of pairs: pairs would lie all over the memory, which has to be fetched for each reader."""
         self._apart: list[Following] = []
         self._paid_until = 0
         """Of those that keep up, the first has paid for so many events of `sent`."""
@@ -98,14 +99,14 @@ class Audience:
         if self.sent + len(events) > self._paid_until:
             self._charge(len(events))
         self.sent += len(events)
-        for length, readers in self._keeping_up.items():
+        for length, (ways, suffixes) in self._keeping_up.items():
             heads = [self._framing.head(event.payload, length) for event in events]
             if len(heads) == 1:
                 head = heads[0]
-                for write, suffix in readers:
+                for write, suffix in zip(ways, suffixes, strict=True):
                     write(head + suffix)
             else:
-                for write, suffix in readers:
+                for write, suffix in zip(ways, suffixes, strict=True):
                     write(suffix.join(heads) + suffix)
         for following in self._apart:
             for event in events:
@@ -120,8 +121,9 @@ class Audience:
         self._keeping_up, self._apart = {}, []
         for following in self.followings:
             if following.keeps_up():
-                place = self._keeping_up.setdefault(len(following.suffix), [])
-                place.append((following.sink.write, following.suffix))
+                ways, suffixes = self._keeping_up.setdefault(len(following.suffix), ([], []))
+                ways.append(following.sink.write)
+                suffixes.append(following.suffix)
             else:
                 self._apart.append(following)
         self._paid_until = min((each.paid_until for each in self.followings if each.together), default=self.sent)
