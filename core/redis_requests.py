@@ -173,8 +173,9 @@ class RedisRequestServer:
         self._outgoing: asyncio.Queue[_Ended] = asyncio.Queue()
         self._held: set[bytes] = set()
         """Questions that were handed over and wait for their answer."""
-        self._ended: set[bytes] | None = None
-        """Questions that were done with since it was asked which are left: they may be among those all the same."""
+        self._settled = asyncio.Event()
+        """Not while it is asked what is left: which answers may be sent then, nobody can tell."""
+        self._settled.set()
         self._script = self._client.register_script(_ANSWER)
 
     async def run(self, handle: Handle) -> None:
@@ -215,15 +216,14 @@ class RedisRequestServer:
 
     async def _left(self) -> list[tuple[bytes, dict[bytes, bytes]]]:
         self._names += 1
-        self._name = f"{self._server}:{self._names}"
-        ended = self._ended = set()
+        name = f"{self._server}:{self._names}"
+        self._settled.clear()
         try:
-            reply: Any = await self._client.xautoclaim(
-                self._questions, _GROUP, self._name, min_idle_time=0, count=10_000
-            )
+            reply: Any = await self._client.xautoclaim(self._questions, _GROUP, name, min_idle_time=0, count=10_000)
+            self._name = name
         finally:
-            self._ended = None
-        return [(entry_id, fields) for entry_id, fields in reply[1] if fields and entry_id not in ended]
+            self._settled.set()
+        return [(entry_id, fields) for entry_id, fields in reply[1] if fields]
 
     def _take(self, entry_id: bytes, fields: dict[bytes, bytes], handle: Handle, *, again: bool) -> None:
         if entry_id in self._held:
@@ -238,6 +238,7 @@ class RedisRequestServer:
     async def _answer(self) -> None:
         while True:
             waiting = [await self._outgoing.get()]
+            await self._settled.wait()
             while not self._outgoing.empty() and len(waiting) < AT_ONCE:
                 waiting.append(self._outgoing.get_nowait())
             await self._send(waiting)
@@ -259,17 +260,15 @@ class RedisRequestServer:
             self._end(waiting, passed, name)
 
     def _end(self, waiting: list[_Ended], passed: set[bytes], name: str) -> None:
-        """What was passed over because it has been taken over here under another name is sent under that."""
-        if passed and name == self._name:
+        """What was passed over because it is taken over here under another name is sent under that."""
+        if passed and name == self._name and self._settled.is_set():
             log.warning("requests.taken_over", answers=len(passed))
             passed.clear()
         for ended in waiting:
             if ended[0] in passed:
                 self._outgoing.put_nowait(ended)
-                continue
-            self._held.discard(ended[0])
-            if self._ended is not None:
-                self._ended.add(ended[0])
+            else:
+                self._held.discard(ended[0])
 
     async def close(self) -> None:
         """Disconnect."""
