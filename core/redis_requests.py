@@ -54,7 +54,7 @@ for place = 2, #KEYS do
 end
 return passed
 """
-"""Sends answers and removes their questions, all of it or nothing; passes over questions that another consumer was given meanwhile. One that
+"""Sends answers and removes their questions, neither without the other; passes over questions that another consumer was given meanwhile. One that
 is not there any more will be given to nobody. KEYS: the questions, then where each answer goes, the questions themselves for none. ARGV: group, consumer, how many answers are
 kept, for how many milliseconds; then for each the question's id, and the answer's key, body and seal. Gives the ids that were passed over."""
 
