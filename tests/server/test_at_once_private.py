@@ -75,18 +75,30 @@ async def test_strangers_and_people_are_told_apart(vault: World, server: Front, 
     assert server.given == [False, True, False, True, True]
 
 
+async def left(kept: Kept, person: Person | None) -> int:
+    """The points of this caller after one request."""
+    reply = await kept.post(WHO, {} if person is None else shows(person))
+    return int(orjson.loads(reply.body)["extensions"]["cost"]["remaining"])
+
+
 async def test_each_request_is_charged_to_whom_it_is_from(vault: World, server: Front, kept: Kept) -> None:
     ann, bob = await vault.signed_up(ANN), await vault.signed_up(BOB)
 
-    async def left(person: Person | None) -> int:
-        reply = await kept.post(WHO, {} if person is None else shows(person))
-        return int(orjson.loads(reply.body)["extensions"]["cost"]["remaining"])
-
     full = vault.pipeline.budget.capacity
-    assert [await left(each) for each in (ann, ann, bob, ann, None, None)] == [
+    assert [await left(kept, each) for each in (ann, ann, bob, ann, None, None)] == [
         full - spent for spent in (1, 2, 1, 3, 1, 2)
     ]
     assert server.given == [False, True, True, True, False, True]
+
+
+async def test_what_cannot_be_given_at_once_after_all_is_charged_once(
+    vault: World, server: Front, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann, full = await vault.signed_up(ANN), vault.pipeline.budget.capacity
+    assert [await left(kept, ann) for _ in range(2)] == [full - 1, full - 2]
+    monkeypatch.setattr(vault.pipeline, "answered_now", lambda *_: None)
+    assert await left(kept, ann) == full - 3
+    assert server.given == [False, True, False]
 
 
 async def test_authority_is_judged_at_each_request(vault: World, server: Front, kept: Kept) -> None:
