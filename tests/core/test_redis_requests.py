@@ -177,8 +177,9 @@ async def test_a_question_whose_way_back_was_cut_is_not_called_unasked(redis: Se
     assert b"third" not in server.taken
 
 
-@pytest.mark.usefixtures("impatient")
-async def test_a_server_does_not_take_again_what_it_holds(redis: Server) -> None:
+@asynccontextmanager
+async def holding(redis: Server) -> AsyncIterator[tuple[Answerer, Wire, RedisRequests, asyncio.Task[bytes]]]:
+    """A server behind a wire that holds the question `held`, the wire, who asks, and the question's answer."""
     server, wire = Answerer("one", answers=False), Wire(redis.port)
     async with AsyncExitStack() as stack:
         await wire.join()
@@ -187,6 +188,12 @@ async def test_a_server_does_not_take_again_what_it_holds(redis: Server) -> None
         await stack.enter_async_context(server.running(wire.url))
         held = asyncio.create_task(requests.ask(b"held", timeout_seconds=WAIT_SECONDS))
         await until(lambda: server.taken == [b"held"])
+        yield server, wire, requests, held
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_server_does_not_take_again_what_it_holds(redis: Server) -> None:
+    async with holding(redis) as (server, wire, requests, held):
         await wire.cut()
         await wire.join()
         later = asyncio.create_task(requests.ask(b"later", timeout_seconds=WAIT_SECONDS))
@@ -202,14 +209,8 @@ async def test_what_is_answered_while_a_server_asks_what_is_left_is_not_taken_ag
     redis: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The list that is on its way names a question that is done with when it arrives."""
-    server, wire, listed, arrives = Answerer("one", answers=False), Wire(redis.port), asyncio.Event(), asyncio.Event()
-    async with AsyncExitStack() as stack:
-        await wire.join()
-        stack.push_async_callback(wire.cut)
-        requests = await stack.enter_async_context(asking(redis.url))
-        await stack.enter_async_context(server.running(wire.url))
-        held = asyncio.create_task(requests.ask(b"held", timeout_seconds=WAIT_SECONDS))
-        await until(lambda: server.taken == [b"held"])
+    listed, arrives = asyncio.Event(), asyncio.Event()
+    async with holding(redis) as (server, wire, requests, held):
         asked_before = Redis.xautoclaim
 
         async def slow(self: Redis, *arguments: Any, **options: Any) -> Any:
@@ -258,14 +259,8 @@ async def test_an_answer_comes_too_late_once_another_server_has_the_question(red
 @pytest.mark.usefixtures("impatient")
 async def test_what_redis_does_late_of_an_answer_that_was_given_up_is_nothing(redis: Server) -> None:
     """The call failed here, the question was taken once more: then the call arrives there all the same."""
-    server, wire, late = Answerer("one", answers=False), Wire(redis.port), list[dict[str, Any]]()
-    async with AsyncExitStack() as stack:
-        await wire.join()
-        stack.push_async_callback(wire.cut)
-        requests = await stack.enter_async_context(asking(redis.url))
-        await stack.enter_async_context(server.running(wire.url))
-        asked = asyncio.create_task(requests.ask(b"a", timeout_seconds=WAIT_SECONDS))
-        await until(lambda: server.taken == [b"a"])
+    late = list[dict[str, Any]]()
+    async with holding(redis) as (server, wire, _, asked):
         script = server.server._script
 
         async def given_up(**call: Any) -> Any:
@@ -278,7 +273,7 @@ async def test_what_redis_does_late_of_an_answer_that_was_given_up_is_nothing(re
         server.server._script = script
         await wire.cut()
         await wire.join()
-        await until(lambda: server.again == [b"a"])
+        await until(lambda: server.again == [b"held"])
         assert len(await script(**late[0])) == 1
         assert not asked.done()
         server.waiting[1](b"done")
@@ -287,14 +282,7 @@ async def test_what_redis_does_late_of_an_answer_that_was_given_up_is_nothing(re
 
 @pytest.mark.usefixtures("impatient")
 async def test_an_answer_that_meets_a_change_of_names_is_sent_again(redis: Server) -> None:
-    server, wire = Answerer("one", answers=False), Wire(redis.port)
-    async with AsyncExitStack() as stack:
-        await wire.join()
-        stack.push_async_callback(wire.cut)
-        requests = await stack.enter_async_context(asking(redis.url))
-        await stack.enter_async_context(server.running(wire.url))
-        asked = asyncio.create_task(requests.ask(b"a", timeout_seconds=WAIT_SECONDS))
-        await until(lambda: server.taken == [b"a"])
+    async with holding(redis) as (server, _, _, asked):
         script, passed = server.server._script, list[bytes]()
 
         async def overtaken(**call: Any) -> Any:
@@ -308,7 +296,7 @@ async def test_an_answer_that_meets_a_change_of_names_is_sent_again(redis: Serve
         server.waiting[0](b"done")
         assert await asked == b"done"
         assert len(passed) == 1
-        assert server.taken == [b"a"]
+        assert server.taken == [b"held"]
 
 
 async def test_an_answer_arrives_though_redis_has_forgotten_the_question(redis: Server) -> None:
