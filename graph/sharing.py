@@ -7,7 +7,7 @@ import orjson
 from graphql.execution.values import VariableValues
 
 from core.budget import Allowance, MemoryBudget
-from core.ids import random_id
+from core.ids import public_id
 from graph.broadcast import Broadcast, SharedField
 from graph.compile import CompiledOperation
 from graph.errors import ErrorRenderer
@@ -66,7 +66,7 @@ def sharing_key(
 
 def encoding(operation: CompiledOperation, variables: VariableValues, locale: str) -> Callable[[object], bytes]:
     """What makes bytes of an event that is shown."""
-    errors = ErrorRenderer(random_id(), locale)
+    errors = ErrorRenderer(public_id(), locale)
 
     def encode(event: object) -> bytes:
         outcome = operation.shared_event(variables, event)

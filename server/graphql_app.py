@@ -9,7 +9,7 @@ from core.budget import Budget, MemoryBudget
 from core.cache import Cache
 from core.client_address import ClientAddresses
 from core.clock import Clock
-from core.ids import random_id
+from core.ids import public_id
 from core.rate_limits import RateLimits
 from core.request_id import current_request_id
 from core.settings import Mode, Settings
@@ -104,7 +104,7 @@ def build_graphql(
         limits=HttpLimits(),
         origins=origins,
         clock=clock,
-        request_id=lambda: current_request_id() or random_id(),
+        request_id=lambda: current_request_id() or public_id(),
         metrics=metrics,
         streams=HttpStreams(hub, services.accounts.authority, clock=clock, connections=connections, metrics=metrics),
     )

@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from core.client_address import limit_key
 from core.clock import Clock
-from core.ids import random_id
+from core.ids import public_id
 from core.request_id import current_request_id
 from graph.pipeline import Pipeline
 from server.authentication import Authentication, Handshake
@@ -61,7 +61,7 @@ class GraphQLWebSocket:
             await self._deny(scope, send)
             return
         client = scope.get("client")
-        handshake = Handshake(headers, client[0] if client else None, current_request_id() or random_id())
+        handshake = Handshake(headers, client[0] if client else None, current_request_id() or public_id())
         key = limit_key(self._authentication.client(handshake).address)
         refusal = self._refusal(scope["subprotocols"], key)
         # A browser drops a connection whose offered sub-protocols are all ignored before it sees why; so one is always chosen.

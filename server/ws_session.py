@@ -12,7 +12,7 @@ import orjson
 import structlog
 from starlette.types import Receive, Send
 
-from core.ids import random_id
+from core.ids import public_id, random_id
 from core.request_id import request_scope
 from graph.errors import DatabaseAway, ErrorRenderer, RequestRefused
 from graph.pipeline import Pipeline
@@ -193,7 +193,7 @@ class Session:
         if len(self._running) >= self._limits.operations:
             limit = self._limits.operations
             text = f"a socket has at most {limit} operations under way; complete one first"
-            extensions = {"code": TOO_MANY_OPERATIONS, "limit": limit, "requestId": random_id()}
+            extensions = {"code": TOO_MANY_OPERATIONS, "limit": limit, "requestId": public_id()}
             self._metrics.refusals.labels("websocket", TOO_MANY_OPERATIONS).inc()
             await self._send_error(message.id, [{"message": text, "extensions": extensions}])
             return
@@ -204,7 +204,7 @@ class Session:
 
     async def _operate(self, message: Subscribe) -> None:
         """Run one operation to its end. Nothing it does ends the socket."""
-        request_id = random_id()
+        request_id = public_id()
         self._metrics.socket_operations.inc()
         try:
             with request_scope(request_id):
