@@ -3,10 +3,10 @@
 They stand above all blocks in a wallet's activity, by when they came here. What has become of them is what `chain_tracking.py` has found out.
 """
 
+from collections import Counter
 from collections.abc import Sequence, Set
 from dataclasses import replace
 from typing import NamedTuple
-from zlib import crc32
 
 from core.clock import Clock
 from core.wallet_vocabulary import ChainTxStatus, TransferDirection
@@ -27,12 +27,21 @@ S = ChainTxStatus
 HIGHEST = 10**16
 """Above all places: a cursor has no more digits. These rows' places are a thousand times their time, which is far above those of blocks."""
 MOST_SHOWN = 100
+_MOST_PARTS = 10
+"""Of one transaction."""
+_PLACES = MOST_SHOWN * _MOST_PARTS
+"""Of one millisecond: those of all that is shown, had it come in the same one."""
 _KEPT_MS = 7 * 24 * 3_600_000
 _NOWHERE = frozenset({S.PENDING, S.REPLACED, S.DROPPED, S.REVERTED})
 _TOLD_BY_US = frozenset({S.REPLACED, S.DROPPED, S.REVERTED})
 """What a node's list does not say of what it has in no block."""
-_PLACES, _MOST_PARTS = 1_000, 10
-"""Of one millisecond, and of one transaction."""
+
+
+class Placed(NamedTuple):
+    """A transaction that was sent from here, and the place of its first part."""
+
+    row: ChainTransactionDocument
+    place: int
 
 
 class OwnMovement(NamedTuple):
@@ -51,12 +60,14 @@ class OwnMovements:
 
     async def of_evm(self, client: EvmClient, entry: ChainEntry, sender: str) -> Sequence[WalletMovement]:
         """Of the newest transactions of an address (EIP-55) that were sent from here within a week, lowest place first. Raises ChainError."""
-        rows = await self._sent(entry.key, sender)
-        if not rows:
+        sent = await self._sent(entry.key, sender)
+        if not sent:
             return []
-        answers = await client.batch([Call("eth_getTransactionReceipt", [row.hash]) for row in rows], read_receipt)
+        answers = await client.batch(
+            [Call("eth_getTransactionReceipt", [each.row.hash]) for each in sent], read_receipt
+        )
         waiting = [
-            row for row, told in zip(rows, answers, strict=True) if told is None or isinstance(told, NodeRefused)
+            each for each, told in zip(sent, answers, strict=True) if told is None or isinstance(told, NodeRefused)
         ]
         return await self._moved(waiting, entry)
 
@@ -66,37 +77,46 @@ class OwnMovements:
 
     async def of_solana(self, client: SolanaClient, entry: ChainEntry, sender: str) -> Sequence[WalletMovement]:
         """The same of a wallet on Solana, without what is in a block that most have voted for. Raises ChainError."""
-        rows = await self._sent(entry.key, sender)
-        if not rows:
+        sent = await self._sent(entry.key, sender)
+        if not sent:
             return []
-        found = await client.statuses([row.hash for row in rows], search_history=True)
+        found = await client.statuses([each.row.hash for each in sent], search_history=True)
         waiting = [
-            row
-            for row, status in zip(rows, found, strict=True)
+            each
+            for each, status in zip(sent, found, strict=True)
             if status is None or status.commitment is Commitment.PROCESSED
         ]
         return await self._moved(waiting, entry)
 
     async def sent(self, entry: ChainEntry, sender: str) -> list[OwnMovement]:
         """The same for who follows an address, of any family and without a question to its nodes; also what failed. Raises ChainError."""
-        rows = await self._sent(entry.key, sender, _NOWHERE | {S.FAILED})
-        over = {row.hash for row in rows if row.track.over}
-        return [OwnMovement(each, each.hash in over) for each in await self._moved(rows, entry)]
+        sent = await self._sent(entry.key, sender, _NOWHERE | {S.FAILED})
+        over = {each.row.hash for each in sent if each.row.track.over}
+        return [OwnMovement(each, each.hash in over) for each in await self._moved(sent, entry)]
 
-    async def _sent(
-        self, chain: str, sender: str, statuses: Set[ChainTxStatus] = _NOWHERE
-    ) -> list[ChainTransactionDocument]:
+    async def _sent(self, chain: str, sender: str, statuses: Set[ChainTxStatus] = _NOWHERE) -> list[Placed]:
         since_ms = self._clock.now_ms() - _KEPT_MS
-        sent = await chain_transaction.of_sender(chain, sender, since_ms, MOST_SHOWN)
-        return [row for row in sent if row.sent_ms is not None and row.track.status in statuses]
+        rows = await chain_transaction.of_sender(chain, sender, since_ms, MOST_SHOWN)
+        return [each for each in placed(rows) if each.row.sent_ms is not None and each.row.track.status in statuses]
 
-    async def _moved(self, rows: Sequence[ChainTransactionDocument], entry: ChainEntry) -> list[WalletMovement]:
-        found = [
-            _movement(row, number, each)
-            for row in rows
+    async def _moved(self, sent: Sequence[Placed], entry: ChainEntry) -> list[WalletMovement]:
+        """Lowest place first, as `sent` is."""
+        return [
+            _movement(row, place + number, each)
+            for row, place in sent
             for number, each in enumerate((await outflows(row, entry, self._tokens))[:_MOST_PARTS])
         ]
-        return sorted(found, key=lambda each: each.place)
+
+
+def placed(rows: Sequence[ChainTransactionDocument]) -> list[Placed]:
+    """At most MOST_SHOWN of one sender, lowest place first: by when they came here, and within a millisecond by hash, counted from the highest, so that those
+    of before move up or down for nothing that comes later or is over."""
+    found = []
+    counted: Counter[int] = Counter()
+    for row in sorted(rows, key=lambda row: (row.created_ms, row.hash), reverse=True):
+        counted[row.created_ms] += 1
+        found.append(Placed(row, row.created_ms * _PLACES + _PLACES - counted[row.created_ms] * _MOST_PARTS))
+    return found[::-1]
 
 
 def joined(listed: Sequence[WalletMovement], own: Sequence[WalletMovement]) -> list[WalletMovement]:
@@ -111,9 +131,7 @@ def _is_nowhere(moved: WalletMovement) -> bool:
     return moved.confirmations == 0 and moved.time_ms is None
 
 
-def _movement(row: ChainTransactionDocument, number: int, each: Outflow) -> WalletMovement:
-    first = crc32(row.hash.encode()) % (_PLACES // _MOST_PARTS) * _MOST_PARTS
-    place = row.created_ms * _PLACES + first + number
+def _movement(row: ChainTransactionDocument, place: int, each: Outflow) -> WalletMovement:
     return WalletMovement(
         place=place,
         hash=row.hash,

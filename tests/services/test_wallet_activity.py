@@ -252,6 +252,26 @@ async def test_what_was_sent_from_here_is_shown_before_it_is_in_a_block_and_afte
         ]
 
 
+async def test_what_was_sent_in_the_same_moment_is_walked_without_a_gap(database: Database) -> None:
+    """Forty in one millisecond, also where others of them are over by the next page."""
+    now_ms = SystemClock().now_ms()
+    async with local_chain("--no-mining") as client:
+        wallet = Wallet(client, made(client))
+        await mine(client)
+        by_hash = {each.hash: each for each in (signed(nonce, nonce + 1) for nonce in range(40))}
+        for each in by_hash.values():
+            await sent(each, now_ms)
+        listed = [each.hash for each in (await wallet.page(first=50)).items]
+        assert sorted(listed) == sorted(by_hash)
+        walked: list[WalletMovement] = []
+        while rows := (await wallet.page(first=1, after=str(walked[-1].place) if walked else None)).items:
+            walked += rows
+            if len(walked) == 15:
+                for gone in (*listed[:15], *listed[30:]):
+                    await sent(by_hash[gone], now_ms, ChainTxStatus.FINAL)
+        assert [each.hash for each in walked] == listed[:30]
+
+
 async def test_a_failed_payment_and_a_spam_token_are_said_to_be(wallet: Wallet) -> None:
     await send(wallet.client, await deploy(wallet.client, "Stubborn"), value=3, sender=FRIEND)
     bait = await token(wallet.client, "claim.com")
