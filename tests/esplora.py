@@ -1,9 +1,10 @@
 """Esplora's REST API over a node's JSON-RPC, as far as the adapter speaks it: a real server on a local port, which indexes addresses by reading every block."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -19,13 +20,39 @@ class NotFound(Exception):
     """What it does not have."""
 
 
+class Tx(NamedTuple):
+    """A transaction as it is wherever it stands: `told` is Esplora's form without the status."""
+
+    txid: str
+    told: Json
+    spends: tuple[tuple[str, int], ...]
+    addresses: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block; `addresses` and `spends`: of all its transactions."""
+
+    hash: str
+    previous: str | None
+    status: Json
+    transactions: Sequence[Tx]
+    addresses: frozenset[str]
+    spends: frozenset[tuple[str, int]]
+
+
+_BLOCKS: dict[str, Block] = {}
+_TRANSACTIONS: dict[str, Tx] = {}
+"""What was read of any node, by hashes of what it is: chains grow long where many tests share a node."""
+_WAITS = {"confirmed": False}
+_COINBASE = {"is_coinbase": True, "prevout": None}
+
+
 class Esplora:
     """The API. `change` may alter a reply before it is sent, by its path: a node that lies."""
 
     def __init__(self, node: JsonRpc) -> None:
         self._node = node
-        self._blocks: dict[str, Json] = {}
-        self._headers: dict[str, Json] = {}
         self.change: Change = lambda path, reply: reply
         self.asked: list[str] = []
 
@@ -93,90 +120,108 @@ class Esplora:
         if what == "raw":
             return bytes.fromhex(found["hex"])
         if what == "status":
-            return await self._status(found)
-        spender = next((each for each in await self._all() if (txid, int(vout)) in _spends(each)), None)
+            block = found.get("blockhash")
+            return (await self._read_block(block)).status if block else _WAITS
+        place = (txid, int(vout))
+        spender = next((each for each, _ in await self._all(spent=place) if place in each.spends), None)
         if spender is None:
             return {"spent": False}
-        return {"spent": True, "txid": spender["txid"], "vin": _spends(spender).index((txid, int(vout)))}
+        return {"spent": True, "txid": spender.txid, "vin": spender.spends.index(place)}
 
     async def _address(self, address: str, what: str = "", *chain: str) -> object:
-        everything = await self._all()
+        touching = await self._all(address=address)
         if not what:
-            return {"address": address, "chain_stats": await self._sums(address, everything)}
+            return {"address": address, "chain_stats": self._sums(address, touching)}
         if what == "utxo":
-            spent = {each for tx in everything for each in _spends(tx)}
+            spent = {each for tx, _ in touching for each in tx.spends}
             return [
-                {"txid": tx["txid"], "vout": out["n"], "value": _sats(out), "status": await self._status(tx)}
-                for tx in everything
-                for out in tx["vout"]
-                if _is_of(out, address) and (tx["txid"], out["n"]) not in spent
+                {"txid": tx.txid, "vout": place, "value": out["value"], "status": status}
+                for tx, status in touching
+                for place, out in enumerate(tx.told["vout"])
+                if out["scriptpubkey_address"] == address and (tx.txid, place) not in spent
             ]
-        by_txid = {each["txid"]: each for each in everything}
-        entries = [await self._entry(each, by_txid) for each in reversed(everything)]
-        touching = [each for each in entries if self._touches(each, address)]
+        entries = [tx.told | {"status": status} for tx, status in reversed(touching)]
+        confirmed = [each for each in entries if each["status"]["confirmed"]]
         if chain:
-            confirmed = [each for each in touching if each["status"]["confirmed"]]
             place = next((at for at, each in enumerate(confirmed) if each["txid"] == chain[1]), len(confirmed))
             return confirmed[place + 1 :][:25]
-        waiting = [each for each in touching if not each["status"]["confirmed"]]
-        return waiting[:50] + [each for each in touching if each["status"]["confirmed"]][:25]
+        waiting = [each for each in entries if not each["status"]["confirmed"]]
+        return waiting[:50] + confirmed[:25]
 
-    async def _sums(self, address: str, everything: list[Json]) -> Json:
+    @staticmethod
+    def _sums(address: str, touching: Sequence[tuple[Tx, Json]]) -> Json:
         """Of blocks alone."""
-        found = [tx for tx in everything if (await self._status(tx))["confirmed"]]
-        spent = {each for tx in found for each in _spends(tx)}
-        own = [(tx["txid"], out["n"], _sats(out)) for tx in found for out in tx["vout"] if _is_of(out, address)]
+        found = [tx for tx, status in touching if status["confirmed"]]
+        spent = {each for tx in found for each in tx.spends}
+        own = [
+            ((tx.txid, place), out["value"])
+            for tx in found
+            for place, out in enumerate(tx.told["vout"])
+            if out["scriptpubkey_address"] == address
+        ]
         return {
-            "funded_txo_sum": sum(sats for _, _, sats in own),
-            "spent_txo_sum": sum(sats for txid, place, sats in own if (txid, place) in spent),
+            "funded_txo_sum": sum(sats for _, sats in own),
+            "spent_txo_sum": sum(sats for place, sats in own if place in spent),
         }
 
     async def _fees(self) -> object:
         return {str(blocks): 10.5 if blocks < 6 else 2.25 for blocks in (1, 2, 3, 4, 5, 6, 10, 20, 25, 144, 504, 1008)}
 
-    @staticmethod
-    def _touches(entry: Json, address: str) -> bool:
-        outputs = entry["vout"] + [each["prevout"] for each in entry["vin"] if each["prevout"]]
-        return any(each["scriptpubkey_address"] == address for each in outputs)
+    async def _all(self, *, address: str | None = None, spent: tuple[str, int] | None = None) -> list[tuple[Tx, Json]]:
+        """Transactions that touch an address, or of blocks that spend an output, with their status: of the best chain and those that wait, the oldest first."""
+        found: list[tuple[Tx, Json]] = []
+        for block in await self._chain():
+            if spent in block.spends if address is None else address in block.addresses:
+                found += [(tx, block.status) for tx in block.transactions]
+        waiting = await self._read("getrawmempool")
+        found += [(await self._read_tx(txid), _WAITS) for txid in waiting]
+        return [each for each in found if address is None or address in each[0].addresses]
 
-    async def _entry(self, tx: Json, by_txid: dict[str, Json]) -> Json:
-        inputs: list[Json] = []
-        for each in tx["vin"]:
-            prevout = None if "coinbase" in each else _output(by_txid[each["txid"]]["vout"][each["vout"]])
-            inputs.append({"is_coinbase": "coinbase" in each, "prevout": prevout})
-        outputs = [_output(each) for each in tx["vout"]]
-        spent = sum(each["prevout"]["value"] for each in inputs if each["prevout"])
-        fee = spent - sum(each["value"] for each in outputs) if spent else 0
-        return {"txid": tx["txid"], "vin": inputs, "vout": outputs, "fee": fee, "status": await self._status(tx)}
-
-    async def _status(self, tx: Json) -> Json:
-        if not tx.get("blockhash"):
-            return {"confirmed": False}
-        if tx["blockhash"] not in self._headers:
-            self._headers[tx["blockhash"]] = await self._absent("getblockheader", tx["blockhash"])
-        header = self._headers[tx["blockhash"]]
-        return {
-            "confirmed": True,
-            "block_height": header["height"],
-            "block_hash": header["hash"],
-            "block_time": header["time"],
-        }
-
-    async def _all(self) -> list[Json]:
-        """Every transaction of the best chain and those that wait, the oldest first."""
-        blocks: list[Json] = []
+    async def _chain(self) -> list[Block]:
+        """The best chain, the oldest first."""
+        blocks: list[Block] = []
         at = await self._read("getbestblockhash")
         while at is not None:
-            if at not in self._blocks:
-                read: Json = await self._absent("getblock", at, 2)
-                self._blocks[str(at)] = read | {"tx": [each | {"blockhash": read["hash"]} for each in read["tx"]]}
-            blocks.append(self._blocks[str(at)])
-            at = blocks[-1].get("previousblockhash")
-        found = [each for block in reversed(blocks) for each in block["tx"]]
-        waiting = await self._read("getrawmempool")
-        for txid in waiting if isinstance(waiting, list) else []:
-            found.append(await self._absent("getrawtransaction", txid, True))
-        return found
+            blocks.append(_BLOCKS.get(at) or await self._read_block(at))
+            at = blocks[-1].previous
+        return blocks[::-1]
+
+    async def _read_block(self, block_hash: str) -> Block:
+        if block_hash not in _BLOCKS:
+            read: Json = await self._absent("getblock", block_hash, 2)
+            transactions = [await self._kept(each) for each in read["tx"]]
+            _BLOCKS[block_hash] = Block(
+                block_hash,
+                read.get("previousblockhash"),
+                {
+                    "confirmed": True,
+                    "block_height": read["height"],
+                    "block_hash": block_hash,
+                    "block_time": read["time"],
+                },
+                transactions,
+                frozenset().union(*(each.addresses for each in transactions)),
+                frozenset(place for each in transactions for place in each.spends),
+            )
+        return _BLOCKS[block_hash]
+
+    async def _read_tx(self, txid: str) -> Tx:
+        if txid in _TRANSACTIONS:
+            return _TRANSACTIONS[txid]
+        return await self._kept(await self._absent("getrawtransaction", txid, True))
+
+    async def _kept(self, tx: Json) -> Tx:
+        if tx["txid"] not in _TRANSACTIONS:
+            spends = tuple(_spends(tx))
+            prevouts = [(await self._read_tx(txid)).told["vout"][place] for txid, place in spends]
+            inputs = [{"is_coinbase": False, "prevout": each} for each in prevouts]
+            outputs = [_output(each) for each in tx["vout"]]
+            paid = sum(each["value"] for each in prevouts)
+            fee = paid - sum(each["value"] for each in outputs) if paid else 0
+            told = {"txid": tx["txid"], "vin": inputs or [_COINBASE], "vout": outputs, "fee": fee}
+            addresses = frozenset(each["scriptpubkey_address"] for each in (*outputs, *prevouts))
+            _TRANSACTIONS[tx["txid"]] = Tx(tx["txid"], told, spends, addresses)
+        return _TRANSACTIONS[tx["txid"]]
 
     async def _read(self, method: str, *params: object) -> Any:
         """Asks again when the connection broke, which nodes of Bitcoin's kind do to kept ones now and then (bitcoin/bitcoin#18623)."""
@@ -208,10 +253,6 @@ def _output(output: Json) -> Json:
     script = output["scriptPubKey"]
     address = next(iter(script.get("addresses", [])), script.get("address"))
     return {"scriptpubkey": script["hex"], "scriptpubkey_address": address, "value": _sats(output)}
-
-
-def _is_of(output: Json, address: str) -> bool:
-    return bool(_output(output)["scriptpubkey_address"] == address)
 
 
 @asynccontextmanager
