@@ -41,6 +41,7 @@ from graph.compiled.fields import SelectedField, arguments_of
 from graph.compiled.objects import CompiledObjects, Select, execute_fields, execute_serially
 from graph.compiled.run import Execute, Run, Statics, is_pending
 from graph.execution import PipelineSchema
+from graph.own_events import own_field
 
 Fragments = Mapping[str, FragmentDefinitionNode]
 """Those of an operation's document, by their names."""
@@ -56,6 +57,10 @@ class Outcome:
 
     data: dict[str, object] | None
     errors: Sequence[GraphQLError]
+
+
+KnownOutcome = Callable[[object], Outcome | None]
+"""Gives the outcome of an event that may be shared; None for one that is to be executed."""
 
 
 class CompiledOperation:
@@ -77,6 +82,8 @@ class CompiledOperation:
         self._conditions = _condition_variables(operation, fragments)
         self.shared = shared_field(schema._schema, operation, fragments)
         """The root field of a subscription that is executed once for all who ask the same."""
+        self.own = own_field(schema._schema, operation, fragments)
+        """That of a private one, whose events are executed once for all of an account who ask the same."""
         self._variants: OrderedDict[tuple[object, ...], Sequence[tuple[str, Execute]]] = OrderedDict()
 
     async def execute(self, context: object, variables: VariableValues, *, root: object = None) -> Outcome:
@@ -102,9 +109,9 @@ class CompiledOperation:
         """A new execution, of which nothing is executed yet."""
         return Run(self._statics, context, root, variables)
 
-    def shared_event(self, variables: VariableValues, event: object) -> Outcome:
-        """The outcome of an event of a subscription that is `shared`: known at once, whoever asks."""
-        run = Run(self._statics, None, event, variables)
+    def shared_event(self, variables: VariableValues, event: object, context: object = None) -> Outcome:
+        """The outcome of an event of a subscription that is `shared`, or an account's `own`: known at once, whoever asks."""
+        run = Run(self._statics, context, event, variables)
         try:
             data = execute_fields(run, None, event, self._root_fields(variables))
         except GraphQLError as error:
@@ -123,9 +130,13 @@ class CompiledOperation:
         return arguments_of(field, self._schema)(Run(self._statics, None, None, variables))
 
     async def events(
-        self, context: object, variables: VariableValues, sent: Mapping[str, object]
+        self,
+        context: object,
+        variables: VariableValues,
+        sent: Mapping[str, object],
+        known: KnownOutcome | None = None,
     ) -> AsyncGenerator[Outcome, None]:
-        """An outcome for each event of a subscription. `sent`: its variables as they came.
+        """An outcome for each event of a subscription. `sent`: its variables as they came; `known`: what gives the outcome of an event that others have had.
 
         Raises:
             NotStarted: there are no events.
@@ -136,7 +147,8 @@ class CompiledOperation:
         source = aiter(await source_events(self._statics.schema, document, name, context, sent))
         async with _closing(source):
             async for event in source:
-                yield await self.execute(context, variables, root=event)
+                outcome = None if known is None else known(event)
+                yield outcome or await self.execute(context, variables, root=event)
 
     def _root_fields(self, variables: VariableValues) -> Sequence[tuple[str, Execute]]:
         coerced = variables.coerced

@@ -1,6 +1,7 @@
 """The roots of what moves between the ledger and chains: parts of the roots in `graph/schema.py`."""
 
 from collections.abc import AsyncGenerator
+from operator import attrgetter
 
 import strawberry
 
@@ -38,12 +39,14 @@ class CustodySubscription:
         "Your deposits that are under way, then every state that one takes on: seen, each confirmation, credited. None is skipped.",
         access=Access.SELF,
         scope=ApiScope.READ,
+        same_by=attrgetter("state"),
     )
     withdrawal_updated: AsyncGenerator[Withdrawal, None] = subscription(
         withdrawal_resolvers.withdrawal_updated,
         "Your withdrawals that are not over, then every state that one takes on. None is skipped.",
         access=Access.SELF,
         scope=ApiScope.READ,
+        same_by=attrgetter("state"),
     )
 
 

@@ -1,7 +1,7 @@
 """Fields of the roots as the schema declares them: who may use them, what they demand, and both repeated in their descriptions."""
 
 import functools
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Hashable
 from contextlib import aclosing
 from typing import Any
 
@@ -12,6 +12,7 @@ from core.account_vocabulary import ApiScope
 from graph.access import Access, Guard, Info, require
 from graph.directives import Cost, Idempotent, Scope, StepUp
 from graph.documents import ALONE
+from graph.own_events import SAME_BY
 from graph.payloads import RefusalsAsData
 from graph.step_up import StepUpDemanded
 
@@ -71,8 +72,9 @@ def subscription(
     access: Access,
     scope: ApiScope | None = None,
     cost: int | None = None,
+    same_by: Callable[[Any], Hashable] | None = None,
 ) -> Any:
-    """A stream that is judged when it starts. `cost`: points of its start, where it is dearer than others."""
+    """A stream that is judged when it starts. `cost`: points of its start, where it is dearer than others; `same_by`: what two events of an account are the same by."""
 
     @functools.wraps(resolver)
     async def guarded(*, info: Info, **arguments: Any) -> AsyncGenerator[Any, None]:
@@ -85,6 +87,7 @@ def subscription(
         resolver=guarded,
         description=_words(description, access, scope),
         directives=[*_directives(scope), *([Cost(points=cost)] if cost is not None else [])],
+        metadata={} if same_by is None else {SAME_BY: same_by},
     )
 
 

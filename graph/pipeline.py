@@ -5,7 +5,7 @@ the door, before the request is looked at. Every other request pays once: its co
 """
 
 from collections.abc import AsyncGenerator, Collection, Mapping
-from contextlib import aclosing
+from contextlib import AbstractContextManager, aclosing, nullcontext
 from dataclasses import dataclass, field
 
 import orjson
@@ -19,7 +19,7 @@ from core.errors import ExpectedError, InvalidInput
 from core.timeouts import Timeouts
 from graph.answering import Answering, Operation, OutOfPoints
 from graph.at_once import AtOnceExecution
-from graph.compile import CompiledOperation
+from graph.compile import CompiledOperation, KnownOutcome
 from graph.compiled.events import NotStarted
 from graph.cost import LEAST_POINTS, OperationCost
 from graph.documents import Document, Documents
@@ -34,6 +34,7 @@ from graph.forms import Form
 from graph.judged import Judged, PublicOperation
 from graph.judging import Judging
 from graph.limits import DocumentLimits
+from graph.own_events import OwnEvents
 from graph.persisted import PersistedQueries, claimed_hash
 from graph.public import PublicData
 from graph.public_execution import Forms, executed_now, filled
@@ -93,6 +94,7 @@ class Pipeline:
         self._at_once = AtOnceExecution(limits.execution_seconds)
         self._answers = ResponseCache() if answers is None else answers
         self._forms = None if public is None else Forms(public.context)
+        self._own = None if public is None else OwnEvents(public.context.catalogue)
         self._judging = Judging(
             schema, suggestions=limits.suggestions, cost_per_request=limits.cost_per_request, public=public
         )
@@ -126,8 +128,10 @@ class Pipeline:
             async for answer in answers:
                 yield answer
 
-    async def start(self, request: GraphQLRequest, caller: Caller, *, allowed: Collection[OperationType]) -> Started:
-        """Admit any operation: what it answers by itself, and how it may be shared."""
+    async def start(
+        self, request: GraphQLRequest, caller: Caller, *, allowed: Collection[OperationType], encoded: bool = False
+    ) -> Started:
+        """Admit any operation: what it answers by itself, and how it may be shared. `encoded`: whether the data of an event may be encoded already, as `orjson.Fragment`s."""
         errors = ErrorRenderer(caller.request_id, caller.client.locale)
         take_mark(request, caller)
         try:
@@ -138,7 +142,7 @@ class Pipeline:
         if operation.definition.operation is not OperationType.SUBSCRIPTION:
             return Started(lambda: running(self._run(operation, caller, errors)), operation.label)
         return Started(
-            lambda: self._events(operation, caller, errors),
+            lambda: self._events(operation, caller, errors, encoded=encoded),
             operation.label,
             goes_on=True,
             shared=self._shared(operation, caller),
@@ -298,20 +302,20 @@ class Pipeline:
         return operation.judged.coerced or self._judging.coerced(operation.definition, operation.variables)
 
     async def _events(
-        self, operation: Operation, caller: Caller, errors: ErrorRenderer
+        self, operation: Operation, caller: Caller, errors: ErrorRenderer, *, encoded: bool
     ) -> AsyncGenerator[Answer, None]:
         """One answer per event. The first also says what the subscription cost and what is left."""
         cost: Mapping[str, object] = self._answering.cost(operation.cost.points, operation.remaining)["extensions"]
         try:
-            async with aclosing(self._results(operation, self._context_factory(caller))) as results:
-                async for result in results:
-                    if not isinstance(result, PreExecutionError):
-                        await self._spend(self._events_budget, caller.events_key, operation.cost.per_event or 0)
-                    extensions = {**cost, **marks(caller)}
-                    yield self._answering.answer(
-                        result, operation, errors, {"extensions": extensions} if extensions else {}
-                    )
-                    cost = {}
+            with self._own_events(operation, caller, encoded=encoded) as known:
+                async with aclosing(self._results(operation, self._context_factory(caller), known)) as results:
+                    async for result in results:
+                        if not isinstance(result, PreExecutionError):
+                            await self._spend(self._events_budget, caller.events_key, operation.cost.per_event or 0)
+                        extensions = {**cost, **marks(caller)}
+                        others = {"extensions": extensions} if extensions else {}
+                        yield self._answering.answer(result, operation, errors, others)
+                        cost = {}
         except RequestRefused as refused:
             yield await self._answering.refused(refused, errors, None, caller, operation)
         except Exception as error:  # noqa: BLE001 - the edge, as above
@@ -344,7 +348,19 @@ class Pipeline:
         result = ExecutionResult(None, [GraphQLError(str(error), original_error=error)])
         return self._answering.answer(result, operation, errors, {})
 
-    async def _results(self, operation: Operation, context: object) -> AsyncGenerator[ExecutionResult, None]:
+    def _own_events(
+        self, operation: Operation, caller: Caller, *, encoded: bool
+    ) -> AbstractContextManager[KnownOutcome | None]:
+        """What knows the outcomes that are the same for all of an account who ask the same."""
+        compiled = operation.judged.compiled
+        if not encoded or self._own is None or compiled is None or compiled.own is None or caller.viewer is None:
+            return nullcontext()
+        variables, locale = self._coerced(operation), caller.client.locale
+        return self._own.joined(compiled, compiled.own, caller.viewer.user_id, variables, locale)
+
+    async def _results(
+        self, operation: Operation, context: object, known: KnownOutcome | None
+    ) -> AsyncGenerator[ExecutionResult, None]:
         """What each event of a subscription gives. The last may be what it failed with; a PreExecutionError when it never began."""
         compiled = operation.judged.compiled
         if compiled is None:
@@ -362,7 +378,8 @@ class Pipeline:
                     yield result
             return
         try:
-            async with aclosing(compiled.events(context, self._coerced(operation), operation.variables)) as outcomes:
+            events = compiled.events(context, self._coerced(operation), operation.variables, known)
+            async with aclosing(events) as outcomes:
                 async for outcome in outcomes:
                     yield ExecutionResult(outcome.data, list(outcome.errors))
         except NotStarted as refused:

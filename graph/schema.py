@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from functools import cache
+from operator import attrgetter
 
 import strawberry
 from strawberry.schema.config import StrawberryConfig
@@ -23,7 +24,7 @@ from graph.swap_roots import SwapMutation, SwapQuery, SwapSubscription
 from graph.trading_roots import TradingMutation, TradingQuery, TradingSubscription
 from graph.transfer_roots import TransferMutation, TransferQuery, TransferSubscription
 from graph.trust_roots import TrustQuery
-from graph.types.account_event import KINDS, AccountEvent
+from graph.types.account_event import KINDS, AccountEvent, kind_and_place
 from graph.types.asset import Asset
 from graph.types.auth import (
     ApiKeyPayload,
@@ -159,12 +160,14 @@ class Subscription(
         "Everything that happens to your account, without a gap: from now on, or after a cursor.",
         access=Access.SELF,
         scope=ApiScope.READ,
+        same_by=kind_and_place,
     )
     balance_updated: AsyncGenerator[Balance, None] = subscription(
         fund_resolvers.balance_updated,
         "Your balances as they are, then every change. A reader that falls far behind is given them anew.",
         access=Access.SELF,
         scope=ApiScope.READ,
+        same_by=attrgetter("state"),
     )
     portfolio_updated: AsyncGenerator[Portfolio, None] = subscription(
         fund_resolvers.portfolio_updated,

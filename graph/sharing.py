@@ -1,6 +1,6 @@
 """What a transport is handed of a subscription that is shared: who may have the same bytes, what each event is as bytes, and what events cost."""
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 import orjson
@@ -58,10 +58,7 @@ def sharing_key(
     locale: str,
 ) -> Hashable:
     """Who executes the same: the operation itself, what it is told of, the variables its selection depends on, and the language of errors."""
-    coerced: Mapping[str, object] = variables.coerced
-    used = {name: coerced[name] for name in shared.variables if name in coerced}
-    told = compact(orjson.dumps(used, default=repr, option=orjson.OPT_SORT_KEYS)) if used else b""
-    return (operation, broadcast.about, told, locale)
+    return (operation, broadcast.about, shared.told(variables), locale)
 
 
 def encoding(operation: CompiledOperation, variables: VariableValues, locale: str) -> Callable[[object], bytes]:

@@ -1,6 +1,7 @@
 """The roots of trading: parts of the roots in `graph/schema.py`."""
 
 from collections.abc import AsyncGenerator
+from operator import attrgetter
 
 import strawberry
 
@@ -51,12 +52,14 @@ class TradingSubscription:
         "events behind is ended with EVENTS_MISSED. To resume after a disconnection use `accountEvents`.",
         access=Access.SELF,
         scope=ApiScope.READ,
+        same_by=attrgetter("state"),
     )
     fill_received: AsyncGenerator[Fill, None] = subscription(
         order_resolvers.fill_received,
         "Your newest fill, then every new one. None is skipped, as above.",
         access=Access.SELF,
         scope=ApiScope.READ,
+        same_by=attrgetter("state"),
     )
 
 

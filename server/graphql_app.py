@@ -139,7 +139,7 @@ def build_pipeline(*, settings: Settings, clock: Clock, cache: Cache, services: 
         return Context(services, caller, estimate)
 
     def broadcast(shared: SharedField, arguments: Mapping[str, object]) -> Broadcast[object, object]:
-        return shared.broadcast(view_of, **arguments)
+        return shared.mark(view_of, **arguments)
 
     def view_of(origin: MarketDataOrigin) -> MarketView:
         return services.exchange_view if origin is MarketDataOrigin.EXCHANGE else services.view

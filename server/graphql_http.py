@@ -229,7 +229,7 @@ class GraphQLHTTP:
         """Stream it. What is refused, and over multipart what has one answer only, is answered as ever."""
         caller = streaming_caller(caller, kind)
         allowed = ALL_OPERATIONS if exchange.method == "POST" else QUERIES_AND_SUBSCRIPTIONS
-        started = await self._pipeline.start(request, caller, allowed=allowed)
+        started = await self._pipeline.start(request, caller, allowed=allowed, encoded=True)
         if started.refused is not None:
             return started.refused
         if kind == MULTIPART and not started.goes_on:

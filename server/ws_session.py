@@ -234,7 +234,7 @@ class Session:
 
     async def _answer(self, message: Subscribe, caller: Caller) -> None:
         began = time.perf_counter()
-        started = await self._pipeline.start(message.request, caller, allowed=ALL_OPERATIONS)
+        started = await self._pipeline.start(message.request, caller, allowed=ALL_OPERATIONS, encoded=True)
         if started.shared is not None and self._sink is not None:
             await self._follow(message.id, started, started.shared, self._sink)
             return

@@ -145,12 +145,18 @@ def is_awaitable(value: object) -> bool:
 def needs_no_context(definition: GraphQLField) -> bool:
     """Whether a field's value comes from its object and its arguments alone, at once: an attribute, or a resolver that is given no Info."""
     field = definition.extensions.get(_DEFINITION)
+    resolver = field.base_resolver if isinstance(field, StrawberryField) else None
+    return is_known_at_once(definition) and (resolver is None or resolver.info_parameter is None)
+
+
+def is_known_at_once(definition: GraphQLField) -> bool:
+    """Whether a field's value is an attribute, or given by a resolver that does not wait and that nothing is put around."""
+    field = definition.extensions.get(_DEFINITION)
     if not isinstance(field, StrawberryField):
         return False
-    resolver = field.base_resolver
-    if resolver is None:
+    if field.base_resolver is None:
         return field.is_basic_field and field.default_resolver is getattr
-    return not (_is_unusual(field) or field.extensions or field.is_async or resolver.info_parameter is not None)
+    return not (_is_unusual(field) or field.extensions or field.is_async)
 
 
 def _is_wrapped(field: SelectedField, schema: "PipelineSchema") -> bool:

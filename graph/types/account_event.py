@@ -94,3 +94,8 @@ def account_event(happened: Happened) -> AccountEvent:
     if isinstance(event, LoggedFill):
         return FillReceived(cursor=cursor, time=time, fill=Fill.of(event.fill))
     return BalanceChanged(cursor=cursor, time=time, balance=Balance.of(event.balance))
+
+
+def kind_and_place(event: AccountEvent) -> tuple[type[AccountEvent], str]:
+    """What an event is told by from others of its account. The cursor alone is not enough: readers may meet what happened in different logs in another order."""
+    return type(event), event.cursor

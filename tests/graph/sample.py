@@ -270,7 +270,7 @@ def build_pipeline(
         events_budget=MemoryBudget(clock or ManualClock(), per_minute=per_minute),
         persisted=PersistedQueries(cache or MemoryCache(ManualClock())),
         limits=limits or PipelineLimits(),
-        broadcast=lambda shared, arguments: shared.broadcast(None, **arguments),
+        broadcast=lambda shared, arguments: shared.mark(None, **arguments),
     )
 
 

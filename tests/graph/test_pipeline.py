@@ -69,7 +69,7 @@ async def test_schema_extensions_see_every_operation() -> None:
         events_budget=MemoryBudget(ManualClock(), per_minute=60_000),
         persisted=PersistedQueries(MemoryCache(ManualClock())),
         limits=PipelineLimits(),
-        broadcast=lambda shared, arguments: shared.broadcast(None, **arguments),
+        broadcast=lambda shared, arguments: shared.mark(None, **arguments),
     )
     for _ in range(2):
         answer = await run(pipeline, "query Named { one }")
