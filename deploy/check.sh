@@ -2,6 +2,7 @@
 # Every gate, in the order of what fails fastest. Ends at the first that fails.
 set -eu
 unset PYTHONDONTWRITEBYTECODE # else every process that a test starts compiles all modules, 0.5 s
+export OPENBLAS_NUM_THREADS=1 # else every process that imports numpy has threads that wait for work by spinning
 bin=.venv/bin
 
 step() { # says what it runs; the output only of what fails

@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -74,7 +75,20 @@ async def wait_for_port(port: int, process: asyncio.subprocess.Process) -> None:
                 return
 
 
-async def stop(process: asyncio.subprocess.Process) -> None:
+class Running(Protocol):
+    """What tests ask of a process."""
+
+    @property
+    def pid(self) -> int: ...
+    @property
+    def returncode(self) -> int | None: ...
+    async def wait(self) -> int: ...
+    def send_signal(self, signal: int, /) -> None: ...
+    def terminate(self) -> None: ...
+    def kill(self) -> None: ...
+
+
+async def stop(process: Running) -> None:
     """SIGTERM, then SIGKILL after ten seconds."""
     if process.returncode is not None:
         return

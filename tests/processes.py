@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,7 +13,8 @@ import httpx
 import psutil
 
 from integrations.certificates import trusted
-from tests.components import ENCRYPTION_KEY, ROOT, START_SECONDS, free_port
+from tests.components import ENCRYPTION_KEY, START_SECONDS, Running, free_port
+from tests.nursery import fork
 
 _NOWHERE = "127.0.0.1:9"
 _NO_FEEDS = {
@@ -31,7 +31,7 @@ _NO_FEEDS = {
 class Server:
     """A running process, what it has written so far, and where it answers."""
 
-    process: asyncio.subprocess.Process
+    process: Running
     url: str
     data_dir: Path
     reading: list[asyncio.Task[None]] = field(default_factory=list)
@@ -121,20 +121,15 @@ async def server(
     port = port or free_port()
     variables = {"PORT": str(port), "DATA_DIR": str(data_dir), "HOST": "127.0.0.1", "LOG_FORMAT": "json", **_NO_FEEDS}
     variables["ENCRYPTION_KEY"] = ENCRYPTION_KEY
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "server", *command),
-        cwd=ROOT,
-        env={**_plain_environment(), **variables, **(environment or {})},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    assert process.stdout is not None
-    assert process.stderr is not None
+    (out, writes), (err, complains) = os.pipe(), os.pipe()
+    everything = {**_plain_environment(), **variables, **(environment or {})}
+    process = fork(*command, environment=everything, out=writes, err=complains)
+    for each in (writes, complains):
+        os.close(each)
     started = Server(process, f"http://127.0.0.1:{port}", data_dir)
     async with asyncio.TaskGroup() as group:
-        started.reading.append(group.create_task(started.read(process.stdout, started.out)))
-        started.reading.append(group.create_task(started.read(process.stderr, started.err)))
+        started.reading.append(group.create_task(started.read(await _stream(out), started.out)))
+        started.reading.append(group.create_task(started.read(await _stream(err), started.err)))
         try:
             yield started
         finally:
@@ -143,6 +138,15 @@ async def server(
                 process.kill()
                 await process.wait()
                 await gone(children)
+
+
+async def _stream(pipe: int) -> asyncio.StreamReader:
+    """What comes out of a pipe, which is closed at its end."""
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(pipe, "rb")
+    )
+    return reader
 
 
 def _plain_environment() -> dict[str, str]:

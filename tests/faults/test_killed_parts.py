@@ -45,7 +45,7 @@ class Cluster:
         return {
             **self.exchanges.settings,
             "MONGO_URL": f"mongodb://127.0.0.1:{self.mongo_port}/?{CLIENT_OPTIONS}",
-            "MONGO_TIMEOUT_MS": "1000",
+            "MONGO_TIMEOUT_MS": "3000",
             "REDIS_URL": f"redis://127.0.0.1:{self.redis_port}/0",
         }
 
@@ -209,7 +209,7 @@ async def test_the_database_dies_and_comes_back_under_separate_processes(cluster
 
 async def test_the_database_child_dies_and_comes_back_under_dev(tmp_path: Path) -> None:
     async with open_exchanges(**PRICES) as exchanges:
-        settings = {**exchanges.settings, "MONGO_TIMEOUT_MS": "1000"}
+        settings = {**exchanges.settings, "MONGO_TIMEOUT_MS": "3000"}
         async with server(tmp_path, "dev", settings=settings) as running:
             await until_feed(running, SYMBOL, has_status("LIVE"))
             await until(lambda: history(running), has_candles)

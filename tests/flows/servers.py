@@ -3,8 +3,6 @@
 import asyncio
 import os
 import ssl
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -14,7 +12,8 @@ from typing import TypeVar
 
 import httpx
 
-from tests.components import ENCRYPTION_KEY, ROOT, START_SECONDS, free_port, stop
+from tests.components import ENCRYPTION_KEY, START_SECONDS, Running, free_port, stop
+from tests.nursery import fork
 
 Seen = TypeVar("Seen")
 END_SECONDS = 10.0
@@ -29,7 +28,7 @@ _CLEAN = ("MONGO_URL", "REDIS_URL", "PRICE_SOURCES", "REPLAY_FILE", "MODE", "POR
 class Server:
     """A running process of ours."""
 
-    process: asyncio.subprocess.Process
+    process: Running
     base_url: str
     log_file: Path
 
@@ -45,21 +44,15 @@ def environment(extra: Mapping[str, str]) -> dict[str, str]:
 
 @asynccontextmanager
 async def server(
-    folder: Path, *command: str, settings: Mapping[str, str], root: Path = ROOT, port: int | None = None
+    folder: Path, *command: str, settings: Mapping[str, str], port: int | None = None
 ) -> AsyncIterator[Server]:
     """`python -m server COMMAND` with these settings, data in `folder`; yields once it is live and, when the body was well, expects it to end well."""
     port = port or free_port()
     folder.mkdir(parents=True, exist_ok=True)
     log_file = folder / f"{'-'.join(command)}-{port}.log"
+    variables = environment({"PORT": str(port), "DATA_DIR": str(folder / "data"), **settings})
     with log_file.open("wb") as output:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "server", *command),
-            cwd=root,
-            env=environment({"PORT": str(port), "DATA_DIR": str(folder / "data"), **settings}),
-            stdout=output,
-            stderr=asyncio.subprocess.STDOUT,
-        )
+        process = fork(*command, environment=variables, out=output.fileno(), err=output.fileno())
     running = Server(process, f"http://127.0.0.1:{port}", log_file)
     try:
         if command[0] in ("dev", "api", "replay"):
@@ -87,25 +80,19 @@ def server_for_session(folder: Path, *, settings: Mapping[str, str]) -> Iterator
     variables = {"PORT": str(port), "DATA_DIR": str(folder / "data"), **settings}
     log_file = folder / "dev.log"
     with log_file.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "server", "dev"],
-            cwd=ROOT,
-            env=environment(variables),
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
+        process = fork("dev", environment=environment(variables), out=output.fileno(), err=output.fileno())
     try:
         deadline = time.monotonic() + START_SECONDS
         while not _is_ready(f"http://127.0.0.1:{port}/health/ready"):
-            if process.poll() is not None or time.monotonic() > deadline:
+            if process.returncode is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"the server is not ready:\n{log_file.read_text(errors='replace')[-3000:]}")
             time.sleep(0.05)
         yield f"http://localhost:{port}"
     finally:
         process.terminate()
         try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
+            process.wait_now(10)
+        except TimeoutError:
             process.kill()
 
 

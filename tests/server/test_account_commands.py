@@ -2,13 +2,8 @@
 
 import asyncio
 import json
-import subprocess
-import sys
-import threading
 from collections.abc import AsyncIterator, Mapping
-from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -20,10 +15,8 @@ from core.settings import Settings
 from models import DOCUMENTS, audit_event, user
 from models.user import UserDocument
 from services.audit import AuditLog
-from tests import components
+from tests import components, nursery
 from tests.accounts import BOX
-
-_ONE_AT_A_TIME = threading.Lock()
 
 
 @pytest.fixture
@@ -54,36 +47,9 @@ async def command(
     """Exit status, standard output, and what standard error says beside the log; with these settings more. In a process of its own."""
     environment = {"ENCRYPTION_KEY": components.ENCRYPTION_KEY, "PATH": "", "LOG_FORMAT": "json", **(settings or {})}
     environment |= {"MONGO_URL": url} if url is not None else {"DATA_DIR": str(data_dir)}
-    with TemporaryDirectory() as folder:
-        out, err = Path(folder) / "out", Path(folder) / "err"
-        asked = {"arguments": arguments, "environment": environment, "out": str(out), "err": str(err)}
-        async with asyncio.timeout(components.START_SECONDS):
-            status = await asyncio.to_thread(_ended, json.dumps(asked))
-        problems = [line for line in err.read_text().splitlines() if not line.startswith("{")]
-        return status, out.read_text(), "\n".join(problems)
-
-
-def _ended(asked: str) -> int:
-    """The exit status of a command, one after the other."""
-    nursery = _nursery()
-    assert nursery.stdin is not None
-    assert nursery.stdout is not None
-    with _ONE_AT_A_TIME:
-        nursery.stdin.write(asked + "\n")
-        nursery.stdin.flush()
-        return int(nursery.stdout.readline())
-
-
-@cache
-def _nursery() -> "subprocess.Popen[str]":
-    """Ends with this process, since its input does."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.server.nursery"],
-        cwd=components.ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    ended = await asyncio.to_thread(nursery.run, *arguments, environment=environment, seconds=components.START_SECONDS)
+    problems = [line for line in ended.stderr.splitlines() if not line.startswith("{")]
+    return ended.returncode, ended.stdout, "\n".join(problems)
 
 
 async def test_the_first_administrator_is_made_here(store: tuple[str, Database]) -> None:

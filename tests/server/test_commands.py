@@ -8,25 +8,26 @@ from pathlib import Path
 import pytest
 
 from server.commands import main
+from tests import nursery
 from tests.components import ROOT, free_port
 
 
 def run(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     """`python -m server ARGUMENTS` with only these settings."""
+    return nursery.run(*arguments, environment={"PATH": os.environ["PATH"], "COLUMNS": "200", **environment})
+
+
+def executed(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    """The same, with all that a start is."""
     return subprocess.run(
-        [sys.executable, "-m", "server", *arguments],
-        cwd=ROOT,
-        env={"PATH": os.environ["PATH"], "COLUMNS": "200", **environment},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
+        [sys.executable, "-m", "server", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
     )
 
 
 def test_help_lists_every_command() -> None:
-    shown = run("--help")
+    shown = executed("--help")
     assert shown.returncode == 0
+    assert executed("no such").returncode == 2
     for command in ("dev", "api", "worker", "schema", "settings", "replay", "keys"):
         assert f"\n    {command} " in shown.stdout
 
