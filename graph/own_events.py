@@ -27,10 +27,10 @@ SAME_BY = "same_by"
 """Metadata of a field of the subscription root: what an event of it is told by from others of its account."""
 OwnField = MarkedRoot[Callable[[Any], Hashable]]
 """The root field of an operation whose events may be shared within an account."""
-_EVENTS_KEPT = 64
+_KEPT_BYTES = 65_536
 """Of one operation: how far its subscribers may be apart and still share."""
-_KEPT_BYTES = 16_384
-"""Longer events are encoded for each subscriber: what somebody asks for must not decide how much is kept."""
+_PER_EVENT = 1_000
+"""Bytes that an event takes beside its JSON."""
 
 
 def own_field(
@@ -106,7 +106,9 @@ class SameSubscriptions:
         self._same_by = own.mark
         self._variables = variables
         self._context = context
-        self._known: OrderedDict[Hashable, Outcome] = OrderedDict()
+        self._known: OrderedDict[Hashable, tuple[Outcome, int]] = OrderedDict()
+        """The newest outcomes, and the bytes they take."""
+        self._bytes = 0
         self._apart = False
 
     def outcome(self, event: object) -> "Outcome | None":
@@ -114,7 +116,8 @@ class SameSubscriptions:
         if self.followers == 1 or self._apart:
             return None
         key = (self._same_by(event), self._context.catalogue.version)
-        return self._known.get(key) or self._made(key, event)
+        known = self._known.get(key)
+        return self._made(key, event) if known is None else known[0]
 
     def _made(self, key: Hashable, event: object) -> "Outcome | None":
         outcome = self._operation.shared_event(self._variables, event, self._context)
@@ -122,11 +125,16 @@ class SameSubscriptions:
             self._apart = True
             self._known.clear()
             return None
-        encoded = {name: orjson.dumps(value) for name, value in (outcome.data or {}).items()}
-        if outcome.data is None or sum(map(len, encoded.values())) > _KEPT_BYTES:
+        if outcome.data is None:
             return outcome
-        made = replace(outcome, data={name: orjson.Fragment(bytes(memoryview(each))) for name, each in encoded.items()})
-        self._known[key] = made
-        if len(self._known) > _EVENTS_KEPT:
-            self._known.popitem(last=False)
+        encoded = {name: bytes(memoryview(orjson.dumps(value))) for name, value in outcome.data.items()}
+        made = replace(outcome, data={name: orjson.Fragment(each) for name, each in encoded.items()})
+        self._keep(key, made, _PER_EVENT + sum(map(len, encoded.values())))
         return made
+
+    def _keep(self, key: Hashable, made: "Outcome", size: int) -> None:
+        self._known[key] = made, size
+        self._bytes += size
+        while self._bytes > _KEPT_BYTES:
+            _, (_, dropped) = self._known.popitem(last=False)
+            self._bytes -= dropped

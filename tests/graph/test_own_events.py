@@ -210,20 +210,11 @@ async def test_what_needs_more_than_the_event_is_found_out_for_each(
         assert executed.take()["execute"] == 4
 
 
-async def test_a_long_event_is_not_kept(here: World, ann: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graph.own_events._KEPT_BYTES", 40)
-    async with Room(here) as room:
-        followers = [await room.follow(ann) for _ in range(2)]
-        room.tell(ann, 1, *states(ann, 11))
-        first, second = [await told(each) for each in followers]
-        assert first == second
-        own = here.pipeline._own
-        assert own is not None
-        assert [len(each._known) for each in own._groups.values()] == [0]
-
-
-async def test_what_is_kept_is_bounded(here: World, ann: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graph.own_events._EVENTS_KEPT", 2)
+@pytest.mark.parametrize(("most_bytes", "kept"), [(1_000, 0), (2_500, 2), (65_536, 9)])
+async def test_what_is_kept_is_bounded_by_its_size(
+    here: World, ann: Person, monkeypatch: pytest.MonkeyPatch, most_bytes: int, kept: int
+) -> None:
+    monkeypatch.setattr("graph.own_events._KEPT_BYTES", most_bytes)
     async with Room(here) as room:
         followers = [await room.follow(ann) for _ in range(2)]
         room.tell(ann, 1, *states(ann, *range(11, 19)))
@@ -231,7 +222,9 @@ async def test_what_is_kept_is_bounded(here: World, ann: Person, monkeypatch: py
         assert heard[0] == heard[1]
         own = here.pipeline._own
         assert own is not None
-        assert [len(each._known) for each in own._groups.values()] == [2]
+        (group,) = own._groups.values()
+        assert len(group._known) == kept
+        assert group._bytes == sum(size for _, size in group._known.values()) <= most_bytes
 
 
 ORDER = order_state(
