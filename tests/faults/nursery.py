@@ -8,9 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.components import free_port
-from tests.flows.servers import Server, environment, wait_until_live
-from tests.nursery import Forked, fork
+from tests.components import Running, free_port
+from tests.flows.servers import Server, begin, wait_until_live
 
 LEASE_SECONDS = 2.0
 
@@ -20,24 +19,14 @@ class Nursery:
     """Where they come from."""
 
     folder: Path
-    children: list[Forked] = field(default_factory=list)
+    children: list[Running] = field(default_factory=list)
 
     async def start(self, *command: str, settings: Mapping[str, str], port: int | None = None) -> Server:
         """`python -m server COMMAND` with these settings; of an API, once it answers."""
         port = port or free_port()
-        log_file = self.folder / f"{'-'.join(command)}-{port}.log"
-        ports = {"PORT": str(port), "WORKER_PORT": str(port), "DATA_DIR": str(self.folder / "data")}
-        variables = environment({**ports, **settings})
-        with log_file.open("ab") as output:
-            child = fork(
-                *command,
-                environment=variables,
-                out=output.fileno(),
-                err=output.fileno(),
-                lease_seconds=LEASE_SECONDS,
-            )
-        self.children.append(child)
-        running = Server(child, f"http://127.0.0.1:{port}", log_file)
+        ports = {"WORKER_PORT": str(port), **settings}
+        running = begin(self.folder, *command, settings=ports, port=port, lease_seconds=LEASE_SECONDS)
+        self.children.append(running.process)
         if command[0] == "api":
             await wait_until_live(running)
         return running

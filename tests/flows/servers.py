@@ -42,26 +42,43 @@ def environment(extra: Mapping[str, str]) -> dict[str, str]:
     return {**clean, **_CHEAP, "LOG_FORMAT": "json", "ENCRYPTION_KEY": ENCRYPTION_KEY, **extra}
 
 
-@asynccontextmanager
-async def server(
-    folder: Path, *command: str, settings: Mapping[str, str], port: int | None = None
-) -> AsyncIterator[Server]:
-    """`python -m server COMMAND` with these settings, data in `folder`; yields once it is live and, when the body was well, expects it to end well."""
+def begin(
+    folder: Path,
+    *command: str,
+    settings: Mapping[str, str],
+    port: int | None = None,
+    lease_seconds: float | None = None,
+) -> Server:
+    """`python -m server COMMAND` with these settings, data in `folder`. `lease_seconds`: how long its leases last, instead of ten seconds."""
     port = port or free_port()
     folder.mkdir(parents=True, exist_ok=True)
     log_file = folder / f"{'-'.join(command)}-{port}.log"
     variables = environment({"PORT": str(port), "DATA_DIR": str(folder / "data"), **settings})
     with log_file.open("wb") as output:
-        process = fork(*command, environment=variables, out=output.fileno(), err=output.fileno())
-    running = Server(process, f"http://127.0.0.1:{port}", log_file)
+        process = fork(
+            *command,
+            environment=variables,
+            out=output.fileno(),
+            err=output.fileno(),
+            lease_seconds=lease_seconds,
+        )
+    return Server(process, f"http://127.0.0.1:{port}", log_file)
+
+
+@asynccontextmanager
+async def server(
+    folder: Path, *command: str, settings: Mapping[str, str], port: int | None = None
+) -> AsyncIterator[Server]:
+    """The same; yields once it is live and, when the body was well, expects it to end well."""
+    running = begin(folder, *command, settings=settings, port=port)
     try:
         if command[0] in ("dev", "api", "replay"):
             await wait_until_live(running)
         yield running
-        if process.returncode is None:
+        if running.process.returncode is None:
             await _end(running)
     finally:
-        await stop(process)
+        await stop(running.process)
 
 
 async def _end(running: Server) -> None:
