@@ -11,6 +11,18 @@ from integrations.signers.base import Curve, SignedTransaction, Signer, SignerRe
 
 MOST_INPUTS = 500
 _DEFAULT_SEQUENCE = 0xFFFFFFFF
+_EMBIT_ERRORS = (
+    EmbitError,
+    AssertionError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    IndexError,
+    KeyError,
+    OverflowError,
+    RuntimeError,
+)
+"""What embit raises for bytes that are not what they should be."""
 
 
 async def sign_psbt(signer: Signer, psbt: bytes) -> SignedTransaction:
@@ -62,7 +74,7 @@ def _read(psbt: bytes) -> tuple[PSBT, Transaction]:
         outputs = [each.vout for each in parsed.outputs]
         transaction = Transaction(parsed.tx_version, inputs, outputs, parsed.locktime)
         unsigned = transaction.serialize()
-    except (EmbitError, ValueError, TypeError, AttributeError, IndexError, KeyError, OverflowError, RuntimeError):
+    except _EMBIT_ERRORS:
         raise SignerRefused("the PSBT cannot be read") from None
     if parsed.version is not None or not inputs or not outputs or unsigned not in psbt:
         raise SignerRefused("the PSBT holds no transaction that can be signed here; expected version 0 (BIP-174)")

@@ -33,6 +33,7 @@ _FIRST_KEY = b"psbt\xff\x01\x00"
 """Magic, and the key of the unsigned transaction."""
 EMBIT_ERRORS = (
     EmbitError,
+    AssertionError,
     ValueError,
     TypeError,
     AttributeError,

@@ -177,6 +177,13 @@ async def test_version_2_none_and_too_many_inputs(monkeypatch: pytest.MonkeyPatc
         await sign_psbt(SIGNER, psbt_of().serialize())
 
 
+async def test_a_taproot_key_of_31_bytes() -> None:
+    """embit asserts that it has 32."""
+    short = psbt_of().serialize()[:-1] + b"\x01\x05\x1f" + bytes(31) + b"\0"
+    with pytest.raises(SignerRefused, match="cannot be read"):
+        await sign_psbt(SIGNER, short)
+
+
 @given(st.data())
 async def test_garbled_psbts_are_refused_or_signed_as_they_stand(data: st.DataObject) -> None:
     raw = bytearray(psbt_of().serialize())

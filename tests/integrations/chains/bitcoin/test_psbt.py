@@ -334,6 +334,14 @@ def test_damaged_texts_are_refused_or_read(data: st.DataObject) -> None:
 PREPARED = prepared_by(Key())
 
 
+def test_a_taproot_key_of_31_bytes() -> None:
+    """PSBT_OUT_TAP_INTERNAL_KEY (BIP-371), of which embit asserts that it has 32."""
+    text = b64encode(b64decode(PREPARED.psbt)[:-1] + b"\x01\x05\x1f" + bytes(31) + b"\0").decode()
+    for read in (read_signed, read_prepared):
+        with pytest.raises(NotReadable, match="it is no PSBT"):
+            read(text)
+
+
 @given(st.text(max_size=200))
 def test_any_text_is_refused(text: str) -> None:
     with pytest.raises(NotReadable):
