@@ -244,6 +244,7 @@ async def test_no_abi_and_no_argument_is_too_odd(desk: evm.Desk, database: Datab
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(900)
 @settings(MANY, max_examples=3_000)
 @given(what=calls)
 async def test_no_abi_and_no_argument_is_too_odd_for_long(desk: evm.Desk, database: Database, what: Call) -> None:
