@@ -40,6 +40,8 @@ from graph.types.order import Fill, Order
 from graph.types.withdrawal import Withdrawal
 from services import catalogue
 from tests.accounts import CLIENT, Person, World, world
+from tests.server.realtime.transports import TRANSPORTS, stream
+from tests.server.serving import served
 from tests.trading import changed, fill_state, logged, order_state, store_account, store_orders
 
 SCHEMA = build_schema()
@@ -156,6 +158,24 @@ async def test_an_event_is_executed_once_for_all_of_an_account(
         room.tell(ann, 4, *states(ann, 14))
         await told(followers[0])
         assert executed.take() == {"execute": 1}
+
+
+async def test_an_event_is_executed_once_over_all_transports_together(
+    here: World, ann: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executed, token = Executed(monkeypatch), {"authorization": f"Bearer {ann.access}"}
+    async with served(pipeline=here.pipeline, authority=here.accounts.authority) as server, AsyncExitStack() as stack:
+        followers = [
+            await stack.enter_async_context(stream(server, transport, ORDERS, token))
+            for transport in (*TRANSPORTS, *TRANSPORTS)
+        ]
+        assert [(await each.next())["data"]["orderUpdated"]["status"] for each in followers] == ["OPEN"] * 6
+        executed.take()
+        here.bus.publish(trading_topic(ann.user_id), logged(ann.user_id, changed(1, states(ann, 11)[0])))
+        first, *others = [(await each.next())["data"] for each in followers]
+        assert first["orderUpdated"]["price"] == "100"
+        assert others == [first] * 5
+        assert executed.take() == {"shared_event": 1}
 
 
 async def test_who_asks_something_else_or_is_somebody_else_shares_nothing(here: World, ann: Person) -> None:
