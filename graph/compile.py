@@ -148,7 +148,7 @@ class CompiledOperation:
         async with _closing(source):
             async for event in source:
                 outcome = None if known is None else known(event)
-                yield outcome or await self.execute(context, variables, root=event)
+                yield await self.execute(context, variables, root=event) if outcome is None else outcome
 
     def _root_fields(self, variables: VariableValues) -> Sequence[tuple[str, Execute]]:
         coerced = variables.coerced

@@ -124,6 +124,7 @@ class SameSubscriptions:
         if any(isinstance(error.original_error, PrivateDataTouched) for error in outcome.errors):
             self._apart = True
             self._known.clear()
+            self._bytes = 0
             return None
         if outcome.data is None:
             return outcome

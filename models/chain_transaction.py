@@ -113,10 +113,11 @@ async def due(now_ms: int, limit: int) -> Sequence[ChainTransactionDocument]:
 
 
 async def of_sender(chain: str, sender: str, since_ms: int, limit: int) -> Sequence[ChainTransactionDocument]:
-    """The newest of those that an address has sent on a chain since then; addresses are few that send much, and the caller keeps the time short."""
+    """The newest of those that an address has sent on a chain since then, the oldest first and those of one millisecond by hash; addresses are few that send much, and
+    the caller keeps the time short."""
     query = {"sender": sender, "created_ms": {"$gte": since_ms}}
     found = await ChainTransactionDocument.find(query).to_list()
-    own = sorted((row for row in found if row.chain == chain), key=lambda row: row.created_ms)
+    own = sorted((row for row in found if row.chain == chain), key=lambda row: (row.created_ms, row.hash))
     return own[-limit:]
 
 

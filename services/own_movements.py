@@ -37,7 +37,7 @@ _TOLD_BY_US = frozenset({S.REPLACED, S.DROPPED, S.REVERTED})
 """What a node's list does not say of what it has in no block."""
 
 
-class Placed(NamedTuple):
+class _Placed(NamedTuple):
     """A transaction that was sent from here, and the place of its first part."""
 
     row: ChainTransactionDocument
@@ -94,12 +94,12 @@ class OwnMovements:
         over = {each.row.hash for each in sent if each.row.track.over}
         return [OwnMovement(each, each.hash in over) for each in await self._moved(sent, entry)]
 
-    async def _sent(self, chain: str, sender: str, statuses: Set[ChainTxStatus] = _NOWHERE) -> list[Placed]:
+    async def _sent(self, chain: str, sender: str, statuses: Set[ChainTxStatus] = _NOWHERE) -> list[_Placed]:
         since_ms = self._clock.now_ms() - _KEPT_MS
         rows = await chain_transaction.of_sender(chain, sender, since_ms, MOST_SHOWN)
-        return [each for each in placed(rows) if each.row.sent_ms is not None and each.row.track.status in statuses]
+        return [each for each in _placed(rows) if each.row.sent_ms is not None and each.row.track.status in statuses]
 
-    async def _moved(self, sent: Sequence[Placed], entry: ChainEntry) -> list[WalletMovement]:
+    async def _moved(self, sent: Sequence[_Placed], entry: ChainEntry) -> list[WalletMovement]:
         """Lowest place first, as `sent` is."""
         return [
             _movement(row, place + number, each)
@@ -108,14 +108,13 @@ class OwnMovements:
         ]
 
 
-def placed(rows: Sequence[ChainTransactionDocument]) -> list[Placed]:
-    """At most MOST_SHOWN of one sender, lowest place first: by when they came here, and within a millisecond by hash, counted from the highest, so that those
-    of before move up or down for nothing that comes later or is over."""
+def _placed(rows: Sequence[ChainTransactionDocument]) -> list[_Placed]:
+    """At most MOST_SHOWN, as `of_sender` gives them. Those of one millisecond are counted from the last: which of the first are still among them changes no place."""
     found = []
     counted: Counter[int] = Counter()
-    for row in sorted(rows, key=lambda row: (row.created_ms, row.hash), reverse=True):
+    for row in reversed(rows):
         counted[row.created_ms] += 1
-        found.append(Placed(row, row.created_ms * _PLACES + _PLACES - counted[row.created_ms] * _MOST_PARTS))
+        found.append(_Placed(row, row.created_ms * _PLACES + _PLACES - counted[row.created_ms] * _MOST_PARTS))
     return found[::-1]
 
 

@@ -10,10 +10,11 @@ from functools import cached_property
 
 from coincurve import PublicKey
 from embit import base58
-from embit.base import EmbitError
 from embit.bip32 import HDKey
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
+
+from integrations.embit_errors import EMBIT_ERRORS
 
 EVM_COIN_TYPE = 60
 """Ether's (SLIP-44), which all EVM chains share."""
@@ -149,7 +150,7 @@ def _decode(text: str) -> bytes:
 def _key(data: bytes) -> HDKey:
     try:
         return HDKey.parse(data)
-    except (EmbitError, ValueError, TypeError, RuntimeError):
+    except EMBIT_ERRORS:
         raise KeyRefused("this extended public key is not valid") from None
 
 

@@ -2,27 +2,15 @@
 
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from embit import bech32, hashes
-from embit.base import EmbitError
 from embit.psbt import PSBT, InputScope
 from embit.script import Script, Witness, p2pkh_from_p2wpkh
 from embit.transaction import SIGHASH, Transaction, TransactionInput
 
+from integrations.embit_errors import EMBIT_ERRORS
 from integrations.signers.base import Curve, SignedTransaction, Signer, SignerRefused, require
 
 MOST_INPUTS = 500
 _DEFAULT_SEQUENCE = 0xFFFFFFFF
-_EMBIT_ERRORS = (
-    EmbitError,
-    AssertionError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    IndexError,
-    KeyError,
-    OverflowError,
-    RuntimeError,
-)
-"""What embit raises for bytes that are not what they should be."""
 
 
 async def sign_psbt(signer: Signer, psbt: bytes) -> SignedTransaction:
@@ -74,7 +62,7 @@ def _read(psbt: bytes) -> tuple[PSBT, Transaction]:
         outputs = [each.vout for each in parsed.outputs]
         transaction = Transaction(parsed.tx_version, inputs, outputs, parsed.locktime)
         unsigned = transaction.serialize()
-    except _EMBIT_ERRORS:
+    except EMBIT_ERRORS:
         raise SignerRefused("the PSBT cannot be read") from None
     if parsed.version is not None or not inputs or not outputs or unsigned not in psbt:
         raise SignerRefused("the PSBT holds no transaction that can be signed here; expected version 0 (BIP-174)")

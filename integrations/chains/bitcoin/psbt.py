@@ -8,7 +8,6 @@ from binascii import Error as Base64Error
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from embit.base import EmbitError
 from embit.psbt import PSBT, InputScope
 from embit.script import Script
 from embit.transaction import Transaction, TransactionOutput
@@ -26,23 +25,12 @@ from integrations.chains.bitcoin.transactions import (
     parse_transaction,
     serialize,
 )
+from integrations.embit_errors import EMBIT_ERRORS
 
 MOST_PSBT_BYTES = 4_000_000
 NOT_REPLACEABLE = 0xFFFFFFFE
 _FIRST_KEY = b"psbt\xff\x01\x00"
 """Magic, and the key of the unsigned transaction."""
-EMBIT_ERRORS = (
-    EmbitError,
-    AssertionError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    IndexError,
-    KeyError,
-    OverflowError,
-    RuntimeError,
-)
-"""What embit raises for bytes that are not what they should be."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,6 @@ from embit.psbt import InputScope
 from integrations.chains.bitcoin.addresses import ScriptType, address_of, type_of
 from integrations.chains.bitcoin.parameters import COIN, MAX_RBF_SEQUENCE, BitcoinNetwork
 from integrations.chains.bitcoin.psbt import (
-    EMBIT_ERRORS,
     MOST_PSBT_BYTES,
     Prepared,
     psbt_bytes,
@@ -29,6 +28,7 @@ from integrations.chains.bitcoin.transactions import (
     parse_transaction,
     serialize,
 )
+from integrations.embit_errors import EMBIT_ERRORS
 
 _HEX = re.compile(r"([0-9a-fA-F]{2})+", re.ASCII)
 _MAGIC = b"psbt\xff"
