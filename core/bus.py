@@ -8,7 +8,8 @@ process begins with a BusGap, since what others published until then was missed.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextvars import copy_context
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
@@ -51,6 +52,7 @@ class Subscription:
         self._capacity = capacity
         self._items: deque[BusItem] = deque()
         self._ready = asyncio.Event()
+        self._wake: Callable[[], object] = self._ready.set
         self._closed = False
         self._registry = on_close
 
@@ -68,13 +70,41 @@ class Subscription:
             self._items.extend(BusGap(topic, "reader too slow") for topic in sorted(lost))
         else:
             self._items.append(item)
-        self._ready.set()
+        self._wake()
+
+    async def each(self, take: Callable[[BusItem], None]) -> None:
+        """Hand every item to `take`, until closed. As an iteration does, but no task wakes up for it: `take` is called from the event loop. Raises what `take` raises."""
+        loop, context = asyncio.get_running_loop(), copy_context()
+        ended: asyncio.Future[None] = loop.create_future()
+
+        def wake() -> None:
+            """What comes before the loop gets to it is taken together."""
+            if self._closed or len(self._items) == 1:
+                loop.call_soon(hand_on, context=context)
+
+        def hand_on() -> None:
+            try:
+                while self._items and not ended.done():
+                    take(self._items.popleft())
+            except Exception as error:  # noqa: BLE001 - it is raised by who waits below
+                if not ended.done():
+                    ended.set_exception(error)
+            if self._closed and not ended.done():
+                ended.set_result(None)
+
+        self._wake = wake
+        try:
+            if self._items or self._closed:
+                hand_on()
+            await ended
+        finally:
+            self._wake = self._ready.set
 
     def close(self) -> None:
         """End the iteration and free the queue."""
         self._closed = True
         self._items.clear()
-        self._ready.set()
+        self._wake()
         self._registry.remove(self)
 
     async def __aenter__(self) -> Self:

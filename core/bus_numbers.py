@@ -19,7 +19,9 @@ MOST_TOGETHER = 64
 """Messages that travel as one."""
 _MOST_BYTES = 64 * 1024
 _SEVERAL = b"S"
+_BEGINS_SEVERAL = _SEVERAL + b" "
 _NO_REQUEST = "-"
+_NO_REQUEST_BYTES = _NO_REQUEST.encode()
 
 
 class EnvelopeKind(StrEnum):
@@ -27,6 +29,9 @@ class EnvelopeKind(StrEnum):
 
     MESSAGE = "M"
     LOST = "L"
+
+
+_KINDS = {kind.encode(): kind for kind in EnvelopeKind}
 
 
 class MalformedEnvelope(ValueError):
@@ -58,8 +63,8 @@ class Envelope(NamedTuple):
         """Read the wire form. Raises MalformedEnvelope."""
         try:
             kind, publisher, number, request, body = data.split(b" ", 4)
-            return cls(topic, EnvelopeKind(kind.decode()), publisher.decode(), int(number), body, _request_id(request))
-        except ValueError as error:
+            return cls(topic, _KINDS[kind], publisher.decode(), int(number), body, _request_id(request))
+        except (KeyError, ValueError) as error:
             raise MalformedEnvelope("expected: kind, publisher, number, request, body") from error
 
 
@@ -100,7 +105,7 @@ def to_wire(run: Sequence[Envelope]) -> bytes:
 
 def from_wire(topic: str, data: bytes) -> Sequence[Envelope]:
     """Everything that travelled as one. Raises MalformedEnvelope."""
-    if not data.startswith(_SEVERAL + b" "):
+    if not data.startswith(_BEGINS_SEVERAL):
         return (Envelope.from_bytes(topic, data),)
     try:
         _, sender, number, request, lengths, bodies = data.split(b" ", 5)
@@ -120,7 +125,7 @@ def from_wire(topic: str, data: bytes) -> Sequence[Envelope]:
 
 
 def _request_id(told: bytes) -> str | None:
-    return None if told == _NO_REQUEST.encode() else told.decode()
+    return None if told == _NO_REQUEST_BYTES else told.decode()
 
 
 class Outbox:

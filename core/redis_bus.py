@@ -32,6 +32,7 @@ from core.bus_numbers import Envelope, Inbox, Outbox, Verdict, from_wire, runs, 
 from core.clock import Clock
 from core.message_seal import SEAL_BYTES, MessageSeal
 from core.redis_client import REDIS_ERRORS, connect
+from core.redis_wire import RedisWire
 from core.request_id import current_request_id
 
 log = structlog.get_logger(__name__)
@@ -48,8 +49,6 @@ STEADY_SECONDS = 5.0
 """A connection that lasted so long was a success: the next try after it comes soon."""
 MOST_AGE_MS = 30_000
 """A message may be on its way for so long, different clocks included."""
-YIELD_EVERY = 64
-"""Messages read before others on the event loop get their turn."""
 
 Encode = Callable[[object], bytes]
 Decode = Callable[[bytes], object]
@@ -121,6 +120,13 @@ class RedisBus:
         self._outbox = Outbox(publisher, outbox_capacity)
         self._inbox = Inbox()
         self._readers = _Readers(self._inbox)
+        self._wire: RedisWire | None = None
+        """To send over, while there is one."""
+        self._unanswered = 0
+        """Of the commands sent together last."""
+        self._asked_at = 0.0
+        """When they were, on the loop's clock."""
+        self._flushes = False
         self._to_send = asyncio.Event()
         self._all_sent = asyncio.Event()
         self._all_sent.set()
@@ -157,8 +163,11 @@ class RedisBus:
         request_id = current_request_id()
         self._readers.deliver(BusMessage(topic, event, request_id))
         self._outbox.put(topic, body, request_id)
-        self._to_send.set()
         self._all_sent.clear()
+        if self._wire is None:
+            self._to_send.set()
+        else:
+            self._flush_soon()
 
     def subscribe(self, *topics: str, capacity: int = DEFAULT_CAPACITY) -> Subscription:
         """Receive from here on; what others publish on topics new to this process, from their first BusGap on (see above)."""
@@ -202,31 +211,50 @@ class RedisBus:
         try:
             await self._to_send.wait()
             async with self._connected() as connection:
+                self._wire, self._unanswered = RedisWire.over(connection, self._answered), 0
+                self._flush_soon()
                 while True:
-                    self._to_send.clear()
-                    while batch := self._outbox.take(BATCH):
-                        async with asyncio.timeout(TIMEOUT_SECONDS):
-                            await self._send(connection, batch)
-                        self._outbox.confirm()
-                        self._sending = True
-                    self._all_sent.set()
-                    await self._to_send.wait()
+                    await self._wire.stay(TIMEOUT_SECONDS / 4)
+                    waits = asyncio.get_running_loop().time() - self._asked_at
+                    if self._unanswered and waits >= TIMEOUT_SECONDS:
+                        raise RedisConnectionError("the server does not answer")
         finally:
+            self._wire = None
             self._sending = False
             self._to_send.set()
 
-    async def _send(self, connection: AbstractConnection, batch: Sequence[Envelope]) -> None:
-        """Straight over the connection: a pipeline of redis-py's costs more than everything else a message does."""
+    def _flush_soon(self) -> None:
+        """What is published right after goes with it; what comes while the server has not answered goes when it has."""
+        if not self._flushes and not self._unanswered:
+            self._flushes = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flushes = False
+        if self._wire is None or self._unanswered:
+            return
+        batch = self._outbox.take(BATCH)
+        if not batch:
+            self._all_sent.set()
+            return
         commands = [("PUBLISH", self._prefix + run[0].topic, self._sealed(run)) for run in runs(batch)]
-        await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
-        for _ in commands:
-            await connection.read_response()
+        self._unanswered, self._asked_at = len(commands), asyncio.get_running_loop().time()
+        self._wire.send(commands)
+
+    def _answered(self, _reply: object) -> int:
+        self._unanswered -= 1
+        if not self._unanswered:
+            self._outbox.confirm()
+            self._sending = True
+            self._flush()
+        return 1
 
     async def _read_session(self) -> None:
         async with self._connected() as connection:
+            wire = RedisWire.over(connection, self._take)
             try:
                 self._reading = True
-                await _side_by_side(self._read(connection), self._follow_topics(connection))
+                await _side_by_side(self._stay(wire), self._follow_topics(wire))
             finally:
                 self._reading = False
                 self.reconnects += 1
@@ -242,43 +270,38 @@ class RedisBus:
             await connection.disconnect(nowait=True)
             await self._client.connection_pool.release(connection)
 
-    async def _follow_topics(self, connection: AbstractConnection) -> None:
+    async def _follow_topics(self, wire: RedisWire) -> None:
         asked: set[str] = set()
         touched = self._readers.take_touched() | set(self._readers.topics())
         while True:
             wanted = {topic for topic in touched if self._readers.reads(topic)}
             for command, topics in (("SUBSCRIBE", wanted - asked), ("UNSUBSCRIBE", (touched - wanted) & asked)):
                 if topics:
-                    async with asyncio.timeout(TIMEOUT_SECONDS):
-                        await connection.send_command(command, *[self._prefix + topic for topic in sorted(topics)])
+                    wire.send([(command, *[self._prefix + topic for topic in sorted(topics)])])
             asked = (asked - touched) | wanted
             await self._readers.changed.wait()
             touched = self._readers.take_touched()
 
-    async def _read(self, connection: AbstractConnection) -> None:
-        asked_for_life = False
-        read = 0
+    async def _stay(self, wire: RedisWire) -> None:
+        """Until the connection ends, which is raised. A server that says nothing is asked whether it is there."""
         while True:
-            reply = await connection.read_response(timeout=SILENCE_SECONDS)
-            if reply is None:
-                if asked_for_life:
+            heard = wire.heard
+            await wire.stay(SILENCE_SECONDS)
+            if wire.heard == heard:
+                wire.send([("PING",)])
+                await wire.stay(SILENCE_SECONDS)
+                if wire.heard == heard:
                     raise RedisConnectionError("the server fell silent")
-                async with asyncio.timeout(TIMEOUT_SECONDS):
-                    await connection.send_command("PING")
-                asked_for_life = True
-                continue
-            asked_for_life = False
-            read += self._take(*reply) if isinstance(reply, list) and len(reply) == 3 else 1
-            if read >= YIELD_EVERY:
-                read = 0
-                await asyncio.sleep(0)
 
-    def _take(self, kind: bytes, channel: bytes, data: bytes | int) -> int:
+    def _take(self, reply: object) -> int:
         """How many messages it was."""
+        if not isinstance(reply, list) or len(reply) != 3:
+            return 1
+        kind, channel, data = reply
         topic = channel.decode().removeprefix(self._prefix)
         if kind == b"subscribe":
             self._readers.deliver(BusGap(topic, "joined: what other processes published before was missed"))
-        elif kind == b"message" and isinstance(data, bytes):
+        elif kind == b"message":
             return self._receive(topic, data)
         return 1
 

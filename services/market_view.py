@@ -17,7 +17,7 @@ from decimal import Decimal
 
 import structlog
 
-from core.bus import Bus, BusGap
+from core.bus import Bus, BusGap, BusItem
 from core.vocabulary import FeedStatus, MarketDataOrigin, series_of
 from events.book import WindowDelta, WindowSnapshot
 from events.market import (
@@ -113,15 +113,17 @@ class MarketView:
         self._heard_at = asyncio.get_running_loop().time()
         async with self._bus.subscribe(self._topic) as subscription, asyncio.TaskGroup() as tasks:
             tasks.create_task(self._ask_until_synced())
-            async for item in subscription:
-                if isinstance(item, BusGap):
-                    log.warning("market_view.gap", origin=self.origin, reason=item.reason)
-                    self.observer.bus_gap()
-                    self._ask_again()
-                else:
-                    if self.origin is REFERENCE or isinstance(item.event, BookReset | BookChanged | BooksConfirmed):
-                        self._heard_at = asyncio.get_running_loop().time()
-                    self.apply(item.event)
+            await subscription.each(self._hear)
+
+    def _hear(self, item: BusItem) -> None:
+        if isinstance(item, BusGap):
+            log.warning("market_view.gap", origin=self.origin, reason=item.reason)
+            self.observer.bus_gap()
+            self._ask_again()
+        else:
+            if self.origin is REFERENCE or isinstance(item.event, BookReset | BookChanged | BooksConfirmed):
+                self._heard_at = asyncio.get_running_loop().time()
+            self.apply(item.event)
 
     def _ask_again(self) -> None:
         """Something was missed: everything is asked for once more."""

@@ -14,7 +14,7 @@ from core.clock import SystemClock
 from core.ids import random_id
 from core.message_seal import MessageSeal
 from core.redis_bus import Decode, RedisBus
-from core.request_id import request_scope
+from core.request_id import current_request_id, request_scope
 from core.secret_box import SecretBox
 from core.vocabulary import MarketStatus
 from events import codec
@@ -193,6 +193,88 @@ async def test_closing_ends_the_iteration_and_frees_the_queue(pair: Pair) -> Non
     pair.publisher.publish("end", event(3))
     await take(marker, 1)
     assert len(subscription) == 0
+
+
+class Told:
+    """What a subscription handed on, and when it is so many."""
+
+    def __init__(self, subscription: Subscription) -> None:
+        self.items: list[BusItem] = []
+        self._more = asyncio.Event()
+        self.task = asyncio.create_task(subscription.each(self._take))
+
+    def _take(self, item: BusItem) -> None:
+        if item == BusMessage("a", event(666)):
+            raise RuntimeError("not this one")
+        self.items.append(item)
+        self._more.set()
+
+    async def reach(self, count: int) -> None:
+        async with asyncio.timeout(WAIT_SECONDS):
+            while len(self.items) < count:
+                self._more.clear()
+                await self._more.wait()
+
+
+async def test_items_are_handed_on_as_an_iteration_gives_them(pair: Pair) -> None:
+    subscription, marker = await pair.subscribe("a", "b", capacity=3), await pair.subscribe("end")
+    pair.publisher.publish("a", event(0))
+    pair.publisher.publish("end", event(0))
+    await take(marker, 1)
+    told = Told(subscription)
+    await told.reach(1)
+    pair.publisher.publish("b", event(1))
+    await told.reach(2)
+    assert numbers(told.items) == [0, 1]
+    for item in (BusMessage("a", event(2)), BusMessage("b", event(3)), BusGap("b", "lost"), BusMessage("a", event(4))):
+        subscription.deliver(item)
+    await told.reach(4)
+    assert told.items[2:] == [BusGap("a", "reader too slow"), BusGap("b", "reader too slow")], "it was not its turn yet"
+    assert subscription.dropped == 3
+    subscription.close()
+    await asyncio.wait_for(told.task, WAIT_SECONDS)
+    subscription.deliver(BusMessage("a", event(5)))
+    assert len(told.items) == 4
+
+
+async def test_who_cannot_take_an_item_is_told_and_nobody_else(pair: Pair) -> None:
+    failing, other = Told(await pair.subscribe("a")), pair.reader.subscribe("a")
+    for number in (1, 666, 2):
+        pair.publisher.publish("a", event(number))
+    with pytest.raises(RuntimeError, match="not this one"):
+        await asyncio.wait_for(failing.task, WAIT_SECONDS)
+    assert numbers(failing.items) == [1]
+    assert numbers(await take(other, 3)) == [1, 666, 2]
+
+
+async def test_handing_on_may_stop_and_an_iteration_go_on(pair: Pair) -> None:
+    subscription = await pair.subscribe("a")
+    told = Told(subscription)
+    pair.publisher.publish("a", event(1))
+    await told.reach(1)
+    told.task.cancel()
+    await asyncio.wait([told.task])
+    pair.publisher.publish("a", event(2))
+    assert numbers(await take(subscription, 1)) == [2]
+    assert numbers(told.items) == [1]
+
+
+async def test_what_is_handed_on_belongs_to_no_request_but_the_one_that_asked(pair: Pair) -> None:
+    subscription = await pair.subscribe("a")
+    seen: list[str | None] = []
+    with request_scope("of-the-reader"):
+        task = asyncio.create_task(subscription.each(lambda _: seen.append(current_request_id())))
+    await asyncio.sleep(0)
+    with request_scope("of-the-publisher"):
+        pair.publisher.publish("a", event(1))
+
+    async def heard() -> bool:
+        return bool(seen)
+
+    await eventually(heard)
+    assert seen == ["of-the-reader"]
+    subscription.close()
+    await task
 
 
 async def test_a_closed_subscription_is_not_kept_alive(pair: Pair) -> None:

@@ -1,6 +1,7 @@
 """The bus while its server dies, hangs, comes back, or is cut off from one side. Every server here is a real one."""
 
 import asyncio
+import shutil
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -10,14 +11,17 @@ from typing import Any
 import pytest
 from redis import Redis as SyncRedis
 from redis.asyncio import Redis
+from structlog.testing import capture_logs
 
 from core import redis_bus as redis_bus_module
 from core.bus import BusGap, BusItem, BusMessage, Subscription
 from core.clock import SystemClock
 from core.redis_bus import RedisBus
+from core.redis_wire import YIELD_EVERY
 from events import codec
 from tests import components
 from tests.core.test_bus import KEY, bus_seal, event, eventually, numbers, redis_bus, take
+from tests.integrations.mail.certificates import self_signed
 
 WAIT_SECONDS = 20.0
 
@@ -53,7 +57,9 @@ class Wire:
         self._target_port = target_port
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
+        self._near: set[asyncio.StreamWriter] = set()
         self.loses_answers = False
+        self.piece_bytes = 65_536
 
     async def join(self) -> None:
         self._server = await asyncio.start_server(self._relay, "127.0.0.1", self.port)
@@ -64,10 +70,17 @@ class Wire:
         for writer in self._writers:
             writer.transport.abort()
         self._writers.clear()
+        self._near.clear()
+
+    def say(self, answer: bytes) -> None:
+        """What the server did not say."""
+        for writer in self._near:
+            writer.write(answer)
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
         self._writers |= {writer, far_writer}
+        self._near.add(writer)
         await asyncio.gather(
             self._pump(reader, far_writer), self._pump(far_reader, writer, answers=True), return_exceptions=True
         )
@@ -75,8 +88,9 @@ class Wire:
     async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, answers: bool = False) -> None:
         while data := await source.read(65536):
             if not (answers and self.loses_answers):
-                sink.write(data)
-                await sink.drain()
+                for start in range(0, len(data), self.piece_bytes):
+                    sink.write(data[start : start + self.piece_bytes])
+                    await sink.drain()
         sink.close()
 
 
@@ -281,6 +295,67 @@ async def test_a_server_that_hangs_is_left_and_found_again(server: Server, monke
         assert unexplained_holes([gap, *await read_until(far, 1)], -1) == []
 
 
+async def test_a_bus_speaks_tls(tmp_path: Path) -> None:
+    _, certificate = self_signed(tmp_path, "127.0.0.1")
+    port, binary = components.free_port(), shutil.which("redis-server")
+    if binary is None:
+        components.missing("redis-server")
+    process = await asyncio.create_subprocess_exec(
+        str(binary),
+        *("--port", "0", "--tls-port", str(port), "--tls-auth-clients", "no", "--save", "", "--dir", str(tmp_path)),
+        *("--tls-cert-file", str(certificate), "--tls-key-file", str(certificate.with_name("key.pem"))),
+        stdout=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        await components.wait_for_port(port, process)
+        url = f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={certificate}"
+        async with running(redis_bus(url)) as publisher, running(redis_bus(url)) as reader:
+            far = await joined(reader, "a")
+            for number in range(2000):
+                publisher.publish("a", event(number))
+            assert numbers(await take(far, 2000)) == list(range(2000))
+            assert publisher.reconnects == reader.reconnects == 0
+    finally:
+        await components.stop(process)
+
+
+async def test_a_server_that_takes_nothing_is_tried_again_until_it_does(server: Server) -> None:
+    async with Redis.from_url(server.url) as operator:
+        rights = ("on", ">secret", "~*", "&*", "+@all", "-publish")
+        await operator.execute_command("ACL", "SETUSER", "quiet", *rights)
+        url = server.url.replace("//", "//quiet:secret@")
+        async with running(redis_bus(url)) as publisher, running(redis_bus(server.url)) as reader:
+            far = await joined(reader, "a")
+            with capture_logs() as logs:
+                publisher.publish("a", event(0))
+                await eventually_unhealthy(publisher)
+            assert {line["event"] for line in logs} == {"bus.sender_retry"}
+            assert "NoPermission" in logs[0]["reason"] or "NOPERM" in logs[0]["reason"]
+            publisher.publish("a", event(1))
+            await operator.execute_command("ACL", "SETUSER", "quiet", "+publish")
+            assert numbers(await take(far, 2)) == [0, 1]
+
+
+async def test_an_answer_that_is_none_ends_the_connection(server: Server, wire: Wire) -> None:
+    async with running(redis_bus(server.url)) as publisher, running(redis_bus(wire.url)) as reader:
+        far = await joined(reader, "a")
+        wire.say(b"!this is no RESP\r\n")
+        assert [type(item) for item in await take(far, 1)] == [BusGap]
+        assert reader.reconnects == 1
+        publisher.publish("a", event(1))
+        assert numbers(await take(far, 1)) == [1]
+
+
+async def test_a_message_in_pieces_is_one(server: Server, wire: Wire) -> None:
+    async with running(redis_bus(server.url)) as publisher, running(redis_bus(wire.url)) as reader:
+        far = await joined(reader, "a")
+        wire.piece_bytes = 7
+        for number in range(20):
+            publisher.publish("a", event(number))
+        assert numbers(await take(far, 20)) == list(range(20))
+        assert reader.reconnects == 0
+
+
 async def test_an_idle_connection_is_kept(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redis_bus_module, "SILENCE_SECONDS", 0.05)
     async with running(redis_bus(server.url)) as reader, Redis.from_url(server.url) as operator:
@@ -460,7 +535,7 @@ async def test_what_cannot_be_read_is_counted_and_harms_nobody(server: Server) -
 
 async def test_a_flood_does_not_starve_who_reads_it(server: Server) -> None:
     async with running(redis_bus(server.url)) as reader:
-        far = await joined(reader, "a", capacity=redis_bus_module.YIELD_EVERY + 1)
+        far = await joined(reader, "a", capacity=YIELD_EVERY + 1)
         with SyncRedis.from_url(server.url) as other_process, other_process.pipeline(transaction=False) as flood:
             (channel,) = other_process.pubsub_channels()
             for number in range(2000):
