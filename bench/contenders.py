@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench import processes
@@ -17,11 +17,12 @@ from bench.vault import Backing, vault
 NODE = ROOT / "bench" / "peers" / "node"
 VAULT, STRAIGHT = "cryptovault", "cryptovault-straight"
 OURS = (VAULT, STRAIGHT)
-UVLOOP, MERCURIUS, MERCURIUS_JIT = "uvloop", "mercurius", "mercurius-jit"
+UVLOOP, UVLOOP_REDIS, MERCURIUS, MERCURIUS_JIT = "uvloop", "uvloop-redis", "mercurius", "mercurius-jit"
 _PYTHON = (sys.executable, "-m")
 _NODE = ("node", str(NODE / "server.mjs"))
 PEERS: dict[str, tuple[str, ...]] = {
     UVLOOP: (*_PYTHON, "bench.peers.limits", "uvloop"),
+    UVLOOP_REDIS: (*_PYTHON, "bench.peers.limits", UVLOOP_REDIS),
     "asgi": (*_PYTHON, "bench.peers.limits", "asgi"),
     "ws": (*_NODE, "raw"),
     "graphql-ws": (*_NODE, "graphql-ws"),
@@ -32,12 +33,13 @@ PEERS: dict[str, tuple[str, ...]] = {
     "yoga-jit": (*_NODE, "yoga-jit"),
     "stock": (*_PYTHON, "bench.peers.stock"),
 }
-WITHOUT_SUBSCRIBING = {UVLOOP, "asgi", "ws"}
+WITHOUT_SUBSCRIBING = {UVLOOP, UVLOOP_REDIS, "asgi", "ws"}
 """Those that know no GraphQL: every open socket is told of every tick."""
 DESCRIBED = {
     VAULT: "CryptoVault",
     STRAIGHT: "CryptoVault, ticks in its own process",
     UVLOOP: "limit: uvloop, prepared bytes",
+    UVLOOP_REDIS: "limit: the same, ticks over relay and Redis",
     "asgi": "limit: bare ASGI on uvicorn",
     "ws": "limit: Node `ws` / `http`, prepared bytes",
     "graphql-ws": "graphql-ws on `ws`",
@@ -79,7 +81,9 @@ class Ground:
 
 def start(name: str, ground: Ground) -> AbstractAsyncContextManager[Started]:
     """Start it and wait until it answers; stopped at the end. Raises RuntimeError when it does not start."""
-    return _vault(ground, straight=name == STRAIGHT) if name in OURS else _peer(name, ground)
+    if name in OURS:
+        return _vault(ground, straight=name == STRAIGHT)
+    return _behind_redis(ground) if name == UVLOOP_REDIS else _peer(name, ground)
 
 
 def install() -> str | None:
@@ -102,8 +106,24 @@ async def _vault(ground: Ground, *, straight: bool) -> AsyncIterator[Started]:
 
 @asynccontextmanager
 async def _peer(name: str, ground: Ground) -> AsyncIterator[Started]:
-    port, control_port = free_port(), free_port()
-    token = peer_token()
+    control_port = free_port()
+    async with _running(name, ground, control_port) as started:
+        yield started
+
+
+@asynccontextmanager
+async def _behind_redis(ground: Ground) -> AsyncIterator[Started]:
+    if ground.backing is None:
+        raise RuntimeError("Redis is not running")
+    backing = ground.backing
+    async with _running(UVLOOP_REDIS, ground, backing.redis_port) as peer:
+        watched = {**peer.watched, "relay": backing.relay_pid, "redis": backing.redis_pid}
+        yield replace(peer, control_port=backing.control_port, watched=watched)
+
+
+@asynccontextmanager
+async def _running(name: str, ground: Ground, control_port: int) -> AsyncIterator[Started]:
+    port, token = free_port(), peer_token()
     served = write_shape(ground.folder / "shape.json", token, ground.answer)
     command = (*PEERS[name], str(port), str(control_port), str(served))
     async with processes.running(command, core=ground.cores.server, said=ground.folder / f"{name}.log") as process:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from bench import shape
-from bench.contenders import MERCURIUS, MERCURIUS_JIT, STRAIGHT, UVLOOP, VAULT
+from bench.contenders import MERCURIUS, MERCURIUS_JIT, STRAIGHT, UVLOOP, UVLOOP_REDIS, VAULT
 
 SUBSCRIBED = (VAULT, UVLOOP, "asgi", "ws", MERCURIUS, "graphql-ws", "yoga", "stock")
 ASKED = (VAULT, UVLOOP, "asgi", "ws", MERCURIUS_JIT, "mercurius-jit-held", MERCURIUS, "yoga-jit", "yoga", "stock")
@@ -96,13 +96,14 @@ ROWS: tuple[Row, ...] = (
         operations=1,
         symbols=1,
         goals=(
-            Goal(Measure.P50, 1.2, UVLOOP, at_most=True),
             Goal(Measure.P50, 1.2, UVLOOP, at_most=True, who=STRAIGHT),
+            Goal(Measure.P50, 1.2, UVLOOP_REDIS, at_most=True),
+            Goal(Measure.P50, 1.2, UVLOOP, at_most=True),
             Goal(Measure.P99, 2, UVLOOP, at_most=True),
             Goal(Measure.P99, 0.5, MERCURIUS, at_most=True),
         ),
         options=("--mode", "rate", "--rate", "20"),
-        contenders=(VAULT, STRAIGHT, *SUBSCRIBED[1:]),
+        contenders=(VAULT, STRAIGHT, UVLOOP, UVLOOP_REDIS, *SUBSCRIBED[2:]),
     ),
     QueryRow(
         key="markets-plain",

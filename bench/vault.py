@@ -64,6 +64,7 @@ class Backing:
 
     environment: Mapping[str, str]
     control_port: int
+    redis_port: int
     relay_pid: int
     redis_pid: int
     folder: Path
@@ -109,7 +110,7 @@ async def backing(folder: Path, cores: Cores) -> AsyncIterator[Backing]:
             command, core=cores.rest, said=folder / "relay.log", environment=environment
         ) as relay:
             await processes.listening(control_port, relay)
-            yield Backing(environment, control_port, relay.pid, redis.pid, folder, Session())
+            yield Backing(environment, control_port, redis_port, relay.pid, redis.pid, folder, Session())
 
 
 @asynccontextmanager

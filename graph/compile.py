@@ -152,7 +152,7 @@ class CompiledOperation:
 
     def _root_fields(self, variables: VariableValues) -> Sequence[tuple[str, Execute]]:
         coerced = variables.coerced
-        values = tuple(coerced.get(name) for name in self._conditions)
+        values = tuple([coerced.get(name) for name in self._conditions])
         variant = self._variants.get(values)
         if variant is None:
             variant = self._variants[values] = self._compiled(variables)

@@ -86,7 +86,8 @@ def _serialize_datetime(value: object) -> str:
 @lru_cache(maxsize=1_024)
 def datetime_text(moment: datetime) -> str:
     """RFC 3339 in UTC, with milliseconds."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    in_utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return in_utc.isoformat("T", "milliseconds")[:23] + "Z"
 
 
 def _parse_url(value: object) -> str:

@@ -1,14 +1,17 @@
 """`python -m bench.peers.limits KIND PORT CONTROL_PORT SHAPE_FILE`: what the machine and the server below us can do at best, without GraphQL.
 
-KIND `uvloop`: prepared bytes, written straight to uvloop's transports. KIND `asgi`: the smallest ASGI application, on uvicorn as we run it.
-Both send one prepared frame a tick to every open WebSocket, and one prepared answer to every request.
+KIND `uvloop`: prepared bytes, written straight to uvloop's transports. KIND `uvloop-redis`: the same, told of ticks by `bench/relay.py` over the Redis that listens
+on CONTROL_PORT, as our API processes are. KIND `asgi`: the smallest ASGI application, on uvicorn as we run it. All send one prepared frame a tick to every open WebSocket, and one prepared answer to every request.
 """
 
 import asyncio
 import base64
 import hashlib
+import re
 import sys
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import orjson
@@ -19,6 +22,7 @@ from starlette.types import Message, Receive, Scope, Send
 from bench.peers import control
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_PUBLISHED = re.compile(rb'\{"t":"TickAccepted"[^}]*\}')
 _ID = b"00000000-0000-4000-8000-000000000000"
 
 
@@ -63,20 +67,36 @@ def _handshake(request: bytes) -> bytes:
     return head + b"Sec-WebSocket-Protocol: graphql-transport-ws\r\nSec-WebSocket-Accept: " + accept + b"\r\n\r\n"
 
 
-async def serve_raw(port: int, control_port: int, body: bytes) -> None:
+class Told(asyncio.Protocol):
+    """A subscriber of everything in Redis that looks for ticks, and believes them."""
+
+    def __init__(self, take: Callable[[bytes], None]) -> None:
+        self._take = take
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        transport.write(b"PSUBSCRIBE *\r\n")
+
+    def data_received(self, data: bytes) -> None:
+        for tick in _PUBLISHED.findall(data):
+            self._take(tick)
+
+
+async def serve_raw(port: int, control_port: int, body: bytes, *, over_redis: bool = False) -> None:
     """Until the process ends."""
     sockets: set[asyncio.Transport] = set()
     head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body)
+    loop = asyncio.get_running_loop()
 
     def tick(line: bytes) -> None:
         frame = frame_of(message_of(line))
         for transport in sockets:
             transport.write(frame)
 
-    server = await asyncio.get_running_loop().create_server(
-        lambda: Raw(sockets, head + body), "127.0.0.1", port, backlog=4096
-    )
-    await control.listen(control_port, tick)
+    server = await loop.create_server(lambda: Raw(sockets, head + body), "127.0.0.1", port, backlog=4096)
+    if over_redis:
+        await loop.create_connection(lambda: Told(tick), "127.0.0.1", control_port)
+    else:
+        await control.listen(control_port, tick)
     await server.serve_forever()
 
 
@@ -137,7 +157,11 @@ async def serve_asgi(port: int, control_port: int, body: bytes) -> None:
 
 def main(arguments: list[str]) -> int:
     """Serve until the process ends."""
-    serve = {"uvloop": serve_raw, "asgi": serve_asgi}
+    serve: dict[str, Callable[[int, int, bytes], Coroutine[None, None, None]]] = {
+        "uvloop": serve_raw,
+        "uvloop-redis": partial(serve_raw, over_redis=True),
+        "asgi": serve_asgi,
+    }
     if len(arguments) != 4 or arguments[0] not in serve:
         print(__doc__, file=sys.stderr)
         return 2
