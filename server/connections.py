@@ -223,7 +223,7 @@ class HttpProtocol(HttpToolsProtocol):
             return False
         if answer is None:
             return False
-        self.transport.writelines(answer)
+        edge.outgoing.put(self.transport, answer)
         self.server_state.total_requests += 1
         self._answered_at = self.loop.time()
         if self.timeout_keep_alive_task is None:
@@ -264,8 +264,27 @@ class HttpProtocol(HttpToolsProtocol):
         if self._departure is not None:
             self._departure.happened()
 
+    def send_400_response(self, msg: str) -> None:
+        self._write_answer()
+        super().send_400_response(msg)
+
+    def handle_websocket_upgrade(self) -> None:
+        self._write_answer()
+        super().handle_websocket_upgrade()
+
+    def eof_received(self) -> None:
+        """The peer will send nothing more, and may still read."""
+        self._write_answer()
+        super().eof_received()
+
+    def _write_answer(self) -> None:
+        """What was answered at once, before anything else happens to the connection in this turn of the loop."""
+        if self._edge is not None:
+            self._edge.outgoing.write(self.transport)
+
     def shutdown(self) -> None:
         """The server ends: a response that goes on has no end of its own."""
+        self._write_answer()
         cycle = self.cycle
         if cycle is not None and cycle.chunked_encoding and not cycle.response_complete:
             cycle.disconnected = True

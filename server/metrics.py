@@ -14,7 +14,7 @@ from core.clock import Clock
 from core.vocabulary import FeedStatus
 from events.chain import ChainState
 from events.market import FeedChanged
-from server.timings import Timings
+from server.timings import Count, Counts, Timing, Timings
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 NAMESPACE = "cryptovault"
@@ -35,8 +35,12 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._paths = paths
         ProcessCollector(registry=self.registry)
-        self._http_requests = self._counter("http_requests", "Answered HTTP requests", "method", "path", "status")
-        self._http_counters: dict[tuple[str, str, int], Counter] = {}
+        self._http_requests = Counts(
+            f"{NAMESPACE}_http_requests",
+            "Answered HTTP requests",
+            ["method", "path", "status"],
+            registry=self.registry,
+        )
         self._http_seconds = Timings(
             f"{NAMESPACE}_http_request_seconds",
             "Time to answer, streams excepted",
@@ -53,14 +57,20 @@ class Metrics:
 
     def http_request(self, *, method: str, path: str, status: int, seconds: float | None) -> None:
         """Count an answered request; `seconds` is None for a stream, whose length says nothing."""
-        path = path if path in self._paths else "other"
-        key = (method if method in _METHODS else "other", path, status)
-        counter = self._http_counters.get(key)
-        if counter is None:
-            counter = self._http_counters[key] = self._http_requests.labels(*map(str, key))
-        counter.inc()
+        self.requests(method, path, status).value += 1
         if seconds is not None:
-            self._http_seconds.labels(path).observe(seconds)
+            self.seconds(path).observe(seconds)
+
+    def requests(self, method: str, path: str, status: int) -> Count:
+        """What counts requests of this kind."""
+        return self._http_requests.labels(method if method in _METHODS else "other", self._known(path), str(status))
+
+    def seconds(self, path: str) -> Timing:
+        """What times answers on this path."""
+        return self._http_seconds.labels(self._known(path))
+
+    def _known(self, path: str) -> str:
+        return path if path in self._paths else "other"
 
     def dropped(self, stream: str, messages: int = 1) -> None:
         """Count messages lost to a slow reader; `stream` is a name from our code."""

@@ -17,7 +17,9 @@ from server.arrived import Arrived
 from server.at_once import SETS, AtOnce
 from server.learnt import Learnt
 from server.metrics import Metrics
+from server.outgoing import Outgoing
 from server.refusals import failure
+from server.timings import Count, Timing
 from server.whole_answers import WHOLE, lines
 
 log = structlog.get_logger(__name__)
@@ -71,7 +73,9 @@ class Edge:
         self._quiet_paths = quiet_paths
         self._log = log.bind()
         """Bound once: what a logger does at each line where the line is not written is much beside an answer that is kept."""
-        self._at_once: dict[str, AtOnce] = {}
+        self._at_once: dict[str, tuple[AtOnce, Count, Timing]] = {}
+        self.outgoing = Outgoing()
+        """Of what is answered at once."""
         self.requests: Learnt[Arrived] = Learnt(longest=_LONGEST_REQUEST, most=_REQUEST_BYTES_HELD)
         """Whole requests that were answered at once, as bytes of a connection: clients that poll send the same again."""
         self._defaults: Sequence[tuple[bytes, bytes]] | None = None
@@ -80,7 +84,7 @@ class Edge:
 
     def put_in_front(self, path: str, at_once: AtOnce) -> None:
         """Let POSTs to this path be answered without the application, where they can be."""
-        self._at_once[path] = at_once
+        self._at_once[path] = (at_once, self._metrics.requests("POST", path, 200), self._metrics.seconds(path))
 
     def at_once(self, request: Arrived, peer: str | None, defaults: Sequence[tuple[bytes, bytes]]) -> Parts | None:
         """The whole answer to a POST, its head included in the first part; None: the application is to be asked.
@@ -88,10 +92,14 @@ class Edge:
         `defaults`: headers of the server itself, always the same list while they are the same.
         """
         found = self._at_once.get(request.path)
-        ready = None if found is None else found.answer(request, peer)
+        if found is None:
+            return None
+        at_once, requests, timing = found
+        ready = at_once.answer(request, peer)
         if ready is None:
             return None
-        self._metrics.http_request(method="POST", path=request.path, status=200, seconds=ready.seconds)
+        requests.value += 1
+        timing.observe(ready.seconds)
         self._log.info(
             "http.answered",
             method="POST",

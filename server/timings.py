@@ -1,10 +1,10 @@
-"""Histograms of durations that are observed for every request: a count in a list, not four locks. They are shown as Prometheus' own."""
+"""What is observed for every request: a number in a list, not four locks. It is shown as Prometheus' own histograms and counters."""
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.metrics_core import HistogramMetricFamily
+from prometheus_client.metrics_core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
@@ -58,4 +58,40 @@ class Timings(Collector):
                 below += count
                 buckets.append((name, below))
             family.add_metric(values, buckets, timing.total)
+        yield family
+
+
+class Count:
+    """How often something happened under one set of labels. For the thread of the event loop only."""
+
+    __slots__ = ("value",)
+
+    def __init__(self) -> None:
+        self.value = 0
+
+
+class Counts(Collector):
+    """One counter with its labels. `name`: without `_total`."""
+
+    def __init__(self, name: str, text: str, labels: Sequence[str], *, registry: CollectorRegistry) -> None:
+        self._name = name
+        self._text = text
+        self._labels = tuple(labels)
+        self._counts: dict[tuple[str, ...], Count] = {}
+        registry.register(self)
+
+    def labels(self, *values: str) -> Count:
+        """The count under these values of the labels."""
+        count = self._counts.get(values)
+        if count is None:
+            count = self._counts[values] = Count()
+        return count
+
+    def describe(self) -> list[CounterMetricFamily]:
+        return [CounterMetricFamily(self._name, self._text, labels=self._labels)]
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        family = CounterMetricFamily(self._name, self._text, labels=self._labels)
+        for values, count in self._counts.items():
+            family.add_metric(values, count.value)
         yield family

@@ -123,6 +123,24 @@ async def test_a_quiet_one_has_one_timer(kept_by: tuple[HttpProtocol, Transport,
     assert transport.closed
 
 
+@pytest.mark.parametrize(
+    "happens",
+    [
+        pytest.param(lambda protocol: protocol.eof_received(), id="the peer sends nothing more"),
+        pytest.param(lambda protocol: protocol.shutdown(), id="the server ends"),
+        pytest.param(lambda protocol: protocol.data_received(b"nonsense\r\n\r\n"), id="no request"),
+    ],
+)
+async def test_what_was_answered_goes_out_before_anything_else_happens(
+    kept_by: tuple[HttpProtocol, Transport, Loop], happens: Callable[[HttpProtocol], None]
+) -> None:
+    protocol, transport, _ = kept_by
+    protocol.data_received(request_of(orjson.dumps({"query": SMALL})))
+    assert transport.written == []
+    happens(protocol)
+    assert b"".join(transport.written).startswith(b"HTTP/1.1 200 OK\r\n")
+
+
 async def test_one_that_the_application_answers_counts_anew(kept_by: tuple[HttpProtocol, Transport, Loop]) -> None:
     protocol, transport, loop = kept_by
     protocol.data_received(request_of(orjson.dumps({"query": SMALL})))
