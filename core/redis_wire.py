@@ -43,9 +43,10 @@ class RedisWire(asyncio.Protocol):
         return wire
 
     def send(self, commands: Iterable[Sequence[str | bytes]]) -> None:
-        """Send these, in one write."""
+        """Send these, in one write; nothing once the connection ends, which `stay` raises."""
         packed: list[bytes] = [hiredis.pack_command(tuple(command)) for command in commands]  # type: ignore[arg-type]
-        self._transport.write(b"".join(packed))
+        if not self._transport.is_closing():
+            self._transport.write(b"".join(packed))
 
     def fail(self, error: Exception) -> None:
         """Nothing more is read; who waits is told why."""
