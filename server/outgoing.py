@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 
 MOST_SECONDS = 0.0005
-"""For an answer to wait for others."""
+"""For an answer to wait for others to be made."""
 
 
 class Outgoing:

@@ -1,7 +1,9 @@
 """What is observed for every request: a number in a list, not four locks. It is shown as Prometheus' own histograms and counters."""
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Generic, TypeVar
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import CounterMetricFamily, HistogramMetricFamily
@@ -26,41 +28,6 @@ class Timing:
         self.total += seconds
 
 
-class Timings(Collector):
-    """One histogram with its labels. `bounds`: upper ones of the buckets, ascending, in seconds."""
-
-    def __init__(
-        self, name: str, text: str, labels: Sequence[str], *, bounds: Sequence[float], registry: CollectorRegistry
-    ) -> None:
-        self._name = name
-        self._text = text
-        self._labels = tuple(labels)
-        self._bounds = tuple(bounds)
-        self._names = (*map(floatToGoString, bounds), "+Inf")
-        self._timings: dict[tuple[str, ...], Timing] = {}
-        registry.register(self)
-
-    def labels(self, *values: str) -> Timing:
-        """The observations under these values of the labels."""
-        timing = self._timings.get(values)
-        if timing is None:
-            timing = self._timings[values] = Timing(self._bounds)
-        return timing
-
-    def describe(self) -> list[HistogramMetricFamily]:
-        return [HistogramMetricFamily(self._name, self._text, labels=self._labels)]
-
-    def collect(self) -> Iterator[HistogramMetricFamily]:
-        family = HistogramMetricFamily(self._name, self._text, labels=self._labels)
-        for values, timing in self._timings.items():
-            buckets, below = [], 0
-            for name, count in zip(self._names, timing.counts, strict=True):
-                below += count
-                buckets.append((name, below))
-            family.add_metric(values, buckets, timing.total)
-        yield family
-
-
 class Count:
     """How often something happened under one set of labels. For the thread of the event loop only."""
 
@@ -70,28 +37,63 @@ class Count:
         self.value = 0
 
 
-class Counts(Collector):
-    """One counter with its labels. `name`: without `_total`."""
+Observed = TypeVar("Observed")
 
-    def __init__(self, name: str, text: str, labels: Sequence[str], *, registry: CollectorRegistry) -> None:
+
+class _Labelled(Collector, Generic[Observed]):
+    """What is observed, by the values of its labels."""
+
+    def __init__(self, name: str, text: str, labels: Sequence[str], begin: Callable[[], Observed]) -> None:
         self._name = name
         self._text = text
         self._labels = tuple(labels)
-        self._counts: dict[tuple[str, ...], Count] = {}
+        self._observed: dict[tuple[str, ...], Observed] = {}
+        self._begin = begin
+
+    def labels(self, *values: str) -> Observed:
+        """What is observed under these values of the labels."""
+        observed = self._observed.get(values)
+        if observed is None:
+            observed = self._observed[values] = self._begin()
+        return observed
+
+
+class Timings(_Labelled[Timing]):
+    """One histogram with its labels. `bounds`: upper ones of the buckets, ascending, in seconds."""
+
+    def __init__(
+        self, name: str, text: str, labels: Sequence[str], *, bounds: Sequence[float], registry: CollectorRegistry
+    ) -> None:
+        super().__init__(name, text, labels, partial(Timing, tuple(bounds)))
+        self._names = (*map(floatToGoString, bounds), "+Inf")
         registry.register(self)
 
-    def labels(self, *values: str) -> Count:
-        """The count under these values of the labels."""
-        count = self._counts.get(values)
-        if count is None:
-            count = self._counts[values] = Count()
-        return count
+    def describe(self) -> list[HistogramMetricFamily]:
+        return [HistogramMetricFamily(self._name, self._text, labels=self._labels)]
+
+    def collect(self) -> Iterator[HistogramMetricFamily]:
+        family = HistogramMetricFamily(self._name, self._text, labels=self._labels)
+        for values, timing in self._observed.items():
+            buckets, below = [], 0
+            for name, count in zip(self._names, timing.counts, strict=True):
+                below += count
+                buckets.append((name, below))
+            family.add_metric(values, buckets, timing.total)
+        yield family
+
+
+class Counts(_Labelled[Count]):
+    """One counter with its labels. `name`: without `_total`."""
+
+    def __init__(self, name: str, text: str, labels: Sequence[str], *, registry: CollectorRegistry) -> None:
+        super().__init__(name, text, labels, Count)
+        registry.register(self)
 
     def describe(self) -> list[CounterMetricFamily]:
         return [CounterMetricFamily(self._name, self._text, labels=self._labels)]
 
     def collect(self) -> Iterator[CounterMetricFamily]:
         family = CounterMetricFamily(self._name, self._text, labels=self._labels)
-        for values, count in self._counts.items():
+        for values, count in self._observed.items():
             family.add_metric(values, count.value)
         yield family
