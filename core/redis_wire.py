@@ -29,7 +29,9 @@ class RedisWire(asyncio.Protocol):
         self._replies = hiredis.Reader(protocolError=InvalidResponse, replyError=ResponseError)
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[Exception] = self._loop.create_future()
-        self._goes_on = False
+        self._taken = 0
+        """Messages in this turn of the event loop, in which bytes may arrive several times (uvloop)."""
+        self._paused = False
 
     @classmethod
     def over(cls, connection: AbstractConnection, take: Take) -> Self:
@@ -61,15 +63,14 @@ class RedisWire(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._replies.feed(data)
-        if not self._goes_on:
-            self._read()
+        self._read()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.fail(exc or RedisConnectionError("the server closed the connection"))
 
     def _read(self) -> None:
-        read = 0
-        while read < YIELD_EVERY and not self._ended.done():
+        before = self._taken
+        while self._taken < YIELD_EVERY and not self._ended.done():
             try:
                 reply = self._replies.gets()
                 if reply is False:
@@ -77,16 +78,20 @@ class RedisWire(asyncio.Protocol):
                 if isinstance(reply, Exception):
                     raise reply
                 self.heard += 1
-                read += self._take(reply)
+                self._taken += self._take(reply)
             except Exception as error:  # noqa: BLE001 - it is raised by `stay`
                 self.fail(error)
-        self._rest(goes_on=read >= YIELD_EVERY and not self._ended.done())
-
-    def _rest(self, *, goes_on: bool) -> None:
-        """Let others have their turn; until what has arrived is taken, nothing more is read."""
-        if goes_on:
+        if before == 0 < self._taken:
+            self._loop.call_soon(self._next_turn)
+        if self._taken >= YIELD_EVERY and not self._paused:
+            self._paused = True
             self._transport.pause_reading()
-            self._loop.call_soon(self._read)
-        elif self._goes_on:
-            self._transport.resume_reading()
-        self._goes_on = goes_on
+
+    def _next_turn(self) -> None:
+        """Others had theirs, those first who were told something."""
+        self._taken = 0
+        if self._paused:
+            self._paused = False
+            self._read()
+            if not self._paused:
+                self._transport.resume_reading()

@@ -6,7 +6,7 @@ import pytest
 import uvloop
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from core.redis_wire import RedisWire
+from core.redis_wire import YIELD_EVERY, RedisWire
 
 
 def test_what_is_sent_over_a_connection_that_has_ended_goes_nowhere() -> None:
@@ -28,6 +28,41 @@ async def _send_after_the_end() -> None:
     with pytest.raises(RedisConnectionError):
         await wire.stay(0)
     server.close()
+
+
+class _Paused(asyncio.Transport):
+    """Remembers whether it is read from."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads = True
+
+    def pause_reading(self) -> None:
+        self.reads = False
+
+    def resume_reading(self) -> None:
+        self.reads = True
+
+
+async def test_others_have_their_turn_however_often_bytes_arrive_in_one() -> None:
+    """uvloop reads a connection up to 32 times before anything else happens."""
+    transport, taken = _Paused(), list[object]()
+
+    def take(reply: object) -> int:
+        taken.append(reply)
+        return 1
+
+    wire = RedisWire(transport, take)
+    for _ in range(4):
+        wire.data_received(b"+PONG\r\n" * 40)
+    assert len(taken) == YIELD_EVERY
+    assert not transport.reads
+    await asyncio.sleep(0)
+    assert len(taken) == 2 * YIELD_EVERY
+    assert not transport.reads
+    await asyncio.sleep(0)
+    assert len(taken) == wire.heard == 160
+    assert transport.reads
 
 
 class _Leaves(asyncio.Protocol):
