@@ -16,6 +16,7 @@ from tests.accounts import LOG_IN, PASSWORD, SIGN_UP
 from tests.flows.servers import NO_TLS, Server, query, until
 from tests.server.test_account_commands import command
 
+SEQUENCE = "x-exchange-sequence"
 SYMBOL = "BTC-USDT"
 PRICE = "40000"
 Json = dict[str, Any]
@@ -41,28 +42,43 @@ BALANCES = "{ viewer { balances { asset { code } available held total } } }"
 ORDERS = f"""query($after: String) {{ viewer {{ orders(orderBy: OLDEST_FIRST, first: 100, after: $after) {{
   nodes {{ {ORDER} }} pageInfo {{ endCursor hasNextPage }}
 }} }} }}"""
+FRESH_SECONDS = 60
 LAST = "query($symbol: String!) { market(symbol: $symbol) { feed { status } ticker { last } } }"
 
 
 @dataclass
+class Shown:
+    """The highest sequence of the exchange that an answer has named."""
+
+    sequence: int = 0
+
+
+@dataclass
 class Trader:
-    """Somebody who is signed in. Their access token outlives a restart of the server."""
+    """Somebody who is signed in. Their access token outlives a restart of the server. What one has been `shown`, the next read of all who share it holds."""
 
     http: httpx.AsyncClient
     email: str
+    shown: Shown
     access: str = ""
     claims: int = field(default=0)
 
     async def ask(self, document: str, **variables: Any) -> Json:
         """The whole answer. Raises httpx.TransportError when there is none."""
-        headers = {"authorization": f"Bearer {self.access}"} if self.access else {}
+        headers = {SEQUENCE: str(self.shown.sequence)} | (
+            {"authorization": f"Bearer {self.access}"} if self.access else {}
+        )
         answer = await self.http.post("/graphql", json={"query": document, "variables": variables}, headers=headers)
+        self.shown.sequence = max(self.shown.sequence, int(answer.headers.get(SEQUENCE, 0)))
         body: Json = answer.json()
         return body
 
     async def data(self, document: str, **variables: Any) -> Json:
-        """What an operation without errors gives."""
-        body = await self.ask(document, **variables)
+        """What an operation without errors gives; a query is asked again until its documents hold all that was shown."""
+        async with asyncio.timeout(FRESH_SECONDS):
+            body = await self.ask(document, **variables)
+            while not document.startswith("mutation") and "staleSince" in body.get("extensions", ()):
+                body = await self.ask(document, **variables)
         assert "errors" not in body, body
         data: Json = body["data"]
         return data
@@ -88,13 +104,9 @@ class Trader:
         assert payload["errors"] == [], payload
 
     async def balances(self) -> dict[str, tuple[Decimal, Decimal]]:
-        """Available and held of each asset, as far as the documents are by now."""
-        body = await self.ask(BALANCES)
-        assert "errors" not in body, body
-        return {
-            held["asset"]["code"]: (Decimal(held["available"]), Decimal(held["held"]))
-            for held in body["data"]["viewer"]["balances"]
-        }
+        """Available and held of each asset."""
+        held = (await self.data(BALANCES))["viewer"]["balances"]
+        return {each["asset"]["code"]: (Decimal(each["available"]), Decimal(each["held"])) for each in held}
 
     async def orders(self) -> list[Json]:
         """All orders, oldest first."""
@@ -118,9 +130,10 @@ class Trader:
 
 @asynccontextmanager
 async def traders(running: Server, *names: str, mails: Server | None = None) -> AsyncIterator[list[Trader]]:
-    """People who have signed up, each with a connection pool of their own."""
+    """People who have signed up, each with a connection pool of their own; all of them read at least what one was shown."""
+    shown = Shown()
     people = [
-        Trader(httpx.AsyncClient(base_url=running.base_url, timeout=30, verify=NO_TLS), f"{name}@example.com")
+        Trader(httpx.AsyncClient(base_url=running.base_url, timeout=30, verify=NO_TLS), f"{name}@example.com", shown)
         for name in names
     ]
     try:
