@@ -52,6 +52,12 @@ def logging_as_it_is() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def patient_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reads wait for what was shown as long as a busy machine takes; tests of reads that are behind set their own wait."""
+    monkeypatch.setattr("services.read_marks.WAIT_SECONDS", 5.0)
+
+
 @pytest.fixture(scope="session")
 def embedded_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URL of an embedded database that lives as long as this test process."""

@@ -13,7 +13,7 @@ async def at_once(value: int) -> int:
 
 async def waiting(event: asyncio.Event, seen: list[str]) -> str:
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await event.wait()
     except asyncio.CancelledError:
         seen.append("cancelled")
@@ -40,7 +40,7 @@ async def test_what_waits_goes_on_where_it_is_awaited() -> None:
     begun = Begun(waiting(event, seen))
     assert not begun.done
     asyncio.get_running_loop().call_soon(event.set)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         assert await begun == "done"
     assert seen == ["ended"]
 
@@ -95,7 +95,7 @@ async def outside_of_tasks(callback: Callable[[], object]) -> None:
             called.set()
 
     asyncio.get_running_loop().call_soon(call)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await called.wait()
 
 
@@ -114,7 +114,7 @@ class Work:
         except TimeoutError:
             self.ended.append("too late")
 
-    async def run(self, *, seconds: float = 5.0, waits: bool = True) -> str:
+    async def run(self, *, seconds: float = 30.0, waits: bool = True) -> str:
         token = PLACE.set("inside")
         try:
             self.tasks.append(asyncio.current_task())
@@ -143,7 +143,7 @@ async def test_what_waits_goes_on_in_the_task_it_began_in() -> None:
         await outside_of_tasks(lambda: work.starter.begin(work.run()))
     assert len(set(work.tasks)) == 3
     work.event.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while len(work.ended) < 3:
             await asyncio.sleep(0)
     assert work.ended == ["inside"] * 3
@@ -153,7 +153,7 @@ async def test_what_waits_goes_on_in_the_task_it_began_in() -> None:
 async def test_a_timeout_that_began_outside_of_tasks_ends_what_waits() -> None:
     work = Work()
     await outside_of_tasks(lambda: work.starter.begin(work.run(seconds=0.02)))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not work.ended:
             await asyncio.sleep(0.005)
     assert work.ended == ["too late"]
@@ -177,7 +177,7 @@ async def test_a_task_that_was_cancelled_while_it_stood_ready_is_replaced() -> N
     await asyncio.sleep(0)
     work.starter.begin(work.run())
     work.event.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not work.ended:
             await asyncio.sleep(0)
     assert work.ended == ["inside"]

@@ -21,7 +21,7 @@ from events import codec
 from events.market import MarketStatusChanged
 from tests import components
 
-WAIT_SECONDS = 10.0
+WAIT_SECONDS = 30.0
 
 
 def event(number: int) -> MarketStatusChanged:

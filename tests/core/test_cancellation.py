@@ -94,7 +94,7 @@ async def test_a_failure_in_the_moment_of_cancellation_does_not_keep_a_loop_aliv
     task = asyncio.create_task(for_ever())
     await begun.wait()
     task.cancel()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await asyncio.wait([task])
     assert task.cancelled()
     assert len(tries) == 1

@@ -18,7 +18,7 @@ from core.redis_requests import NotAsked, RedisRequests, RedisRequestServer, Rep
 from core.secret_box import SecretBox
 from tests.faults.test_redis_bus import Server, Wire
 
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 30.0
 OLD, NEW = bytes(32), bytes(range(32))
 QUESTIONS = "cryptovault:test:questions"
 

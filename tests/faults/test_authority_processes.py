@@ -112,7 +112,7 @@ async def send(raw: ClientConnection, message: object) -> None:
 
 
 async def receive(raw: ClientConnection) -> dict[str, Any]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         message: dict[str, Any] = orjson.loads(await raw.recv())
         return message
 

@@ -23,7 +23,7 @@ from tests import components
 from tests.core.test_bus import KEY, bus_seal, event, eventually, numbers, redis_bus, take
 from tests.integrations.mail.certificates import self_signed
 
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 30.0
 
 
 class Server:

@@ -64,7 +64,7 @@ class Person:
 async def newcomer(browser: Browser, base_url: str, name: str) -> Person:
     """Somebody new."""
     email = f"{name}@example.com"
-    async with httpx.AsyncClient(base_url=base_url, verify=NO_TLS) as program:
+    async with httpx.AsyncClient(base_url=base_url, verify=NO_TLS, timeout=30) as program:
         body = {"query": SIGN_UP, "variables": {"e": email, "p": PASSWORD}}
         assert (await program.post("/graphql", json=body)).json()["data"]["signUp"]["errors"] == []
     return Person(browser, base_url, email)
@@ -139,7 +139,7 @@ async def test_log_out_clears_the_jar_and_ends_what_was_in_it(live_server: str, 
     assert (await phone.data(ME))["viewer"]["email"] == "dora@example.com"
     kept = "; ".join(f"{name}={value}" for name, value in old.items())
     headers = {"cookie": kept, "origin": live_server}
-    async with httpx.AsyncClient(base_url=live_server, headers=headers, verify=NO_TLS) as thief:
+    async with httpx.AsyncClient(base_url=live_server, headers=headers, verify=NO_TLS, timeout=30) as thief:
         assert (await thief.post("/graphql", json={"query": ME})).json()["data"] == {"viewer": None}
         refreshed = (await thief.post("/graphql", json={"query": REFRESH})).json()["data"]["refreshSession"]
     assert [each["code"] for each in refreshed["errors"]] == ["TOKEN_INVALID"]

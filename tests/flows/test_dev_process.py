@@ -12,7 +12,7 @@ from tests.processes import gone, server
 async def test_dev_answers_and_says_what_runs_where(tmp_path: Path) -> None:
     async with server("dev", data_dir=tmp_path) as dev:
         await dev.wait_for_database()
-        async with httpx.AsyncClient(base_url=dev.url) as client:
+        async with httpx.AsyncClient(base_url=dev.url, timeout=30) as client:
             assert (await client.get("/health/live")).json() == {"status": "alive"}
             ready = (await client.get("/health/ready")).json()
             missing = await client.get("/no-such-page", headers={"X-Request-ID": "asked-for-it"})

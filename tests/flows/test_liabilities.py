@@ -16,7 +16,7 @@ REPORT = "{ liabilities { root previousRoot accounts publicKey totals { asset { 
 async def test_people_verify_what_they_are_owed(tmp_path: Path) -> None:
     settings = {**SETTINGS, "PRICE_SOURCES": "simulated", "LIABILITY_REPORT_HOURS": "0"}
     async with server(tmp_path, "dev", settings=settings) as running, traders(running, "anna", "ben") as (anna, ben):
-        async with httpx.AsyncClient(base_url=running.base_url, verify=NO_TLS) as http:
+        async with httpx.AsyncClient(base_url=running.base_url, verify=NO_TLS, timeout=30) as http:
             published = (await http.get(KEY_PATH)).json()["keys"][0]
         assert (await query(running, REPORT))["data"] == {"liabilities": None}
         await anna.claim("USDT", "1000.5")

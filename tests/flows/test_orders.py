@@ -39,7 +39,7 @@ async def test_orders_over_the_wire(database: Database) -> None:
         ann = await here.signed_up("ann@example.com")
         async with (
             served(pipeline=here.pipeline, authority=here.accounts.authority, clock=here.clock) as at,
-            httpx.AsyncClient() as http,
+            httpx.AsyncClient(timeout=30) as http,
             at.raw_socket() as raw,
         ):
             desk, socket = Desk(at, ann, http), Client(raw)

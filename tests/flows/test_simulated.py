@@ -121,7 +121,7 @@ def assert_no_way_back(prices: list[Decimal]) -> None:
 
 async def notice(running: Server) -> str:
     """What the explorer's page says."""
-    async with httpx.AsyncClient(verify=NO_TLS) as client:
+    async with httpx.AsyncClient(verify=NO_TLS, timeout=30) as client:
         response = await client.get(f"{running.base_url}/graphql", headers={"accept": "text/html"})
     match = re.search(r'"notice":\s*"([^"]+)"', response.text)
     assert match is not None

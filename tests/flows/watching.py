@@ -15,7 +15,7 @@ FEED = """query($symbol: String!) {
 TICKS = """subscription($symbols: [String!]!) {
   priceTicks(symbols: $symbols) { price source time sequence stale }
 }"""
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 30.0
 
 Feed = dict[str, Any]
 

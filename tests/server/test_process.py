@@ -35,7 +35,7 @@ async def test_the_collector_leaves_alone_what_exists_at_the_start() -> None:
 
     with process.listen("127.0.0.1", 0) as listener:
         serving = asyncio.create_task(process.serve(Starlette(routes=[Route("/", home)]), listener))
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(timeout=30) as http:
             answer = await http.get(f"http://{process.address_of(listener)}/")
         serving.cancel()
         await asyncio.gather(serving, return_exceptions=True)

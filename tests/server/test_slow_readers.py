@@ -33,7 +33,7 @@ async def test_a_reader_that_reads_late_is_told_why(server: Served) -> None:
         client.raw.transport.resume_reading()
         while client.raw.close_code is None:
             try:
-                await asyncio.wait_for(client.raw.recv(), 5)
+                await asyncio.wait_for(client.raw.recv(), 30)
             except Exception:  # noqa: BLE001 - whatever ends reading; the close code is what counts
                 break
         assert await client.closed() == (1013, SLOW_READER_REASON)

@@ -398,7 +398,7 @@ async def test_keys_that_are_due_are_made_while_the_process_runs_though_the_data
     clock.advance(17.5 * DAY)
     with capture_logs() as logs:
         running = asyncio.create_task(tokens.run())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await asked.wait()
             assert kids(tokens) == [PERIOD]
             monkeypatch.setattr(signing_key, "by_ids", by_ids)

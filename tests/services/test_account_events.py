@@ -24,7 +24,7 @@ from tests.accounts import BOX, CLIENT, Person, World, world
 from tests.attacks.people import as_program, codes_of
 from tests.trading_rows import NoMarks, trading_account
 
-WAIT_SECONDS = 10.0
+WAIT_SECONDS = 30.0
 WATCH = """subscription($after: String) {
   accountEvents(after: $after) { cursor time ... on SecurityChanged { event { id action } } }
 }"""

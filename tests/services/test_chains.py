@@ -45,7 +45,7 @@ async def opened(clock: Clock | None = None, **settings: Any) -> AsyncIterator[C
 async def test_a_chain_whose_node_is_well_is_healthy_and_tells_its_fees() -> None:
     async with anvil() as url, opened(ethereum_rpc_url=url) as chains:
         assert chains.state("ethereum").error == "no node has answered yet"
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             probing = asyncio.create_task(chains.run())
             while not chains.state("ethereum").healthy:
                 await asyncio.sleep(0.01)

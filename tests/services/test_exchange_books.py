@@ -308,7 +308,7 @@ def test_who_hears_of_no_change_hears_that_the_books_hold() -> None:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.001)
 
@@ -324,7 +324,7 @@ async def test_a_process_that_joins_late_is_told_the_book_it_can_go_on_with() ->
         late.book_window(ETH, depth=5, grouping=None)
     async with asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(writer.books.run()), tasks.create_task(late.run())]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await late.synced.wait()
         assert late.book_window(ETH, depth=5, grouping=None).bids == levels(("10", "0.0005"))
         writer.limit("ann", BUY, 1001, 5)

@@ -34,7 +34,7 @@ from tests.trading_rows import (
     write_watermark,
 )
 
-WAIT_SECONDS = 10.0
+WAIT_SECONDS = 30.0
 ANNA = "anna"
 
 

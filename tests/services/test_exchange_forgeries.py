@@ -31,7 +31,7 @@ from tests.trading_house import TradingHouse
 QUESTIONS, ANSWERS = "cryptovault:exchange:questions", "cryptovault:exchange:answers:api"
 HOT, COLD = "house:hot:ethereum", "house:cold:ethereum"
 CREDIT = CreditDeposit("ann", "ETH", 10**18, HOT, "§in", "in")
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 30.0
 
 
 @dataclass

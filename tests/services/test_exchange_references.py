@@ -371,7 +371,7 @@ async def test_ready_says_that_there_is_something() -> None:
         assert writer.take() == []
         assert not writer.references.ready.is_set()
         writer.apply(feed(), trade(1))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await writer.references.ready.wait()
         assert prices(writer.take()) == [100]
         assert not writer.references.ready.is_set()

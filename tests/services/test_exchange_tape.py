@@ -307,7 +307,7 @@ async def running(projector: Projector) -> AsyncIterator[asyncio.Task[None]]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.001)
 
@@ -321,7 +321,7 @@ async def test_a_process_that_joins_late_knows_everything_and_the_end_stores_wha
     async with running(projector):
         projector.tape.take([trade(1), trade(2)])
         following = asyncio.create_task(late.run())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await late.synced.wait()
         await until(lambda: len(late.states[ETH].trades) == 2)
         projector.tape.take([trade(3)])

@@ -22,7 +22,7 @@ from tests.markets import Markets, feed, tick
 from tests.trading_rows import NoMarks, account_row, balance_logged, put_accounts, put_logged
 
 ANNA = "anna"
-WAIT_SECONDS = 10.0
+WAIT_SECONDS = 30.0
 Item = TypeVar("Item")
 
 

@@ -22,7 +22,7 @@ async def test_a_status_is_told_stored_and_there_after_a_restart() -> None:
         following = tasks.create_task(markets.exchange_view.run())
         await asyncio.sleep(0)
         await statuses.status_changed(BTC, HALTED, NOW_MS)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while markets.catalogue.market(BTC).status is not HALTED:
                 await asyncio.sleep(0.001)
         following.cancel()
@@ -54,7 +54,7 @@ async def test_a_process_that_joins_late_is_told() -> None:
     await statuses.status_changed(ETH, HALTED, NOW_MS)
     async with asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(statuses.run()), tasks.create_task(markets.exchange_view.run())]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await markets.exchange_view.synced.wait()
         assert markets.catalogue.market(ETH).status is HALTED
         for task in running:

@@ -35,7 +35,7 @@ async def nothing_waits(stream: AsyncGenerator[Any, None]) -> None:
 
 
 async def read(stream: AsyncGenerator[Item, None], count: int) -> list[Item]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         return [await anext(stream) for _ in range(count)]
 
 

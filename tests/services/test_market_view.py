@@ -80,7 +80,7 @@ async def running(markets: Markets) -> AsyncIterator[Worker]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.001)
 
@@ -105,7 +105,7 @@ async def test_a_process_that_starts_is_told_everything() -> None:
     markets = Markets()
     async with running(markets) as worker:
         worker.state = STATE
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await markets.view.synced.wait()
         assert_whole(markets)
         assert worker.asked == [PROCESS]
@@ -114,7 +114,7 @@ async def test_a_process_that_starts_is_told_everything() -> None:
 async def test_after_a_gap_everything_is_restored() -> None:
     markets = Markets()
     async with running(markets) as worker:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await markets.view.synced.wait()
         markets.apply(feed(), tick(3, "90"), book(5), trade(1))
         worker.state = STATE
@@ -129,7 +129,7 @@ async def test_last_known_values_stay_while_it_is_asked_again(monkeypatch: pytes
     markets = Markets()
     async with running(markets) as worker:
         worker.state = STATE
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await markets.view.synced.wait()
         worker.answers = False
         gap(markets)
@@ -137,7 +137,7 @@ async def test_last_known_values_stay_while_it_is_asked_again(monkeypatch: pytes
         assert not markets.view.synced.is_set()
         assert_whole(markets)
         worker.answers = True
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await markets.view.synced.wait()
 
 
@@ -152,7 +152,7 @@ async def test_the_answer_to_another_process_does_not_count() -> None:
         await until(lambda: markets.view.states[ETH].feed is not None)
         assert not markets.view.synced.is_set()
         worker.answer(PROCESS)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await markets.view.synced.wait()
 
 
@@ -164,7 +164,7 @@ async def test_a_gap_in_the_middle_of_an_answer_is_asked_for_again() -> None:
         worker.answers, worker.state = True, STATE
         gap(markets)
         worker.bus.publish(MARKET_TOPIC, ResyncFinished(PROCESS))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await markets.view.synced.wait()
         assert worker.asked == [PROCESS] * 2
         assert_whole(markets)
@@ -178,7 +178,7 @@ async def test_prices_are_stale_when_the_worker_is_gone_and_current_when_it_is_b
     markets = Markets()
     async with running(markets) as worker:
         worker.state = STATE
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await markets.view.synced.wait()
         await until(lambda: len(worker.asked) >= 3)
         assert not markets.view.states[BTC].stale, "a quiet worker that answers is there"
@@ -259,7 +259,7 @@ async def test_a_missed_change_of_the_book_loses_it_and_is_asked_for() -> None:
     markets = Markets()
     async with running(markets) as worker:
         worker.state = [feed(), book(7)]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await markets.view.synced.wait()
         worker.state = [feed(), book(12, levels(("50", "1")))]
         markets.bus.publish(MARKET_TOPIC, book_change(9, bids=levels(("97", "1"))))

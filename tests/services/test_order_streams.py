@@ -50,7 +50,7 @@ async def desk(database: Database) -> Desk:
 
 
 async def take(stream: AsyncGenerator[Item, None], count: int) -> list[Item]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         return [await anext(stream) for _ in range(count)]
 
 

@@ -27,7 +27,7 @@ class Table:
         self.questions: Subscription = self.bus.subscribe(MARKET_TOPIC)
 
     async def question(self) -> PaceRequested:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             async for item in self.questions:
                 assert not isinstance(item, BusGap)
                 assert isinstance(item.event, PaceRequested)
@@ -67,7 +67,7 @@ async def test_it_goes_on_when_every_process_has_answered() -> None:
         await settled()
         assert not task.done(), "neither an old answer nor one of another market counts"
         table.answer("b", number, 0)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await task
 
 
@@ -81,7 +81,7 @@ async def test_it_waits_for_a_first_reader(monkeypatch: pytest.MonkeyPatch) -> N
             await settled()
             assert not task.done()
         table.answer("a", (await table.question()).number, 1)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await task
 
 
@@ -92,7 +92,7 @@ async def test_a_process_that_is_gone_is_given_up_and_may_come_back(monkeypatch:
     table.pacer.joined("gone")
     async with waiting(table) as task:
         table.answer("alive", (await table.question()).number, 1)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await task
     async with waiting(table) as task:
         table.answer("alive", (await table.question()).number, 1)
@@ -105,12 +105,12 @@ async def test_a_process_that_is_gone_is_given_up_and_may_come_back(monkeypatch:
         await settled()
         assert not task.done()
         table.answer("gone", number, 1)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await task
 
 
 async def confirmation(control: Subscription) -> PaceConfirmed:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         async for item in control:
             assert not isinstance(item, BusGap)
             assert isinstance(item.event, PaceConfirmed)

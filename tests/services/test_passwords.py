@@ -138,7 +138,7 @@ async def counter() -> AsyncIterator[Counter]:
 
 
 async def accept(
-    counter: Counter, hasher: PasswordHasher, password: str, *, timeout_seconds: float = 5.0
+    counter: Counter, hasher: PasswordHasher, password: str, *, timeout_seconds: float = 30.0
 ) -> str | Exception:
     breaches = PwnedPasswords(counter.venue.url, clock=ManualClock(), timeout_seconds=timeout_seconds)
     try:

@@ -103,7 +103,7 @@ async def test_marks_reach_other_processes(stored: Stored, parts: dict[str, Any]
     here, there = Process(**parts).marks, Process(**parts).marks
     running = asyncio.create_task(here.run())
     here.raise_to("ann", 7)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(30):
         while await parts["cache"].get("exchange mark:ann") is None:
             await asyncio.sleep(0)
     assert await there.wait("ann") == 5_000

@@ -124,7 +124,7 @@ async def takes(process: AccountServices, credential: str) -> bool:
     return False
 
 
-async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 5.0) -> None:
+async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 30.0) -> None:
     """Return as soon as it holds."""
     async with asyncio.timeout(seconds):
         while not await condition():
@@ -150,7 +150,7 @@ async def test_other_processes_know_by_the_bus(joined: Processes) -> None:
     ):
         assert await takes(joined.there, one.tokens.access)
         await joined.here.revocations.end_sessions("alice", [one.session.id], "a test")
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(30):
             assert await told == "the session has ended"
         assert not await takes(joined.there, one.tokens.access)
         assert await takes(joined.there, other.tokens.access)
@@ -207,7 +207,7 @@ async def test_a_look_bridges_clocks_that_differ(
             here.clock.advance(1)
             await asyncio.sleep(0.01)
         await here.here.revocations.end_sessions("alice", [one.session.id], "a test")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not there.there.revocations.is_ended(one.session.id):
                 await asyncio.sleep(0.002)
 
@@ -420,7 +420,7 @@ async def test_a_key_that_ends_is_over_in_every_process_by_the_bus(joined: Proce
     assert await takes(joined.here, secret)
     with joined.there.revocations.watch(key_id) as told:
         await joined.here.api_keys.revoke(await owner(joined.here), key_id, CLIENT)
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(30):
             assert await told == "the API key has ended"
     for process in (joined.here, joined.there):
         assert await refused(process, secret)
@@ -442,7 +442,7 @@ async def test_a_key_that_ends_or_changes_is_found_by_looking_where_the_bus_is_c
             await apart.here.api_keys.revoke(alice, ended, CLIENT)
             apart.clock.advance(1)
             await apart.here.api_keys.update(alice, narrowed, CLIENT, name=None, ip_allowlist=["198.51.100.7"])
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(30):
                 assert await first == "the API key has ended"
                 assert await second == "the API key has changed; connect again"
         assert await refused(process, secret)
@@ -462,7 +462,7 @@ async def test_a_change_of_a_key_is_told_once_and_a_new_name_is_none(
             apart.clock.advance(1)
             with process.revocations.watch(key_id) as told:
                 await apart.here.api_keys.update(alice, key_id, CLIENT, name=None, ip_allowlist=["192.0.2.0/24"])
-                async with asyncio.timeout(2):
+                async with asyncio.timeout(30):
                     await told
             with process.revocations.watch(key_id) as again:
                 await apart.here.api_keys.update(alice, key_id, CLIENT, name="another name", ip_allowlist=None)

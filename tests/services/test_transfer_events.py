@@ -24,7 +24,7 @@ from tests.accounts import BOX, CLIENT, World, world
 from tests.custody import STRANGER
 from tests.trading_rows import NoMarks, trading_account
 
-WAIT_SECONDS = 10.0
+WAIT_SECONDS = 30.0
 
 
 def state(version: int, account: str = "anna") -> DepositState:

@@ -59,7 +59,7 @@ class Wallet:
         return await self.activity.page(EVM, FRIEND, "ethereum", order, PageRequest(**request))  # type: ignore[arg-type]
 
 
-def made(client: EvmClient, *tokens: TokenState, seconds: float = 10) -> WalletActivity:
+def made(client: EvmClient, *tokens: TokenState, seconds: float = 30) -> WalletActivity:
     known = catalogue_with(*tokens)
     chains = chains_of(known, client)
     return WalletActivity(chains, Tokens(known, chains, SystemClock()), SystemClock(), answer_seconds=seconds)

@@ -41,14 +41,14 @@ def usdt(contract: str) -> TokenState:
     return TokenState("ethereum", contract, "USDT", "Tether USD", 6, "USDT")
 
 
-def balances(known: Catalogue, chains: Chains, clock: ManualClock | None = None, seconds: float = 5) -> WalletBalances:
+def balances(known: Catalogue, chains: Chains, clock: ManualClock | None = None, seconds: float = 30) -> WalletBalances:
     time = clock or SystemClock()
     return WalletBalances(chains, Tokens(known, chains, time), time, answer_seconds=seconds)
 
 
 @asynccontextmanager
 async def reading(
-    client: EvmClient, *tokens: TokenState, clock: ManualClock | None = None, seconds: float = 5
+    client: EvmClient, *tokens: TokenState, clock: ManualClock | None = None, seconds: float = 30
 ) -> AsyncIterator[WalletBalances]:
     known = catalogue_with(*tokens)
     found = balances(known, chains_of(known, client, clock), clock, seconds)

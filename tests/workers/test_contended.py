@@ -75,7 +75,7 @@ async def test_a_chain_that_is_held_is_read_again(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(deposits, "LOOK_SECONDS", 0.0)
     chain = Chain(HELD)
     reading = asyncio.create_task(reader(chain)._read("ethereum", lambda: chain, Holding(ManualClock())))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await chain.again.wait()
     reading.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -201,6 +201,6 @@ async def test_a_worker_ends_at_once_when_it_is_told_to(server: MailServer, bus:
     async with Process(SmtpProvider(server.url()), bus).running() as task:
         await eventually(lambda: server.holding == 1)
         task.cancel()
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(8):
             await asyncio.gather(task, return_exceptions=True)
         assert task.cancelled()

@@ -11,7 +11,7 @@ from integrations.feeds.base import Feed
 
 Kind = TypeVar("Kind", bound=FeedMessage)
 Sides = tuple[dict[Decimal, Decimal], dict[Decimal, Decimal]]
-WAIT_SECONDS = 10.0
+WAIT_SECONDS = 30.0
 
 
 class Recorder:

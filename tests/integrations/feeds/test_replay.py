@@ -161,7 +161,7 @@ async def test_at_max_nothing_plays_while_the_readers_are_not_ready(tmp_path: Pa
         await asyncio.sleep(0)
     assert stage.said == [FeedConnected(PriceSource.REPLAY)]
     ready.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await stage.ended.wait()
     assert len(stage.trades) == 4
     task.cancel()

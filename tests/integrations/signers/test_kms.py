@@ -226,8 +226,9 @@ async def test_a_kms_that_stalls_does_not_hold_up_the_loop() -> None:
             longest = max(longest, time.monotonic() - before)
         with pytest.raises(SignerUnavailable, match=r"cannot be reached or understood for k \(ReadTimeoutError\)"):
             await task
-        assert time.monotonic() - started < IMPATIENT.total_seconds
-        assert longest < 0.5
+        spent = time.monotonic() - started
+        assert spent < IMPATIENT.total_seconds
+        assert longest < spent / 2
         go_on.set()
 
 

@@ -141,7 +141,7 @@ async def test_the_end_of_the_server_ends_streams(markets: Markets, transport: s
         server.server.should_exit = True
         await eventually(lambda: len(markets.view.ticks) == 0)
         with pytest.raises(Exception, match=r".*") if transport != "websocket" else _nothing():
-            await asyncio.wait_for(context.__aexit__(None, None, None), 5)
+            await asyncio.wait_for(context.__aexit__(None, None, None), 30)
 
 
 class _nothing:
@@ -151,7 +151,7 @@ class _nothing:
 
 @over_http
 async def test_a_query_is_answered_too(server: Served, transport: str) -> None:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=30) as client:
         answer = await client.post(server.url, json={"query": "{ __typename }"}, headers={"accept": ACCEPT[transport]})
     if transport == "sse":
         assert answer.headers["content-type"].startswith("text/event-stream")
@@ -163,7 +163,7 @@ async def test_a_query_is_answered_too(server: Served, transport: str) -> None:
 
 
 async def test_a_get_may_subscribe_but_change_nothing(sample: Served) -> None:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=30) as client:
         parameters = {"query": "subscription { count(to: 1) }"}
         answer = await client.get(sample.url, params=parameters, headers={"accept": ACCEPT["sse"]})
         assert "event: next" in answer.text
@@ -176,7 +176,7 @@ async def test_a_get_may_subscribe_but_change_nothing(sample: Served) -> None:
 
 
 async def test_a_subscription_without_a_streaming_type_is_refused(sample: Served) -> None:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=30) as client:
         for accept in ("application/json", "multipart/mixed", "multipart/mixed;subscriptionSpec=2.0, */*"):
             answer = await client.post(sample.url, json={"query": "subscription { count }"}, headers={"accept": accept})
             assert answer.json()["errors"][0]["extensions"]["code"] in ("OPERATION_NOT_ALLOWED", "NOT_ACCEPTABLE")
@@ -185,7 +185,7 @@ async def test_a_subscription_without_a_streaming_type_is_refused(sample: Served
 @over_http
 async def test_a_page_of_another_site_gets_no_stream_with_cookies(server: Served, transport: str) -> None:
     cookies = {ACCESS: "x", DEVICE: "x"}
-    async with httpx.AsyncClient(cookies=cookies) as client:
+    async with httpx.AsyncClient(cookies=cookies, timeout=30) as client:
         for headers in ({"origin": "https://evil.example"}, {}):
             answer = await client.post(
                 server.url,
@@ -199,7 +199,7 @@ async def test_a_page_of_another_site_gets_no_stream_with_cookies(server: Served
 async def test_an_allowed_page_may_read_it(server: Served, transport: str) -> None:
     body = {"query": TICKS, "variables": {"symbols": [BTC]}}
     async with (
-        httpx.AsyncClient() as client,
+        httpx.AsyncClient(timeout=30) as client,
         client.stream("POST", server.url, json=body, headers={"accept": ACCEPT[transport], "origin": ORIGIN}) as answer,
     ):
         assert answer.headers["access-control-allow-origin"] == ORIGIN

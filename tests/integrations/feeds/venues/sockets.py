@@ -10,7 +10,7 @@ from decimal import Decimal
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-WAIT_SECONDS = 10.0
+WAIT_SECONDS = 30.0
 
 
 class Line:
