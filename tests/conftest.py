@@ -1,12 +1,14 @@
 """Fixtures every folder may use."""
 
+import asyncio
 import gc
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 
 import hypothesis
 import pytest
 import pytest_asyncio
+import uvloop
 
 from core.clock import SystemClock
 from core.database import Database
@@ -23,6 +25,11 @@ hypothesis.settings.load_profile("busy")
 gc.disable()
 _LONGEST = [Path(__file__).with_name(name) for name in ("flows", "faults", "simulation")]
 _SETTINGS = Settings(_env_file=None, mongo_database="tests")
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """All tests run on the loop that processes run on: how a transport buffers and lets go differs between loops."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 @pytest.hookimpl(trylast=True)

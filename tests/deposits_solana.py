@@ -142,7 +142,7 @@ def client_of(chain: SolanaChain, nodes: Sequence[SolanaNode], clock: Clock) -> 
         urls,
         genesis=chain.genesis,
         clock=clock,
-        limits=NodeLimits(total_seconds=2),
+        limits=NodeLimits(total_seconds=10),
         policy=PoolPolicy(breaker_failures=50),
     )
 

@@ -24,7 +24,7 @@ from tests.chains import ANVIL_ADDRESSES, anvil, compiled
 
 OWNER, FRIEND, STRANGER = ANVIL_ADDRESSES
 CHAIN_ID = 31337
-QUICK = NodeLimits(connect_seconds=2, total_seconds=2)
+QUICK = NodeLimits(connect_seconds=10, total_seconds=10)
 
 
 def client_of(

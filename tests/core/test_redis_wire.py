@@ -1,19 +1,14 @@
-"""A wire to Redis on the event loop of production, which refuses to write to what is closed."""
+"""A wire to Redis, over a loop that refuses to write to what is closed."""
 
 import asyncio
 
 import pytest
-import uvloop
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from core.redis_wire import YIELD_EVERY, RedisWire
 
 
-def test_what_is_sent_over_a_connection_that_has_ended_goes_nowhere() -> None:
-    uvloop.run(_send_after_the_end())
-
-
-async def _send_after_the_end() -> None:
+async def test_what_is_sent_over_a_connection_that_has_ended_goes_nowhere() -> None:
     loop = asyncio.get_running_loop()
     server = await loop.create_server(_Leaves, "127.0.0.1", 0)
     address = server.sockets[0].getsockname()

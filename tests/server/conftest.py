@@ -1,17 +1,10 @@
-"""These tests run on the loop that processes run on: how a transport buffers and lets go differs between loops."""
+"""What tests of the front share."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator
 
 import pytest
-import uvloop
 
 from tests.server.front import Front, Kept
-
-
-def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """One loop for all tests of this folder."""
-    return {"uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture

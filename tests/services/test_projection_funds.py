@@ -232,7 +232,7 @@ async def test_documents_audits_and_answers(database: Database) -> None:
         keys = [("ann", "§in"), ("ann", "out"), ("ann", "§end"), ("ann", "§back"), (MOVEMENTS, "§sweep")]
         assert len(await client_key.find_keys(keys)) == len(keys)
         with query_guard.RECORDER.recording(database.handle.name):  # audits read everybody
-            report, journal = await ledger_audit.read(), await journal_audit.audit(SCALES, patience_seconds=5)
+            report, journal = await ledger_audit.read(), await journal_audit.audit(SCALES, patience_seconds=30)
     eth = next(line for line in report.lines if line.asset == "ETH")
     assert report.balanced
     assert (eth.debts, eth.withdrawals) == (account.balances["ETH"].debt, D(50).scaleb(-18))

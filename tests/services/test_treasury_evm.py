@@ -88,7 +88,7 @@ class Desk:
         return [each.state for each in await self.reports(row, texts)]
 
     async def reports(self, row: TreasuryExportDocument, texts: Mapping[int, str]) -> list[MoveReport]:
-        return await self.treasury.broadcast(row.id, texts, patience_seconds=5)
+        return await self.treasury.broadcast(row.id, texts, patience_seconds=30)
 
 
 HOLDS_BUT_MOVES_NOTHING = "0x60003560e01c6370a08231146013576000" + "80fd5b631dcd650060005260206000f3"

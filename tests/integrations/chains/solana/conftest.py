@@ -47,7 +47,7 @@ async def connect(chain: SolanaChain) -> AsyncIterator[Connect]:
                 list(zip(("first", "second", "third"), urls, strict=False)),
                 genesis=genesis or chain.genesis,
                 clock=ManualClock(),
-                limits=NodeLimits(total_seconds=2),
+                limits=NodeLimits(total_seconds=10),
                 policy=PoolPolicy(breaker_failures=50),
             )
             opened.push_async_callback(made.close)
