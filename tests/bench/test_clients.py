@@ -253,13 +253,13 @@ WRONG = [
 
 @pytest.mark.parametrize(("program", "arguments", "said"), WRONG, ids=[" ".join(row[1]) for row in WRONG])
 def test_wrong_arguments(programs: dict[str, Path], program: str, arguments: list[str], said: str) -> None:
-    found = subprocess.run([programs[program], *arguments], check=False, capture_output=True, text=True, timeout=10)
+    found = subprocess.run([programs[program], *arguments], check=False, capture_output=True, text=True, timeout=60)
     assert found.returncode == 2
     assert said in found.stderr
 
 
 @pytest.mark.parametrize("program", ["fan", "load"])
 def test_help(programs: dict[str, Path], program: str) -> None:
-    found = subprocess.run([programs[program], "--help"], check=False, capture_output=True, text=True, timeout=10)
+    found = subprocess.run([programs[program], "--help"], check=False, capture_output=True, text=True, timeout=60)
     assert found.returncode == 0
     assert found.stdout.startswith(f"usage: {program} ")

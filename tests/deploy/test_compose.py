@@ -33,7 +33,7 @@ def schema_check(file: Path) -> subprocess.CompletedProcess[str]:
         [str(tool), "--builtin-schema", "vendor.compose-spec", str(file)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
 
@@ -144,7 +144,7 @@ def test_the_initiation_script_does_as_it_says() -> None:
         try {{ {script} }} catch (error) {{ left = error.codeName }}
         console.log(JSON.stringify([left, initiated]))
         """
-        answer = subprocess.run([str(node), "-e", played], capture_output=True, text=True, timeout=30, check=True)
+        answer = subprocess.run([str(node), "-e", played], capture_output=True, text=True, timeout=120, check=True)
         assert json.loads(answer.stdout) == [status, initiations], case
 
 

@@ -57,7 +57,7 @@ def run(folder: Path, *arguments: str, **environment: str) -> subprocess.Complet
         env={"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1", **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
 

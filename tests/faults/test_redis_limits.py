@@ -5,11 +5,9 @@ import signal
 import time
 from pathlib import Path
 
-import pytest
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
-from core import redis_guard
 from core.budget import MemoryBudget
 from core.clock import ManualClock, SystemClock
 from core.rate_limits import Limit, RedisRateLimits
@@ -20,13 +18,7 @@ from tests import components
 TWO = Limit("twice a minute", 2, 60)
 
 
-@pytest.fixture
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the server answers or is gone, a busy machine does not count as a server that hangs."""
-    monkeypatch.setattr(redis_guard, "TIMEOUT_SECONDS", 30.0)
-
-
-async def test_an_absent_server_leaves_the_limits_of_this_process(patient: None) -> None:
+async def test_an_absent_server_leaves_the_limits_of_this_process(patient_redis: None) -> None:
     url = f"redis://127.0.0.1:{components.free_port()}/0"
     limits = RedisRateLimits(url, clock=ManualClock())
     budget = RedisBudget(url, clock=ManualClock(), per_minute=60)
@@ -49,7 +41,9 @@ async def test_an_absent_server_leaves_the_limits_of_this_process(patient: None)
     await budget.close()
 
 
-async def test_limits_go_on_from_what_they_allowed_and_return_to_the_server(patient: None, tmp_path: Path) -> None:
+async def test_limits_go_on_from_what_they_allowed_and_return_to_the_server(
+    patient_redis: None, tmp_path: Path
+) -> None:
     clock = ManualClock()
     port = components.free_port()
     limits = RedisRateLimits(f"redis://127.0.0.1:{port}/0", clock=clock)
@@ -74,7 +68,9 @@ async def test_limits_go_on_from_what_they_allowed_and_return_to_the_server(pati
     await limits.close()
 
 
-async def test_the_budget_goes_on_from_its_last_level_and_returns_to_the_server(patient: None, tmp_path: Path) -> None:
+async def test_the_budget_goes_on_from_its_last_level_and_returns_to_the_server(
+    patient_redis: None, tmp_path: Path
+) -> None:
     clock = ManualClock()
     port = components.free_port()
     budget = RedisBudget(f"redis://127.0.0.1:{port}/0", clock=clock, per_minute=60)
@@ -98,7 +94,7 @@ async def test_the_budget_goes_on_from_its_last_level_and_returns_to_the_server(
     await budget.close()
 
 
-async def test_a_server_that_forgot_the_scripts_is_told_again(patient: None, tmp_path: Path) -> None:
+async def test_a_server_that_forgot_the_scripts_is_told_again(patient_redis: None, tmp_path: Path) -> None:
     async with components.redis(tmp_path) as (_, url), Redis.from_url(url) as operator:
         limits = RedisRateLimits(url, clock=SystemClock())
         budget = RedisBudget(url, clock=SystemClock(), per_minute=60)
@@ -144,7 +140,9 @@ async def test_one_caller_tries_a_resting_server_while_others_go_on(tmp_path: Pa
         await budget.close()
 
 
-async def test_a_caller_cancelled_while_it_tries_leaves_a_budget_that_recovers(patient: None, tmp_path: Path) -> None:
+async def test_a_caller_cancelled_while_it_tries_leaves_a_budget_that_recovers(
+    patient_redis: None, tmp_path: Path
+) -> None:
     clock = ManualClock()
     async with components.redis(tmp_path) as (process, url):
         budget = RedisBudget(url, clock=clock, per_minute=60, max_connections=1)
@@ -161,7 +159,7 @@ async def test_a_caller_cancelled_while_it_tries_leaves_a_budget_that_recovers(p
         await budget.close()
 
 
-async def test_a_full_server_that_refuses_writes_is_done_without(tmp_path: Path, patient: None) -> None:
+async def test_a_full_server_that_refuses_writes_is_done_without(tmp_path: Path, patient_redis: None) -> None:
     async with components.redis(tmp_path) as (_, url), Redis.from_url(url) as operator:
         await operator.config_set("maxmemory", "1")
         limits = RedisRateLimits(url, clock=ManualClock())
@@ -173,7 +171,7 @@ async def test_a_full_server_that_refuses_writes_is_done_without(tmp_path: Path,
         await budget.close()
 
 
-async def test_callers_wait_for_few_connections_in_turn_and_nobody_starves(patient: None, tmp_path: Path) -> None:
+async def test_callers_wait_for_few_connections_in_turn_and_nobody_starves(patient_redis: None, tmp_path: Path) -> None:
     async with components.redis(tmp_path) as (_, url), Redis.from_url(url) as operator:
         budget = RedisBudget(url, clock=SystemClock(), per_minute=180, max_connections=2)
         answered = [0] * 40
@@ -190,7 +188,7 @@ async def test_callers_wait_for_few_connections_in_turn_and_nobody_starves(patie
         await budget.close()
 
 
-async def test_a_process_without_the_server_has_the_budget_in_memory(patient: None) -> None:
+async def test_a_process_without_the_server_has_the_budget_in_memory(patient_redis: None) -> None:
     url = f"redis://127.0.0.1:{components.free_port()}/0"
     clock = ManualClock()
     budget = RedisBudget(url, clock=clock, per_minute=60)

@@ -35,7 +35,7 @@ from tests.accounts import NoLimits, build_accounts
 from tests.graph.sample import Probe, build_pipeline
 
 ORIGIN = "https://app.example.com"
-WAIT = 5.0
+WAIT = 30.0
 
 
 class _Server(uvicorn.Server):

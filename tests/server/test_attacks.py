@@ -48,7 +48,7 @@ async def server() -> AsyncIterator[Served]:
 
 @pytest.mark.parametrize("attack", ATTACKS)
 async def test_an_attack_is_refused_and_a_bystander_is_served(server: Served, attack: str) -> None:
-    async with httpx.AsyncClient(timeout=10) as attacker, httpx.AsyncClient(timeout=10) as bystander:
+    async with httpx.AsyncClient(timeout=30) as attacker, httpx.AsyncClient(timeout=30) as bystander:
         for client in (attacker, bystander):
             await client.post(server.url, json={"query": "{ sequence }"})
         attempts = [await _attacked(server, attacker, bystander, ATTACKS[attack]) for _ in range(ATTEMPTS)]

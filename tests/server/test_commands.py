@@ -20,7 +20,7 @@ def run(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str
 def executed(*arguments: str) -> "subprocess.CompletedProcess[str]":
     """The same, with all that a start is."""
     return subprocess.run(
-        [sys.executable, "-m", "server", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-m", "server", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=180, check=False
     )
 
 
@@ -36,7 +36,7 @@ def test_nothing_heavy_is_loaded_before_a_command_is_chosen() -> None:
     heavy = "fastapi strawberry uvicorn beanie sentry_sdk redis prometheus_client"
     probe = f"import sys, server.commands; print([name for name in '{heavy}'.split() if name in sys.modules])"
     loaded = subprocess.run(
-        [sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, timeout=180, check=True
     )
     assert loaded.stdout == "[]\n"
 

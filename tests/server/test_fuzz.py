@@ -72,7 +72,7 @@ def test_any_text_is_understood_or_closes_with_4400(text: str) -> None:
 @on_a_running_server
 @given(value=requests)
 async def test_http_answers_every_request(server: Served, value: object) -> None:
-    async with httpx.AsyncClient(timeout=10) as http:
+    async with httpx.AsyncClient(timeout=30) as http:
         answer = await http.post(server.url, content=orjson.dumps(value), headers={"content-type": "application/json"})
     assert answer.status_code in {200, 400}
     body = answer.json()

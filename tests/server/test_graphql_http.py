@@ -28,7 +28,7 @@ async def server() -> AsyncIterator[Served]:
 
 @pytest.fixture
 async def http() -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(timeout=10) as client:
+    async with httpx.AsyncClient(timeout=30) as client:
         yield client
 
 

@@ -33,7 +33,7 @@ class Service:
     def _answer(self, request: Request) -> Reply:
         return self.reply
 
-    def client(self, timeout_seconds: float = 5.0) -> PwnedPasswords:
+    def client(self, timeout_seconds: float = 30.0) -> PwnedPasswords:
         return PwnedPasswords(self.venue.url, clock=self.clock, timeout_seconds=timeout_seconds)
 
 

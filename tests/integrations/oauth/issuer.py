@@ -112,7 +112,7 @@ class FakeIssuer:
             issuer=self.url,
         )
 
-    def provider(self, config: OpenIdConfig | None = None, *, timeout_seconds: float = 5.0) -> OpenIdProvider:
+    def provider(self, config: OpenIdConfig | None = None, *, timeout_seconds: float = 30.0) -> OpenIdProvider:
         """Our client of it, on the issuer's clock."""
         http = OAuthHttp("Fake", timeout_seconds=timeout_seconds)
         return OpenIdProvider(config or self.config(), clock=self.clock, http=http)

@@ -59,7 +59,7 @@ async def test_a_get_is_tried_twice_when_the_provider_fails_at_once() -> None:
 )
 async def test_what_will_not_be_better_is_not_asked_again(reply: Reply, reason: str) -> None:
     async with HttpVenue(Script(reply)).listening() as venue:
-        http = OAuthHttp("Web", timeout_seconds=0.2 if reply.silent else 5)
+        http = OAuthHttp("Web", timeout_seconds=0.2 if reply.silent else 30)
         assert await fails(http, venue.url) == reason
         assert len(venue.requests) == 1
         await http.close()
