@@ -5,7 +5,7 @@ from pymongo.errors import DuplicateKeyError
 
 
 class LeaseDocument(Document):
-    """Who holds a lease until when (epoch milliseconds), and its fencing token."""
+    """Who holds a lease until when (epoch milliseconds; nobody: empty), and its fencing token."""
 
     id: str  # type: ignore[assignment]
     holder: str
@@ -43,7 +43,7 @@ async def renew(name: str, holder: str, *, expires_ms: int) -> bool:
 
 
 async def give_back(name: str, holder: str) -> None:
-    """Free a lease that is ours; harmless otherwise."""
+    """Free a lease that is ours; harmless otherwise. Nobody holds it then: a renewal that was on its way keeps it no longer."""
     await LeaseDocument.get_pymongo_collection().update_one(
-        {"_id": name, "holder": holder}, {"$set": {"expires_ms": 0}}
+        {"_id": name, "holder": holder}, {"$set": {"holder": "", "expires_ms": 0}}
     )

@@ -11,6 +11,7 @@ from services import leases
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leases, "RENEW_SECONDS", 0.02)
+    monkeypatch.setattr(leases, "RELEASE_SECONDS", 15.0)
 
 
 async def test_only_one_works_and_the_next_takes_over(database: Database) -> None:
@@ -71,3 +72,13 @@ async def test_the_works_own_failure_is_passed_on_and_frees_the_lease(database: 
     with pytest.raises(ValueError, match="broken"):
         await leases.run_as_only_one("feeds", "a", ManualClock(), work)
     assert await lease.take("feeds", "b", now_ms=1, expires_ms=2)
+
+
+async def test_a_renewal_that_comes_after_the_release_keeps_nothing(database: Database) -> None:
+    """A holder that ends leaves one on its way when it is cancelled in the middle of it."""
+    assert await lease.take("feeds", "a", now_ms=1_000, expires_ms=11_000)
+    await lease.give_back("feeds", "a")
+    assert not await lease.renew("feeds", "a", expires_ms=12_000)
+    assert await lease.take("feeds", "b", now_ms=1_001, expires_ms=11_001)
+    await lease.give_back("feeds", "a")
+    assert await lease.renew("feeds", "b", expires_ms=12_000)
