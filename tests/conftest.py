@@ -61,8 +61,14 @@ def logging_as_it_is() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def patient_reads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reads wait for what was shown as long as a busy machine takes; tests of reads that are behind set their own wait."""
+    """Reads wait for what was shown as long as a busy machine takes."""
     monkeypatch.setattr("services.read_marks.WAIT_SECONDS", 5.0)
+
+
+@pytest.fixture
+def documents_stay_behind(patient_reads: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody writes the documents that reads would wait for."""
+    monkeypatch.setattr("services.read_marks.WAIT_SECONDS", 0.02)
 
 
 @pytest.fixture

@@ -35,6 +35,7 @@ from tests.stored import unchanged
 from tests.trading import fill_state, order_state, store_account, store_fills, store_orders
 
 Declared = tuple[Access, ApiScope | None]
+pytestmark = pytest.mark.usefixtures("documents_stay_behind")
 SCHEMA = build_schema()._schema
 TRADING = frozenset(
     {

@@ -44,6 +44,7 @@ from tests.server.realtime.transports import TRANSPORTS, stream
 from tests.server.serving import served
 from tests.trading import changed, fill_state, logged, order_state, store_account, store_orders
 
+pytestmark = pytest.mark.usefixtures("documents_stay_behind")
 SCHEMA = build_schema()
 ORDERS = "subscription($symbols: [String!], $priced: Boolean = true) { orderUpdated(symbols: $symbols) { id status price @include(if: $priced) reason { message } } }"
 

@@ -211,10 +211,8 @@ async def test_what_the_exchange_is_told_of_the_viewer(database: Database) -> No
     assert (command.account, command.verified, command.wish.quantity) == (bob.user_id, False, 3 * ATTO // 2)
 
 
-async def test_an_amendment_counts_a_trail_in_the_orders_own_unit(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("services.read_marks.WAIT_SECONDS", 0.02)
+@pytest.mark.usefixtures("documents_stay_behind")
+async def test_an_amendment_counts_a_trail_in_the_orders_own_unit(database: Database) -> None:
     gateway = Asked()
     here, ann = await with_gateway(gateway)
     await store_orders([order_state(7, ann.user_id, trailing_unit=TrailingUnit.PERCENT)])
@@ -294,10 +292,8 @@ async def test_a_list_reads_groups_once(here: World, ann: Person, monkeypatch: p
     assert asked == [3]
 
 
-async def test_answers_carry_the_mark_and_say_when_they_are_old(
-    here: World, ann: Person, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("services.read_marks.WAIT_SECONDS", 0.02)
+@pytest.mark.usefixtures("documents_stay_behind")
+async def test_answers_carry_the_mark_and_say_when_they_are_old(here: World, ann: Person) -> None:
     body = await here.ask(PLACE, ann, input=placing())
     shown = body["extensions"]["exchangeSequence"]
     assert shown == body["data"]["placeOrder"]["order"]["sequence"]

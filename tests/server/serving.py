@@ -69,6 +69,7 @@ class Served:
     async def raw_socket(self, **options: Any) -> AsyncIterator[ClientConnection]:
         """A socket before connection_init."""
         options.setdefault("subprotocols", [Subprotocol(SUBPROTOCOL)])
+        options.setdefault("close_timeout", 1)  # who leaves in the middle of a flood has stopped to read it
         async with connect(self.ws_url, compression=None, **options) as socket_:
             yield socket_
 

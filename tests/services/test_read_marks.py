@@ -11,7 +11,6 @@ from core.clock import ManualClock
 from events.trading import PROJECTION_TOPIC, ProjectionAdvanced
 from models import projection
 from models.projection import Watermark
-from services import read_marks
 from services.read_marks import Reader, ReadMarks
 
 
@@ -75,8 +74,8 @@ async def test_the_stored_watermark_does_as_well(stored: Stored, parts: dict[str
     assert stored.looks == 1
 
 
-async def test_a_read_gives_up_and_says_how_old_it_is(stored: Stored, parts: dict[str, Any], monkeypatch: Any) -> None:
-    monkeypatch.setattr(read_marks, "WAIT_SECONDS", 0.02)
+@pytest.mark.usefixtures("documents_stay_behind")
+async def test_a_read_gives_up_and_says_how_old_it_is(stored: Stored, parts: dict[str, Any]) -> None:
     marks = Process(**parts).marks
     stored.mark = Watermark(1, 6, 60)
     assert await marks.wait("ann", 7) == 60
@@ -98,8 +97,8 @@ async def test_an_operation_waits_once(stored: Stored, parts: dict[str, Any]) ->
     assert (stored.looks, reader.stale_since_ms) == (2, None)
 
 
-async def test_marks_reach_other_processes(stored: Stored, parts: dict[str, Any], monkeypatch: Any) -> None:
-    monkeypatch.setattr(read_marks, "WAIT_SECONDS", 0.02)
+@pytest.mark.usefixtures("documents_stay_behind")
+async def test_marks_reach_other_processes(stored: Stored, parts: dict[str, Any]) -> None:
     here, there = Process(**parts).marks, Process(**parts).marks
     running = asyncio.create_task(here.run())
     here.raise_to("ann", 7)
