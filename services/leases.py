@@ -79,6 +79,9 @@ async def _try_take(name: str, holder: str, clock: Clock) -> bool:
     except PyMongoError as error:
         log.warning("lease.unreachable", lease=name, error=type(error).__name__)
         return False
+    except asyncio.CancelledError:
+        await _release(name, holder)  # the database may have given it all the same
+        raise
 
 
 async def _keep(name: str, holder: str, clock: Clock, holding: Holding) -> None:

@@ -74,6 +74,30 @@ async def test_the_works_own_failure_is_passed_on_and_frees_the_lease(database: 
     assert await lease.take("feeds", "b", now_ms=1, expires_ms=2)
 
 
+async def test_who_is_cancelled_while_it_is_given_the_lease_does_not_keep_it(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take, taken = lease.take, asyncio.Event()
+
+    async def answered_late(name: str, holder: str, *, now_ms: int, expires_ms: int) -> bool:
+        await take(name, holder, now_ms=now_ms, expires_ms=expires_ms)
+        taken.set()
+        await asyncio.Event().wait()
+        return True
+
+    async def work(_: leases.Holding) -> None:
+        pytest.fail("nobody was told that it is held")
+
+    monkeypatch.setattr(lease, "take", answered_late)
+    waiting = asyncio.create_task(leases.run_as_only_one("feeds", "a", ManualClock(), work))
+    async with asyncio.timeout(30):
+        await taken.wait()
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+    assert await take("feeds", "b", now_ms=1, expires_ms=2)
+
+
 async def test_a_renewal_that_comes_after_the_release_keeps_nothing(database: Database) -> None:
     """A holder that ends leaves one on its way when it is cancelled in the middle of it."""
     assert await lease.take("feeds", "a", now_ms=1_000, expires_ms=11_000)
