@@ -211,7 +211,8 @@ class AccountSettings(BaseSettings):
     account_pages_url: HttpUrl | None = Field(
         default=None,
         description="Where links in mails lead: `/verify-email`, `/reset-password` and `/freeze` below it, with the "
-        "token in the fragment. Unset: the small pages this server has, `/account` below `APP_URL`.",
+        "token in the fragment. Unset: the small pages this server has, `/account` below `APP_URL` (without that: of this "
+        "machine at `PORT`).",
     )
     session_idle_days: int = Field(default=7, ge=1, le=90, description="Days without use after which a session ends.")
     session_max_days: int = Field(default=30, ge=1, le=365, description="Days after which a session ends in any case.")

@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from core.settings import Settings
 from core.translations import LOCALES, accepted_locale
 
 ACTIONS = ("verify-email", "reset-password", "confirm-withdrawal", "freeze")
@@ -28,6 +29,14 @@ _HEADERS = {
     "vary": "Accept-Language",
     "cross-origin-opener-policy": "same-origin",
 }
+
+
+def pages_url(settings: Settings) -> str:
+    """Where links in mails lead: ACCOUNT_PAGES_URL, or this server's own pages below APP_URL; without that either, below its port of this machine."""
+    if settings.account_pages_url is not None:
+        return settings.account_pages_url
+    is_said = "app_url" in settings.model_fields_set or settings.port == 0
+    return f"{settings.app_url.rstrip('/') if is_said else f'http://localhost:{settings.port}'}/account"
 
 
 def account_routes() -> list[BaseRoute]:

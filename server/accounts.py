@@ -21,6 +21,7 @@ from integrations.oauth.github import GitHubConfig
 from integrations.oauth.openid import OpenIdConfig, google
 from integrations.oauth.registry import AnyConfig, build_providers
 from models.chain import ChainEntry
+from server.account_pages import pages_url
 from server.errors import CannotRun
 from server.origins import own_origin, page_origins
 from services import even_time
@@ -102,7 +103,7 @@ async def open_mail(settings: Settings, clock: Clock, box: SecretBox, stack: Asy
         clock=clock,
         content=MailContent(),
         sender=settings.mail_from,
-        pages_url=settings.account_pages_url or f"{settings.app_url.rstrip('/')}/account",
+        pages_url=pages_url(settings),
     )
 
 

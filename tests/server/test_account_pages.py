@@ -8,9 +8,10 @@ import pytest
 from graphql import build_schema, parse, validate
 from starlette.applications import Starlette
 
+from core.settings import Settings
 from core.translations import LOCALES
 from server import account_pages
-from server.account_pages import ACTIONS, account_routes
+from server.account_pages import ACTIONS, account_routes, pages_url
 from tests.components import schema_text
 
 FOLDER = Path(account_pages.__file__).parent / "pages"
@@ -19,6 +20,21 @@ FOLDER = Path(account_pages.__file__).parent / "pages"
 def client() -> httpx.AsyncClient:
     transport = httpx.ASGITransport(Starlette(routes=account_routes()))
     return httpx.AsyncClient(transport=transport, base_url="http://vault.example")
+
+
+@pytest.mark.parametrize(
+    ("said", "url"),
+    [
+        ({}, "http://localhost:8000/account"),
+        ({"port": 9000}, "http://localhost:9000/account"),
+        ({"port": 0}, "http://localhost:8000/account"),
+        ({"port": 9000, "app_url": "http://localhost:8000"}, "http://localhost:8000/account"),
+        ({"app_url": "https://vault.example/"}, "https://vault.example/account"),
+        ({"app_url": "https://vault.example", "account_pages_url": "https://app.example/a"}, "https://app.example/a"),
+    ],
+)
+def test_links_lead_to_where_the_pages_are(said: dict[str, object], url: str) -> None:
+    assert pages_url(Settings(_env_file=None, **said)) == url  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("action", ACTIONS)
